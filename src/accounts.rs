@@ -1,0 +1,1 @@
+//! Who may submit: logins, their passwords, and the senders they may use.

@@ -1,0 +1,161 @@
+//! A mailbox: local part and domain. It shows only its domain; the whole of it is PHI.
+
+use std::fmt;
+
+use crate::mail::{BadDomain, Domain};
+
+/// One mailbox (RFC 5321 §4.1.2 `Mailbox`, RFC 6531 §3.3 for UTF-8).
+///
+/// `Debug` prints `[phi]@domain`. There is no `Display`: `expose` gives the text, with a reason beside each call.
+#[derive(Clone)]
+pub struct Address {
+    text: Box<str>,
+    at: usize,
+    domain: Domain,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadAddress {
+    #[error("the address has no @")]
+    NoDomain,
+    #[error("the local part is empty or longer than 64 octets")]
+    LocalLength,
+    #[error("the local part has a character that needs quoting, or cannot be in an address")]
+    LocalMalformed,
+    #[error(transparent)]
+    Domain(#[from] BadDomain),
+}
+
+impl Address {
+    pub fn parse(text: &str) -> Result<Address, BadAddress> {
+        let at = text.rfind('@').ok_or(BadAddress::NoDomain)?;
+        let local = &text[..at];
+        // RFC 5321 §4.5.3.1.1: a local part has at most 64 octets.
+        if local.is_empty() || local.len() > 64 {
+            return Err(BadAddress::LocalLength);
+        }
+        if !(is_dot_string(local) || is_quoted_string(local)) {
+            return Err(BadAddress::LocalMalformed);
+        }
+        let domain = Domain::parse(&text[at + 1..])?;
+        Ok(Address { text: text.into(), at, domain })
+    }
+
+    /// The whole address as it was written.
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    /// The local part as it was written, quotes included.
+    pub fn expose_local(&self) -> &str {
+        &self.text[..self.at]
+    }
+
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// The one form in which two addresses of the same person compare equal: lower case throughout.
+    /// RFC 5321 §2.4 lets only the final host fold a local part; this form is for look-ups, never for sending.
+    pub fn expose_folded(&self) -> String {
+        format!("{}@{}", self.expose_local().to_lowercase(), self.domain)
+    }
+
+    /// Whether a next hop must know SMTPUTF8 to be given this address (RFC 6531 §3.6).
+    pub fn needs_utf8(&self) -> bool {
+        !self.text.is_ascii()
+    }
+}
+
+fn is_dot_string(local: &str) -> bool {
+    local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
+}
+
+fn is_atext(character: char) -> bool {
+    // RFC 5322 §3.2.3 atext, RFC 6531 §3.3 adds every non-ASCII character; control characters stay out.
+    character.is_ascii_alphanumeric()
+        || "!#$%&'*+-/=?^_`{|}~".contains(character)
+        || (!character.is_ascii() && !character.is_control())
+}
+
+fn is_quoted_string(local: &str) -> bool {
+    let Some(inner) = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return false };
+    if local.len() < 2 {
+        return false;
+    }
+    let mut characters = inner.chars();
+    while let Some(character) = characters.next() {
+        let plain = match character {
+            '\\' => characters.next(),
+            '"' => None,
+            other => Some(other),
+        };
+        if !plain.is_some_and(|c| c == ' ' || c.is_ascii_graphic() || (!c.is_ascii() && !c.is_control())) {
+            return false;
+        }
+    }
+    true
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Address) -> bool {
+        self.expose_local() == other.expose_local() && self.domain == other.domain
+    }
+}
+
+impl Eq for Address {}
+
+impl std::hash::Hash for Address {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.expose_local().hash(state);
+        self.domain.hash(state);
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[phi]@{}", self.domain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_shows_only_its_domain() {
+        let address = Address::parse("Maribel.Quist@Clinic.Example").unwrap();
+        assert_eq!(format!("{address:?}"), "[phi]@clinic.example");
+        assert_eq!(address.expose(), "Maribel.Quist@Clinic.Example");
+        assert_eq!(address.expose_folded(), "maribel.quist@clinic.example");
+    }
+
+    #[test]
+    fn the_local_part_follows_the_grammar() {
+        for good in ["a@b.example", "a+b=c@b.example", "\"a b\"@b.example", "\"a\\\"@\"@b.example", "ärztin@b.example"]
+        {
+            assert!(Address::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "a.@b.example",
+            ".a@b.example",
+            "a b@b.example",
+            "\"a@b.example",
+            "a\u{0}@b.example",
+            "a\r@b.example",
+            "\"@b.example",
+        ] {
+            assert_eq!(Address::parse(bad), Err(BadAddress::LocalMalformed), "{bad:?}");
+        }
+        assert_eq!(Address::parse("nobody"), Err(BadAddress::NoDomain));
+        assert_eq!(Address::parse("@b.example"), Err(BadAddress::LocalLength));
+        assert_eq!(Address::parse(&format!("{}@b.example", "a".repeat(65))), Err(BadAddress::LocalLength));
+    }
+
+    #[test]
+    fn the_domain_compares_without_case_and_the_local_part_with_it() {
+        let same = Address::parse("a@B.example").unwrap();
+        assert_eq!(same, Address::parse("a@b.example").unwrap());
+        assert_ne!(same, Address::parse("A@b.example").unwrap());
+    }
+}

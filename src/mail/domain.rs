@@ -1,0 +1,160 @@
+//! The right-hand side of an address: a domain name, or an address literal.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A mail domain in its one comparable form: lower-case A-labels, or an address literal.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Domain {
+    text: Box<str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadDomain {
+    #[error("the domain is empty")]
+    Empty,
+    #[error("the domain is longer than 255 octets")]
+    TooLong,
+    #[error("the domain has a character or a label that no domain name can have")]
+    Malformed,
+    #[error("the address literal is not an IPv4 or IPv6 address in brackets")]
+    BadLiteral,
+}
+
+impl Domain {
+    /// Reads a domain name (RFC 5321 §4.1.2, U-labels as in RFC 6531) or an address literal.
+    pub fn parse(text: &str) -> Result<Domain, BadDomain> {
+        if text.is_empty() {
+            return Err(BadDomain::Empty);
+        }
+        // RFC 5321 §4.5.3.1.2: a domain has at most 255 octets.
+        if text.len() > 255 {
+            return Err(BadDomain::TooLong);
+        }
+        if let Some(inner) = text.strip_prefix('[') {
+            let inner = inner.strip_suffix(']').ok_or(BadDomain::BadLiteral)?;
+            let address = literal(inner).ok_or(BadDomain::BadLiteral)?;
+            return Ok(Domain { text: literal_text(address).into() });
+        }
+        let ascii = if text.is_ascii() {
+            text.to_ascii_lowercase()
+        } else {
+            idna::domain_to_ascii_strict(text).map_err(|_| BadDomain::Malformed)?
+        };
+        if ascii.len() > 255 {
+            return Err(BadDomain::TooLong);
+        }
+        if ascii.split('.').all(is_label) { Ok(Domain { text: ascii.into() }) } else { Err(BadDomain::Malformed) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The address, when this is a literal like `[192.0.2.1]`.
+    pub fn literal(&self) -> Option<IpAddr> {
+        literal(self.text.strip_prefix('[')?.strip_suffix(']')?)
+    }
+
+    /// Whether `pattern` covers this domain: the domain itself, `*.example.org` for everything below it, or `*`.
+    pub fn matches(&self, pattern: &str) -> bool {
+        if pattern == "*" {
+            return true;
+        }
+        match pattern.strip_prefix("*.") {
+            Some(parent) => {
+                let below = self.text.len().checked_sub(parent.len() + 1);
+                below.is_some_and(|dot| {
+                    dot > 0 && self.text.as_bytes()[dot] == b'.' && self.text[dot + 1..].eq_ignore_ascii_case(parent)
+                })
+            }
+            None => self.text.eq_ignore_ascii_case(pattern),
+        }
+    }
+}
+
+fn is_label(label: &str) -> bool {
+    // RFC 5321 §4.1.2 sub-domain; underscores occur in the names of internal hosts.
+    !label.is_empty()
+        && label.len() <= 63
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+fn literal(inner: &str) -> Option<IpAddr> {
+    match inner.get(..5) {
+        Some(tag) if tag.eq_ignore_ascii_case("IPv6:") => inner[5..].parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        _ => inner.parse().ok().map(IpAddr::V4),
+    }
+}
+
+fn literal_text(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => format!("[{v4}]"),
+        IpAddr::V6(v6) => format!("[IPv6:{v6}]"),
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Serialize for Domain {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Domain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Domain, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Domain::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Result<&str, BadDomain>) {
+        let got = Domain::parse(text);
+        assert_eq!(got.as_ref().map(Domain::as_str).map_err(|e| *e), expected, "{text}");
+    }
+
+    #[test]
+    fn a_domain_is_read_into_one_form() {
+        check("Clinic.Example", Ok("clinic.example"));
+        check("klinik-bücher.example", Ok("xn--klinik-bcher-klb.example"));
+        check("[192.0.2.7]", Ok("[192.0.2.7]"));
+        check("[IPv6:2001:db8::1]", Ok("[IPv6:2001:db8::1]"));
+        check("", Err(BadDomain::Empty));
+        check("a..b", Err(BadDomain::Malformed));
+        check("-a.example", Err(BadDomain::Malformed));
+        check("a b.example", Err(BadDomain::Malformed));
+        check("clinic.example\r\n", Err(BadDomain::Malformed));
+        check("[300.1.1.1]", Err(BadDomain::BadLiteral));
+        check(&format!("{}.example", "a".repeat(64)), Err(BadDomain::Malformed));
+    }
+
+    #[test]
+    fn a_star_covers_what_is_below_and_not_the_name_itself() {
+        let domain = Domain::parse("mail.lab.example").unwrap();
+        for pattern in ["*", "*.example", "*.lab.example", "mail.lab.example", "MAIL.LAB.EXAMPLE"] {
+            assert!(domain.matches(pattern), "{pattern}");
+        }
+        for pattern in ["lab.example", "*.mail.lab.example", "*.ab.example", "*.other.example", ""] {
+            assert!(!domain.matches(pattern), "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Who sends to whom, and what the transport must be able to carry.
+
+use crate::mail::Address;
+
+/// The reverse-path: where failures are reported (RFC 5321 §4.1.1.2).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ReversePath {
+    /// `<>`: nobody is told, so that reports do not answer reports.
+    Null,
+    Mailbox(Address),
+}
+
+impl ReversePath {
+    pub fn mailbox(&self) -> Option<&Address> {
+        match self {
+            ReversePath::Null => None,
+            ReversePath::Mailbox(address) => Some(address),
+        }
+    }
+}
+
+/// What BODY= declared (RFC 6152).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BodyType {
+    SevenBit,
+    EightBitMime,
+}
+
+/// Whether the transaction was declared with SMTPUTF8 (RFC 6531).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Utf8 {
+    NotDeclared,
+    Declared,
+}
+
+/// One transaction's envelope. It has a sender and at least one recipient, always.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    sender: ReversePath,
+    recipients: Vec<Address>,
+    pub body: BodyType,
+    pub utf8: Utf8,
+}
+
+impl Envelope {
+    pub fn new(sender: ReversePath, first: Address, rest: Vec<Address>) -> Envelope {
+        let mut recipients = rest;
+        recipients.insert(0, first);
+        Envelope { sender, recipients, body: BodyType::SevenBit, utf8: Utf8::NotDeclared }
+    }
+
+    pub fn sender(&self) -> &ReversePath {
+        &self.sender
+    }
+
+    /// Never empty, in the order in which they were named.
+    pub fn recipients(&self) -> &[Address] {
+        &self.recipients
+    }
+}

@@ -1,0 +1,21 @@
+//! The nouns of mail: who sends to whom, what is sent, how it travels and how it ends.
+
+mod address;
+mod domain;
+mod end;
+mod envelope;
+mod id;
+mod message;
+mod method;
+mod peer;
+mod reply;
+
+pub use address::{Address, BadAddress};
+pub use domain::{BadDomain, Domain};
+pub use end::End;
+pub use envelope::{BodyType, Envelope, ReversePath, Utf8};
+pub use id::{BadId, JobId, MessageId};
+pub use message::{Malformed, Message, WireLimits};
+pub use method::{Assurance, BadMethod, Method};
+pub use peer::{ClientName, Peer, Role, TlsSession};
+pub use reply::{BadReply, Code, Enhanced, Reply};

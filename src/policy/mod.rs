@@ -1,0 +1,106 @@
+//! Which way a message may go to each recipient, and why.
+
+use serde::{Deserialize, Serialize};
+
+use crate::classify::Verdict;
+use crate::config;
+use crate::mail::{Address, Assurance, ClientName, Domain, Envelope, Method};
+use crate::mime::Tree;
+
+/// What policy is told of a submission.
+#[derive(Debug)]
+pub struct Submission<'a> {
+    /// Tags and control headers are believed only when there is one.
+    pub client: Option<&'a ClientName>,
+    pub envelope: &'a Envelope,
+    pub tree: &'a Tree,
+}
+
+/// What was known of one recipient when the decision was made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RecipientFacts {
+    pub domain: Domain,
+    /// Whether a `[[route]]` covers the domain.
+    pub routed: bool,
+    /// The best TLS seen on an earlier delivery, and when (RFC 3339).
+    pub tls_seen: Option<(Assurance, String)>,
+    /// The MX hosts remembered.
+    pub mx_seen: Vec<String>,
+}
+
+/// In the order of the envelope's recipients.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Facts {
+    pub recipients: Vec<RecipientFacts>,
+}
+
+/// What is to be done for one recipient.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// By the first of these methods that works; what follows when none does.
+    Deliver {
+        methods: Vec<Method>,
+        last: Last,
+    },
+    Hold {
+        reason: String,
+    },
+    Reject {
+        text: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Last {
+    Hold,
+    Undeliverable,
+}
+
+/// How one rule fared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    pub rule: String,
+    pub result: RuleResult,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleResult {
+    Won,
+    /// Matched, and gave way to a more protective rule.
+    Outdone {
+        by: String,
+    },
+    /// The first condition that did not hold.
+    NotMatched {
+        condition: String,
+    },
+}
+
+/// One recipient's decision. Made by `decide` only.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    pub recipient: Address,
+    pub action: Action,
+    pub rule: String,
+    pub tried: Vec<Tried>,
+    /// In words: what was skipped, and why.
+    pub remarks: Vec<String>,
+}
+
+/// The rules of one config, compiled.
+#[derive(Debug)]
+pub struct Rules {}
+
+impl Rules {
+    pub fn compile(_policy: &config::Policy) -> Rules {
+        todo!()
+    }
+}
+
+/// One decision per recipient, in the order of the envelope.
+pub fn decide(_rules: &Rules, _submission: &Submission<'_>, _verdict: &Verdict, _facts: &Facts) -> Vec<Decision> {
+    todo!()
+}
