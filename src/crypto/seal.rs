@@ -72,6 +72,7 @@ pub fn open(key: &Key, place: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Broken> {
 }
 
 fn cipher(key: &Key) -> Option<LessSafeKey> {
+    // The cipher takes the key itself, and keeps its own copy for as long as the call.
     UnboundKey::new(&AES_256_GCM, key.expose()).ok().map(LessSafeKey::new)
 }
 

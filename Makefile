@@ -1,0 +1,39 @@
+# What a newcomer types: `make demo` and `make test`. The rest is for whoever changes the code.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs needs-build needs-test needs-demo needs-bench
+
+BUILD_PACKAGES := gcc g++ make cmake pkg-config
+TEST_PACKAGES := swaks openssl gnupg strace python3 postgresql
+DEMO_PACKAGES := swaks
+BENCH_PACKAGES := postfix sasl2-bin libsasl2-modules
+
+help:             ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
+
+demo: needs-build needs-demo   ## a throw-away clinic on this machine: a dozen messages, what became of each, and the proof (KEEP=1 leaves it running)
+	cargo build --locked --bin sealpost --example demo
+	KEEP="$(KEEP)" cargo run --locked --quiet --example demo
+
+test: needs-build needs-test   ## everything that can be tested here, on real sockets and both databases
+	cargo test --locked
+
+check: needs-build             ## format, lints, house rules, documentation
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo test --locked --test tidy
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+bench: needs-build needs-bench ## Sealpost and Postfix in the same run (QUICK=1: one cell)
+	cargo build --locked --release --bin sealpost
+	cargo bench --locked --bench relay -- $(if $(QUICK),--quick) $(if $(WRITE),--write)
+
+docs: needs-build              ## writes the generated pages anew
+	UPDATE_DOCS=1 cargo test --locked --lib reference
+
+# Each of these installs the Debian packages that are missing; elsewhere it names them and stops.
+needs-build needs-test needs-demo needs-bench: needs-%:
+	@.ci/install $($(shell echo $* | tr a-z A-Z)_PACKAGES)

@@ -1,0 +1,3 @@
+//! The queue.
+
+use sqlx::Row;

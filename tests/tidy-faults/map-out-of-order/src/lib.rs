@@ -1,0 +1,4 @@
+//! The map.
+
+pub mod store;
+pub mod mail;

@@ -1,0 +1,3 @@
+//! Intake.
+
+pub use crate::mail::Address;

@@ -1,0 +1,3 @@
+//! Policy.
+
+use crate::{mail::Address, store};

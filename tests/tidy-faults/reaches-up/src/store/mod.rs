@@ -1,0 +1,3 @@
+//! The store.
+
+use crate::queue::Job;

@@ -1,0 +1,3 @@
+//! Policy.
+
+pub async fn decide() {}
