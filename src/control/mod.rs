@@ -1,1 +1,10 @@
-//! control
+//! The operator's door: a unix socket in the data directory. Who connects is known by the kernel, and becomes the actor
+//! of what is done. The command line speaks to it; without a daemon it takes the same desk into its own hands.
+
+mod desk;
+mod protocol;
+mod socket;
+
+pub use desk::{Daemon, Desk};
+pub use protocol::{Failure, Find, Move, Request};
+pub use socket::{Caller, SOCKET, actor_of_this_process, bind, serve};

@@ -1,0 +1,94 @@
+//! What can be asked: one JSON line in, rows of JSON lines out, and a last line that says how it went.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::crypto::Digest;
+use crate::mail::{ClientName, MessageId};
+
+/// One request. Addresses travel in it as text: the socket is the machine's own, and is never logged.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Request {
+    /// Counts, version, readiness.
+    Status,
+    /// Reads the config anew, as SIGHUP does.
+    Reload,
+    QueueList {
+        client: Option<ClientName>,
+        limit: u32,
+    },
+    QueueShow {
+        message: MessageId,
+    },
+    QueueMove {
+        step: Move,
+        message: Option<MessageId>,
+        client: Option<ClientName>,
+        since: Option<Timestamp>,
+    },
+    Trace {
+        find: Find,
+    },
+    Explain {
+        message: MessageId,
+    },
+    AuditList {
+        message: Option<MessageId>,
+        last: u32,
+    },
+    /// The rows of an export, each a line of the format in docs/reference/audit-format.md.
+    AuditExport {
+        message: Option<MessageId>,
+    },
+    /// Which messages had exactly this content.
+    AuditMatch {
+        sha256: Digest,
+    },
+    RotateMaster,
+}
+
+/// How a message is looked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Find {
+    /// Sent to this address.
+    To(String),
+    /// With this Message-ID.
+    MessageId(String),
+}
+
+/// What an operator does to what waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Move {
+    Hold,
+    Release,
+    Cancel,
+    Retry,
+}
+
+/// Why a request was not done, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case", tag = "failure", content = "text")]
+pub enum Failure {
+    #[error("{0}")]
+    NotFound(String),
+    /// What was asked for makes no sense, or cannot be done to this.
+    #[error("{0}")]
+    Refused(String),
+    /// The store or the daemon cannot do it now.
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("{0}")]
+    Config(String),
+}
+
+/// A line of the answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Line {
+    Row(serde_json::Value),
+    Done,
+    Failed(Failure),
+}
