@@ -17,6 +17,7 @@ pub mod smtp;
 // state: what survives a power cut.
 pub mod accounts;
 pub mod evidence;
+pub mod keyring;
 pub mod queue;
 pub mod store;
 
