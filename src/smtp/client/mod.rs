@@ -1,0 +1,361 @@
+//! The dialog with a next hop: each state is a type, and only `Secured` knows how to say MAIL FROM.
+//!
+//! Nothing here reads or writes. A state takes the peer's reply and gives the next state with the bytes to send.
+
+mod content;
+mod replies;
+mod transaction;
+
+use crate::mail::{Assurance, Domain, Enhanced, Reply};
+
+pub use content::Encoder;
+pub use replies::{BadDialog, MAX_REPLY_BYTES, MAX_REPLY_LINES, Replies};
+pub use transaction::{Leaves, Next, Parcel, Transaction};
+
+/// How far an attempt had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    Resolve,
+    Connect,
+    Greeting,
+    Hello,
+    StartTls,
+    Handshake,
+    Mail,
+    Recipient,
+    Data,
+    Content,
+    Reset,
+}
+
+impl Stage {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Resolve => "resolve",
+            Stage::Connect => "connect",
+            Stage::Greeting => "greeting",
+            Stage::Hello => "ehlo",
+            Stage::StartTls => "starttls",
+            Stage::Handshake => "handshake",
+            Stage::Mail => "mail",
+            Stage::Recipient => "rcpt",
+            Stage::Data => "data",
+            Stage::Content => "content",
+            Stage::Reset => "rset",
+        }
+    }
+}
+
+/// What an answer means for a recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Means {
+    Taken,
+    /// Worth trying again in the same way.
+    Later,
+    /// For good: nobody of this name, or not from us.
+    Refused,
+    /// This host does not prove what the floor asks for.
+    BelowFloor,
+    /// This way cannot carry this message: the next method may.
+    Unfit,
+}
+
+/// How it ended, for one recipient or for a whole host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub stage: Stage,
+    pub means: Means,
+    /// The peer's own reply; its text may quote an address.
+    pub reply: Option<Reply>,
+    /// The peer's enhanced code, or ours where we answer in its place.
+    pub enhanced: Option<Enhanced>,
+    /// Our words.
+    pub words: String,
+}
+
+impl Answer {
+    /// An answer of our own, where the peer gave none.
+    pub fn ours(stage: Stage, means: Means, words: impl Into<String>) -> Answer {
+        Answer { stage, means, reply: None, enhanced: None, words: words.into() }
+    }
+
+    #[must_use]
+    pub fn enhanced(self, enhanced: Enhanced) -> Answer {
+        Answer { enhanced: Some(enhanced), ..self }
+    }
+
+    pub(crate) fn from_reply(stage: Stage, means: Means, reply: Reply) -> Answer {
+        let words = match means {
+            Means::Taken => "accepted by the next hop",
+            Means::Later => "the next hop asked to try again later",
+            Means::Refused => "refused by the next hop for good",
+            Means::BelowFloor => "the next hop does not start TLS",
+            Means::Unfit => "too large for the next hop",
+        };
+        Answer { stage, means, enhanced: reply.enhanced, reply: Some(reply), words: words.into() }
+    }
+}
+
+/// The next state, and what to send before its reply can come.
+#[derive(Debug)]
+pub struct Said<S> {
+    pub state: S,
+    pub send: Vec<u8>,
+}
+
+/// What EHLO offered and we understand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extension {
+    Pipelining,
+    EightBitMime,
+    SmtpUtf8,
+    StartTls,
+    EnhancedStatusCodes,
+    /// The largest message taken, if there is a limit (RFC 1870 §4).
+    Size(Option<u64>),
+}
+
+/// The extensions of one EHLO reply; unknown ones are left out (RFC 5321 §4.1.1.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offers(Vec<Extension>);
+
+impl Offers {
+    fn read(reply: &Reply) -> Offers {
+        Offers(reply.lines().iter().skip(1).filter_map(|line| extension(line)).collect())
+    }
+
+    pub fn has(&self, extension: Extension) -> bool {
+        self.0.contains(&extension)
+    }
+
+    /// Whether SIZE was offered, and up to which size.
+    pub fn size(&self) -> Option<Option<u64>> {
+        self.0.iter().find_map(|extension| match extension {
+            Extension::Size(limit) => Some(*limit),
+            Extension::Pipelining
+            | Extension::EightBitMime
+            | Extension::SmtpUtf8
+            | Extension::StartTls
+            | Extension::EnhancedStatusCodes => None,
+        })
+    }
+}
+
+fn extension(line: &str) -> Option<Extension> {
+    let mut words = line.split_ascii_whitespace();
+    match words.next()?.to_ascii_uppercase().as_str() {
+        "PIPELINING" => Some(Extension::Pipelining),
+        "8BITMIME" => Some(Extension::EightBitMime),
+        "SMTPUTF8" => Some(Extension::SmtpUtf8),
+        "STARTTLS" => Some(Extension::StartTls),
+        "ENHANCEDSTATUSCODES" => Some(Extension::EnhancedStatusCodes),
+        // RFC 1870 §4: zero, or no number, is no fixed limit.
+        "SIZE" => Some(Extension::Size(words.next().and_then(|size| size.parse().ok()).filter(|size| *size > 0))),
+        _ => None,
+    }
+}
+
+/// Connected; the peer speaks first.
+#[derive(Debug)]
+pub struct Greeting {
+    hostname: Domain,
+}
+
+/// EHLO is out, in clear.
+#[derive(Debug)]
+pub struct Hello {
+    hostname: Domain,
+}
+
+/// STARTTLS is out.
+#[derive(Debug)]
+pub struct StartTls {
+    hostname: Domain,
+}
+
+/// The peer waits for our ClientHello.
+#[derive(Debug)]
+pub struct Handshake {
+    hostname: Domain,
+}
+
+/// EHLO is out again, under TLS that meets the floor.
+#[derive(Debug)]
+pub struct HelloAgain {
+    assurance: Assurance,
+}
+
+/// The floor is met on this connection. Only this state can name a sender.
+#[derive(Debug)]
+pub struct Secured {
+    offers: Offers,
+    assurance: Assurance,
+}
+
+/// RSET is out.
+#[derive(Debug)]
+pub struct Resetting {
+    secured: Secured,
+}
+
+impl Greeting {
+    pub fn new(hostname: Domain) -> Greeting {
+        Greeting { hostname }
+    }
+
+    pub fn on(self, reply: Reply) -> Result<Said<Hello>, Answer> {
+        if reply.code.is_positive() {
+            let send = ehlo(&self.hostname);
+            return Ok(Said { state: Hello { hostname: self.hostname }, send });
+        }
+        // RFC 5321 §3.1: a 5yz greeting is about the host, not about the message: another host may take it.
+        Err(Answer::from_reply(Stage::Greeting, Means::Later, reply))
+    }
+}
+
+impl Hello {
+    pub fn on(self, reply: Reply) -> Result<Said<StartTls>, Answer> {
+        if reply.code.is_positive() {
+            if Offers::read(&reply).has(Extension::StartTls) {
+                return Ok(Said { state: StartTls { hostname: self.hostname }, send: b"STARTTLS\r\n".to_vec() });
+            }
+            return Err(Answer {
+                words: "the next hop does not offer STARTTLS".into(),
+                ..Answer::from_reply(Stage::Hello, Means::BelowFloor, reply)
+            });
+        }
+        // HELO knows no STARTTLS, so falling back to it could only lead below the floor.
+        let means = if matches!(reply.code.value(), 500..=504) { Means::BelowFloor } else { Means::Later };
+        Err(Answer::from_reply(Stage::Hello, means, reply))
+    }
+}
+
+impl StartTls {
+    /// Takes the reader with it: nothing that was read in clear may be seen again under TLS.
+    pub fn on(self, reply: Reply, read_in_clear: Replies) -> Result<Handshake, Answer> {
+        if reply.code.value() == 421 {
+            return Err(Answer::from_reply(Stage::StartTls, Means::Later, reply));
+        }
+        if reply.code.value() != 220 {
+            return Err(Answer::from_reply(Stage::StartTls, Means::BelowFloor, reply));
+        }
+        // RFC 3207 §4.2: what came in clear behind the 220 was put there by somebody in the middle, or by a broken peer.
+        if !read_in_clear.is_empty() {
+            let words = "the next hop sent more bytes in clear behind its reply to STARTTLS";
+            return Err(Answer::ours(Stage::StartTls, Means::BelowFloor, words));
+        }
+        Ok(Handshake { hostname: self.hostname })
+    }
+}
+
+impl Handshake {
+    /// The handshake is done, and this connection was judged. Below the floor, nothing more is said on it.
+    pub fn judged(self, assurance: Assurance, floor: Assurance) -> Result<Said<HelloAgain>, Answer> {
+        if assurance < floor {
+            let words = format!("the connection is {assurance}, and {floor} is asked for");
+            return Err(Answer::ours(Stage::Handshake, Means::BelowFloor, words));
+        }
+        // RFC 3207 §4.2: what was learned before TLS is forgotten, so EHLO is said again.
+        Ok(Said { state: HelloAgain { assurance }, send: ehlo(&self.hostname) })
+    }
+}
+
+impl HelloAgain {
+    pub fn on(self, reply: Reply) -> Result<Secured, Answer> {
+        if reply.code.is_positive() {
+            return Ok(Secured { offers: Offers::read(&reply), assurance: self.assurance });
+        }
+        Err(Answer::from_reply(Stage::Hello, Means::Later, reply))
+    }
+}
+
+impl Secured {
+    pub fn offers(&self) -> &Offers {
+        &self.offers
+    }
+
+    pub fn assurance(&self) -> Assurance {
+        self.assurance
+    }
+
+    /// One mail transaction on this connection.
+    pub fn envelope(&self, parcel: &Parcel<'_>) -> Transaction {
+        Transaction::new(&self.offers, parcel)
+    }
+
+    /// Clears whatever the last transaction left open, so that the next one begins clean.
+    pub fn reset(self) -> Said<Resetting> {
+        Said { state: Resetting { secured: self }, send: b"RSET\r\n".to_vec() }
+    }
+}
+
+impl Resetting {
+    pub fn on(self, reply: Reply) -> Result<Secured, Answer> {
+        if reply.code.value() == 250 {
+            return Ok(self.secured);
+        }
+        Err(Answer::from_reply(Stage::Reset, Means::Later, reply))
+    }
+}
+
+fn ehlo(hostname: &Domain) -> Vec<u8> {
+    format!("EHLO {hostname}\r\n").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn reply(text: &str) -> Reply {
+        let lines: Vec<String> = text.split('|').map(str::to_owned).collect();
+        Reply::parse(&lines).unwrap()
+    }
+
+    fn name() -> Domain {
+        Domain::parse("relay.clinic.example").unwrap()
+    }
+
+    #[test]
+    fn a_host_is_asked_for_tls_before_anything_else() {
+        let hello = Greeting::new(name()).on(reply("220 mx.lab.example ESMTP")).unwrap();
+        assert_eq!(hello.send, b"EHLO relay.clinic.example\r\n");
+        let start = hello.state.on(reply("250-mx.lab.example|250-SIZE 100|250 STARTTLS")).unwrap();
+        assert_eq!(start.send, b"STARTTLS\r\n");
+        let handshake = start.state.on(reply("220 go ahead"), Replies::default()).unwrap();
+        let again = handshake.judged(Assurance::Valid, Assurance::Valid).unwrap();
+        assert_eq!(again.send, b"EHLO relay.clinic.example\r\n");
+        let secured = again.state.on(reply("250-mx.lab.example|250-PIPELINING|250-X-NEW|250 SIZE 0")).unwrap();
+        assert!(secured.offers().has(Extension::Pipelining) && !secured.offers().has(Extension::EightBitMime));
+        assert_eq!(secured.offers().size(), Some(None));
+    }
+
+    #[test]
+    fn a_connection_below_the_floor_goes_no_further() {
+        let below = Handshake { hostname: name() }.judged(Assurance::Encrypted, Assurance::Valid).unwrap_err();
+        assert_eq!((below.stage, below.means), (Stage::Handshake, Means::BelowFloor));
+    }
+
+    #[test]
+    fn each_opening_reply_means_one_thing() {
+        let greeting = |text| Greeting::new(name()).on(reply(text)).unwrap_err().means;
+        assert_eq!(greeting("421 busy"), Means::Later);
+        assert_eq!(greeting("554 no service here"), Means::Later);
+        let hello = |text| Hello { hostname: name() }.on(reply(text)).unwrap_err().means;
+        assert_eq!(hello("250 mx.lab.example"), Means::BelowFloor);
+        assert_eq!(hello("502 what is EHLO"), Means::BelowFloor);
+        assert_eq!(hello("450 wait"), Means::Later);
+        let start = |text| StartTls { hostname: name() }.on(reply(text), Replies::default()).unwrap_err().means;
+        assert_eq!(start("454 TLS not available"), Means::BelowFloor);
+        assert_eq!(start("502 no"), Means::BelowFloor);
+        assert_eq!(start("421 bye"), Means::Later);
+    }
+
+    #[test]
+    fn bytes_behind_the_answer_to_starttls_end_the_dialog() {
+        let mut replies = Replies::default();
+        replies.feed(b"220 go ahead\r\n250 injected\r\n");
+        let go_ahead = replies.next_reply().unwrap().unwrap();
+        let answer = StartTls { hostname: name() }.on(go_ahead, replies).unwrap_err();
+        assert_eq!(answer.means, Means::BelowFloor);
+    }
+}
