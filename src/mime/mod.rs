@@ -1,7 +1,17 @@
 //! What a message consists of, read within work budgets, and the closed list of edits that may be made to it.
 
+mod decode;
+mod edit;
+mod fields;
+mod html;
+mod read;
+mod split;
+mod walk;
+
 use crate::mail::{Address, Message};
 use crate::phi::Phi;
+
+pub use edit::{Edit, edit};
 
 /// How much work reading one message may cost.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +49,8 @@ pub enum Content {
 /// One leaf of the tree, or a header that people write into.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// `subject`, or the IMAP-style section number: `1`, `2.1`.
+    /// The IMAP-style section number, `1` or `2.1`; of a message (the outer one has no number in front) `subject`,
+    /// of a multipart `preamble` and `epilogue`, of an attachment `name`, as in `1.2.subject`.
     pub path: String,
     pub media_type: String,
     pub name: Option<Phi<String>>,
@@ -53,28 +64,75 @@ pub struct Tree {
     pub from: Vec<Address>,
     pub message_id: Option<Phi<String>>,
     pub parts: Vec<Part>,
-    /// Decoded values of the fields that steer Sealpost, lower-case names: `x-sealpost-secure`, `sensitivity`.
+    /// Decoded values of the fields that steer Sealpost or say for how many a message is meant, lower-case names:
+    /// `x-sealpost-secure`, `sensitivity`, `list-id`, `list-unsubscribe`, `precedence`. Not all may be obeyed:
+    /// policy asks for the first two by name.
     pub control: Vec<(String, Phi<String>)>,
 }
 
-pub fn parse(_message: &Message, _budget: &Budget) -> Tree {
-    todo!()
+/// Reads a message. What cannot be read within the budget is an unreadable part, never an error and never left out.
+pub fn parse(message: &Message, budget: &Budget) -> Tree {
+    walk::walk(message, budget)
 }
 
-/// One edit of design.md's closed list.
-#[derive(Clone, Debug)]
-pub enum Edit {
-    /// A whole field, CRLF included, put in front.
-    Prepend(String),
-    /// Every field of this name taken off.
-    Remove(&'static str),
-    /// The subject without the tags that were obeyed.
-    Subject(Phi<String>),
-    /// A field put at the end of the header, if no field of that name is there.
-    AddIfMissing(&'static str, String),
+/// The first value of a field, unfolded and decoded (RFC 2047).
+pub fn header(message: &Message, name: &str) -> Option<Phi<String>> {
+    fields::named(message.header(), name).next().map(|field| Phi::new(read::text(field.value)))
 }
 
-/// Applies the edits; every octet that no edit names stays as it was.
-pub fn edit(_message: &Message, _edits: &[Edit]) -> Message {
-    todo!()
+/// Whether the message is signed or encrypted end to end, so that no octet of its body may change.
+pub fn is_sealed(message: &Message) -> bool {
+    let head = read::head(message.header(), read::Default::Plain);
+    let sealed = ["multipart/signed", "multipart/encrypted", "application/pgp-encrypted"];
+    sealed.contains(&head.media_type.as_str())
+        || read::is_smime(&head.media_type)
+        || decode::has_pgp_armor(message.body())
+}
+
+/// The fields that the message's DKIM signatures cover, in lower case (RFC 6376 §3.5 `h=`).
+pub fn signed_fields(message: &Message) -> Vec<String> {
+    let mut names = Vec::new();
+    for field in fields::named(message.header(), "dkim-signature") {
+        let value = String::from_utf8_lossy(field.value);
+        let tags = value.split(';').filter_map(|tag| tag.split_once('='));
+        for (_, list) in tags.filter(|(tag, _)| tag.trim() == "h") {
+            names.extend(list.split(':').map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty()));
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::WireLimits;
+
+    fn message(text: &str) -> Message {
+        let limits = WireLimits { message_bytes: 1 << 20, header_bytes: 1 << 16, line_bytes: 2000 };
+        Message::parse(text.as_bytes().to_vec(), &limits).unwrap()
+    }
+
+    #[test]
+    fn a_header_is_found_without_case_and_decoded() {
+        let message = message("SUBJECT : =?utf-8?B?UmVzw7xsdHM=?=\r\n of today\r\nX-A: 1\r\n\r\n");
+        assert_eq!(header(&message, "subject").unwrap().expose(), "Resülts of today");
+        assert!(header(&message, "to").is_none());
+    }
+
+    #[test]
+    fn a_signed_or_encrypted_message_is_sealed() {
+        assert!(is_sealed(&message("Content-Type: multipart/signed; boundary=x\r\n\r\n")));
+        assert!(is_sealed(&message("Content-Type: Application/X-PKCS7-Mime; smime-type=enveloped-data\r\n\r\n")));
+        assert!(is_sealed(&message("\r\n-----BEGIN PGP MESSAGE-----\r\n")));
+        assert!(!is_sealed(&message("Content-Type: text/plain\r\n\r\nabout -----BEGIN PGP MESSAGE-----\r\n")));
+    }
+
+    #[test]
+    fn the_fields_under_a_dkim_signature_are_named() {
+        let message =
+            message("DKIM-Signature: v=1; d=clinic.example; h=From:To:\r\n Subject : Date; bh=aGg9;\r\n b=x\r\n\r\n");
+        assert_eq!(signed_fields(&message), ["date", "from", "subject", "to"]);
+    }
 }

@@ -1,0 +1,275 @@
+//! The way through a message: a stack of entities, never a call into itself, and a count of all that is done.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+
+use crate::mail::Message;
+use crate::mime::read::{self, Default, Encoding, Head, Structure};
+use crate::mime::{Budget, Content, Part, Tree, Unreadable, decode, fields, split};
+use crate::phi::Phi;
+
+/// Larger ones may show a document; smaller ones that a page shows itself are logos and spacers.
+const LARGEST_LOGO: usize = 64 << 10;
+/// Fields of which a second one makes two readers see two messages (RFC 5322 §3.6 allows one each).
+const SINGLE: [&str; 3] = ["from", "subject", "message-id"];
+const CONTROL: [&str; 5] = ["x-sealpost-secure", "sensitivity", "list-id", "list-unsubscribe", "precedence"];
+
+pub(super) fn walk(message: &Message, budget: &Budget) -> Tree {
+    let header = message.header();
+    let mut walk = Walk::new(budget);
+    walk.stack.push(Entity { bytes: message.bytes().clone(), section: String::new(), depth: 0, place: Place::Message });
+    while let Some(entity) = walk.stack.pop() {
+        walk.entity(entity);
+    }
+    let text = |name: &str| fields::named(header, name).next().map(|field| Phi::new(read::text(field.value)));
+    Tree {
+        subject: text("subject").unwrap_or_default(),
+        from: fields::named(header, "from").flat_map(|field| read::addresses(field.value)).collect(),
+        message_id: text("message-id"),
+        parts: walk.finish(),
+        control: CONTROL.iter().flat_map(|name| control(header, name)).collect(),
+    }
+}
+
+fn control(header: &[u8], name: &'static str) -> Vec<(String, Phi<String>)> {
+    let values = fields::named(header, name).map(|field| Phi::new(read::text(field.value)));
+    values.map(|value| (name.to_owned(), value)).collect()
+}
+
+/// What an entity is in: its header has other fields, and its body another section number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// A message: the one that came, or one inside another.
+    Message,
+    Part,
+    /// A part of a digest, which is a message unless it says otherwise (RFC 2046 §5.1.5).
+    Digest,
+}
+
+#[derive(Debug)]
+struct Entity {
+    bytes: Bytes,
+    section: String,
+    depth: usize,
+    place: Place,
+}
+
+struct Walk<'a> {
+    budget: &'a Budget,
+    stack: Vec<Entity>,
+    parts: Vec<Part>,
+    /// Entities met so far, and octets decoded.
+    met: usize,
+    decoded: usize,
+    /// The Content-IDs that pages show, and the images that may be meant: at `parts[.0]`.
+    shown: HashSet<String>,
+    logos: Vec<(usize, String)>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(budget: &'a Budget) -> Walk<'a> {
+        let (stack, parts, logos) = (Vec::new(), Vec::new(), Vec::new());
+        Walk { budget, stack, parts, met: 0, decoded: 0, shown: HashSet::new(), logos }
+    }
+
+    fn entity(&mut self, entity: Entity) {
+        self.met += 1;
+        let (header, body) = cut(&entity.bytes);
+        let default = if entity.place == Place::Digest { Default::Message } else { Default::Plain };
+        let head = read::head(&header, default);
+        if entity.place == Place::Message {
+            self.message(&header, &entity.section);
+        }
+        let leaf = if entity.place == Place::Message { join(&entity.section, "1") } else { entity.section.clone() };
+        if head.structure == Structure::Ambiguous {
+            self.unreadable(&leaf, &head, Unreadable::Broken);
+        }
+        if entity.depth >= self.budget.depth && is_container(&head) {
+            return self.unreadable(&leaf, &head, Unreadable::TooDeep);
+        }
+        if head.media_type.starts_with("multipart/") {
+            return self.multipart(&entity, &head, &body);
+        }
+        if matches!(head.media_type.as_str(), "message/rfc822" | "message/global") {
+            return self.nested(Entity { section: leaf, bytes: body, ..entity }, &head);
+        }
+        self.leaf(leaf, &head, &body);
+    }
+
+    /// The subjects of a message are parts of their own; a message that has two has no clear reading.
+    fn message(&mut self, header: &[u8], section: &str) {
+        for field in fields::named(header, "subject") {
+            let subject = Content::Text(Phi::new(read::text(field.value)));
+            self.add(join(section, "subject"), "text/plain", None, subject);
+        }
+        if SINGLE.iter().any(|name| fields::named(header, name).nth(1).is_some()) {
+            self.add(join(section, "header"), "text/rfc822-headers", None, Content::Unreadable(Unreadable::Broken));
+        }
+    }
+
+    fn multipart(&mut self, entity: &Entity, head: &Head, body: &Bytes) {
+        let section = if entity.section.is_empty() { "1" } else { entity.section.as_str() };
+        if head.media_type == "multipart/encrypted" {
+            return self.unreadable(section, head, Unreadable::Encrypted);
+        }
+        let most = self.budget.parts.saturating_sub(self.met + self.stack.len());
+        let Some(boundary) = head.boundary.as_deref() else { return self.broken(section, head, body) };
+        let pieces = split::split(body, boundary, most);
+        // RFC 2045 §6.4: a multipart has no encoding of its own.
+        let encoded = !matches!(head.encoding, Encoding::Identity);
+        if pieces.parts.is_empty() && pieces.left.is_empty() {
+            return self.broken(section, head, body);
+        }
+        if pieces.ambiguous || encoded {
+            self.unreadable(section, head, Unreadable::Broken);
+        }
+        if !pieces.left.is_empty() {
+            self.unreadable(section, head, Unreadable::TooManyParts);
+        }
+        // No reader shows these, but they travel with the message.
+        for (name, text) in [("preamble", &pieces.preamble), ("epilogue", &pieces.epilogue)] {
+            if !text.trim_ascii().is_empty() {
+                self.bare_text(join(&entity.section, name), text);
+            }
+        }
+        let place = if head.media_type == "multipart/digest" { Place::Digest } else { Place::Part };
+        for (at, bytes) in pieces.parts.into_iter().enumerate().rev() {
+            let section = join(&entity.section, &(at + 1).to_string());
+            self.stack.push(Entity { bytes, section, depth: entity.depth + 1, place });
+        }
+    }
+
+    fn nested(&mut self, entity: Entity, head: &Head) {
+        let decoded = match head.encoding {
+            // The same octets once more, which are counted where they are decoded.
+            Encoding::Identity => Ok(entity.bytes.clone()),
+            other => self.transfer(&entity.bytes, other),
+        };
+        match decoded {
+            Ok(bytes) => {
+                self.stack.push(Entity { bytes, depth: entity.depth + 1, place: Place::Message, ..entity });
+            }
+            Err(why) => self.unreadable(&entity.section, head, why),
+        }
+    }
+
+    fn leaf(&mut self, section: String, head: &Head, body: &Bytes) {
+        let reader = decode::reader(head);
+        let content = match reader {
+            decode::Reader::Silent => return,
+            decode::Reader::Encrypted => Err(Unreadable::Encrypted),
+            decode::Reader::None => {
+                self.logo(head, body);
+                Err(Unreadable::NoReader)
+            }
+            decode::Reader::Plain | decode::Reader::Html | decode::Reader::Guess => self.text(head, body, reader),
+        };
+        if let Some(name) = &head.name {
+            let text = Content::Text(Phi::new(name.clone()));
+            self.add(join(&section, "name"), "text/plain", None, text);
+        }
+        if content == Err(Unreadable::Broken) && body.len() + self.decoded <= self.budget.bytes {
+            // What can be made out of it is classified too.
+            self.bare_text(section.clone(), body);
+        }
+        if content.as_ref().is_ok_and(|text| decode::has_encrypted_armor(text)) {
+            self.unreadable(&section, head, Unreadable::Encrypted);
+        }
+        let content = content.map_or_else(Content::Unreadable, |text| Content::Text(Phi::new(text)));
+        self.add(section, &head.media_type, head.name.clone(), content);
+    }
+
+    fn text(&mut self, head: &Head, body: &Bytes, reader: decode::Reader) -> Result<String, Unreadable> {
+        let octets = self.transfer(body, head.encoding)?;
+        if reader == decode::Reader::Html {
+            self.shown.extend(shown(&octets));
+        }
+        let text = decode::text(&octets, head, reader)?;
+        // A charset may make several octets of one.
+        if text.len() > body.len().saturating_mul(self.budget.ratio) {
+            return Err(Unreadable::RatioExceeded);
+        }
+        self.decoded += text.len().saturating_sub(octets.len());
+        if self.decoded > self.budget.bytes { Err(Unreadable::TooLarge) } else { Ok(text) }
+    }
+
+    fn transfer(&mut self, body: &Bytes, encoding: Encoding) -> Result<Bytes, Unreadable> {
+        let octets = decode::transfer(body, encoding, self.budget.bytes.saturating_sub(self.decoded))?;
+        self.decoded += octets.len();
+        Ok(octets)
+    }
+
+    /// Remembers an image that may turn out to be a page's logo, at the place where its part will be.
+    fn logo(&mut self, head: &Head, body: &Bytes) {
+        let name = usize::from(head.name.is_some());
+        if let Some(id) = head.inline_id.clone().filter(|_| head.media_type.starts_with("image/"))
+            && body.len() / 4 * 3 <= LARGEST_LOGO
+        {
+            self.logos.push((self.parts.len() + name, id));
+        }
+    }
+
+    /// A multipart that cannot be cut: unreadable as such, and its octets as text.
+    fn broken(&mut self, section: &str, head: &Head, body: &Bytes) {
+        self.unreadable(section, head, Unreadable::Broken);
+        self.bare_text(section.to_owned(), body);
+    }
+
+    fn bare_text(&mut self, path: String, octets: &Bytes) {
+        let text = match self.transfer(octets, Encoding::Identity) {
+            Ok(octets) => Content::Text(Phi::new(String::from_utf8_lossy(&octets).into_owned())),
+            Err(why) => Content::Unreadable(why),
+        };
+        self.add(path, "text/plain", None, text);
+    }
+
+    fn unreadable(&mut self, section: &str, head: &Head, why: Unreadable) {
+        self.add(section.to_owned(), &head.media_type, head.name.clone(), Content::Unreadable(why));
+    }
+
+    fn add(&mut self, path: String, media_type: &str, name: Option<String>, content: Content) {
+        self.parts.push(Part { path, media_type: media_type.to_owned(), name: name.map(Phi::new), content });
+    }
+
+    /// The parts, without the logos that a page of the message shows.
+    fn finish(self) -> Vec<Part> {
+        let logos = self.logos.into_iter().filter(|(_, id)| self.shown.contains(id)).map(|(at, _)| at);
+        let logos: HashSet<usize> = logos.collect();
+        let parts = self.parts.into_iter().enumerate().filter(|(at, _)| !logos.contains(at));
+        parts.map(|(_, part)| part).collect()
+    }
+}
+
+fn is_container(head: &Head) -> bool {
+    head.media_type.starts_with("multipart/") || matches!(head.media_type.as_str(), "message/rfc822" | "message/global")
+}
+
+/// Header and body, parted at the first empty line.
+fn cut(bytes: &Bytes) -> (Bytes, Bytes) {
+    let mut at = 0;
+    while at < bytes.len() {
+        let end = at + fields::line_end(&bytes[at..]);
+        if &bytes[at..end] == b"\r\n" || &bytes[at..end] == b"\n" {
+            return (bytes.slice(..at), bytes.slice(end..));
+        }
+        at = end;
+    }
+    (bytes.clone(), Bytes::new())
+}
+
+fn join(section: &str, name: &str) -> String {
+    if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") }
+}
+
+/// The Content-IDs that a page refers to (RFC 2392).
+fn shown(page: &[u8]) -> Vec<String> {
+    let page = String::from_utf8_lossy(page);
+    let behind = page.split("cid:").skip(1);
+    let end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '>' | ')' | '<');
+    behind.filter_map(|rest| rest.split(end).next()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+#[path = "walk_tests.rs"]
+mod tests;

@@ -1,0 +1,138 @@
+//! What is read of a message, and what hostile ones cost.
+
+use std::fmt::Write;
+
+use super::*;
+use crate::mail::WireLimits;
+
+const BUDGET: Budget = Budget { depth: 10, parts: 100, ratio: 4, bytes: 1 << 20 };
+
+fn read(text: impl Into<Vec<u8>>) -> Tree {
+    let limits = WireLimits { message_bytes: 1 << 26, header_bytes: 1 << 20, line_bytes: 1 << 20 };
+    walk(&Message::parse(text.into(), &limits).unwrap(), &BUDGET)
+}
+
+/// Each part as `path=text` or `path!why`.
+fn outline(tree: &Tree) -> Vec<String> {
+    let line = |part: &Part| match &part.content {
+        Content::Text(text) => format!("{}={}", part.path, text.expose().trim()),
+        Content::Unreadable(why) => format!("{}!{why:?}", part.path),
+    };
+    tree.parts.iter().map(line).collect()
+}
+
+fn check(text: &str, expected: &[&str]) {
+    assert_eq!(outline(&read(text)), expected, "{text}");
+}
+
+#[test]
+fn a_plain_message_has_a_subject_and_a_text() {
+    check("Subject: =?utf-8?Q?R=C3=A9sum=C3=A9?=\r\n\r\nhello\r\n", &["subject=Résumé", "1=hello"]);
+    check("", &["1="]);
+    check("Subject: only a header\r\n", &["subject=only a header", "1="]);
+}
+
+#[test]
+fn the_envelope_of_the_header_is_read() {
+    let tree = read(
+        "From: A <a@clinic.example>\r\nMessage-ID: <1@x.example>\r\nSensitivity: =?utf-8?B?cHJpdmF0ZQ==?=\r\n\r\n",
+    );
+    assert_eq!(tree.from[0].expose(), "a@clinic.example");
+    assert_eq!(tree.message_id.unwrap().expose(), "<1@x.example>");
+    assert_eq!(tree.control[0].0, "sensitivity");
+    assert_eq!(tree.control[0].1.expose(), "private");
+}
+
+#[test]
+fn parts_are_numbered_as_imap_numbers_them() {
+    let text = "Content-Type: multipart/mixed; boundary=o\r\n\r\nseen by few\r\n--o\r\n\
+        Content-Type: multipart/alternative; boundary=i\r\n\r\n--i\r\n\r\nplain\r\n--i\r\nContent-Type: text/html\r\n\r\n\
+        <p>page</p>\r\n--i--\r\n--o\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\nnested\r\n--o\r\n\
+        Content-Type: text/csv; name=\"q.csv\"\r\nContent-Transfer-Encoding: base64\r\n\r\nYSxi\r\n--o--\r\n";
+    let expected =
+        ["preamble=seen by few", "1.1=plain", "1.2=page", "2.subject=inner", "2.1=nested", "3.name=q.csv", "3=a,b"];
+    check(text, &expected);
+}
+
+#[test]
+fn what_may_be_read_in_two_ways_is_unreadable_too() {
+    check("From: a@b.example\r\nFrom: c@d.example\r\n\r\nx\r\n", &["header!Broken", "1=x"]);
+    check("Content-Type: text/plain\r\nContent-Type: text/html\r\n\r\nx\r\n", &["1!Broken", "1=x"]);
+    check("Content-Type: multipart/mixed\r\n\r\nx\r\n", &["1!Broken", "1=x"]);
+    check("Content-Type: multipart/mixed; boundary=b\r\n\r\nx\r\n", &["1!Broken", "1=x"]);
+    check("Content-Transfer-Encoding: x-odd\r\n\r\nx\r\n", &["1!Broken", "1=x", "1!Broken"]);
+}
+
+#[test]
+fn sealed_content_is_named_as_such() {
+    check("Content-Type: multipart/encrypted; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n", &["1!Encrypted"]);
+    check("\r\n-----BEGIN PGP MESSAGE-----\r\n", &["1!Encrypted", "1=-----BEGIN PGP MESSAGE-----"]);
+    let signed = "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\n\
+        Content-Type: application/pgp-signature\r\n\r\n-----BEGIN\r\n--b--\r\n";
+    check(signed, &["1=x"]);
+}
+
+#[test]
+fn a_logo_that_the_page_shows_is_not_counted_and_another_image_is() {
+    let message = |id: &str| {
+        format!(
+            "Content-Type: multipart/related; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n\
+            <img src=\"cid:logo@x\">hi\r\n--b\r\nContent-Type: image/png\r\nContent-ID: <{id}>\r\n\
+            Content-Disposition: inline\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--b--\r\n"
+        )
+    };
+    check(&message("logo@x"), &["1=hi"]);
+    check(&message("scan@x"), &["1=hi", "2!NoReader"]);
+}
+
+#[test]
+fn ten_thousand_nested_multiparts_end_at_the_depth() {
+    let mut text = String::new();
+    for level in 0..10_000 {
+        let _ = write!(text, "Content-Type: multipart/mixed; boundary=b{level}x\r\n\r\n--b{level}x\r\n");
+    }
+    let tree = read(text);
+    assert_eq!(outline(&tree).last().unwrap(), "1.1.1.1.1.1.1.1.1.1!TooDeep");
+    assert!(tree.parts.len() < 30);
+}
+
+#[test]
+fn nested_messages_end_at_the_depth() {
+    let tree = read("Content-Type: message/rfc822\r\n\r\n".repeat(10_000));
+    assert!(outline(&tree).last().unwrap().ends_with("!TooDeep"));
+}
+
+#[test]
+fn a_hundred_thousand_parts_end_at_the_count_and_the_rest_is_unreadable() {
+    let text = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}", "--b\r\n\r\nx\r\n".repeat(100_000));
+    let tree = read(text);
+    assert_eq!(outline(&tree)[0], "1!TooManyParts");
+    assert!(tree.parts.len() <= BUDGET.parts + 1);
+}
+
+#[test]
+fn many_multiparts_of_many_parts_stay_within_the_count() {
+    let inner =
+        format!("--o\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n{}--i--\r\n", "--i\r\n\r\nx\r\n".repeat(50));
+    let tree = read(format!("Content-Type: multipart/mixed; boundary=o\r\n\r\n{}--o--\r\n", inner.repeat(50)));
+    assert!(tree.parts.len() <= 2 * BUDGET.parts + 1);
+    assert!(outline(&tree).iter().any(|line| line.ends_with("!TooManyParts")));
+}
+
+#[test]
+fn octets_over_the_budget_are_unreadable() {
+    let body = "QUFB".repeat(BUDGET.bytes / 2 / 3) + "\r\n";
+    let part = format!("--b\r\nContent-Transfer-Encoding: base64\r\n\r\n{body}");
+    let tree = read(format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}--b--\r\n", part.repeat(3)));
+    assert!(matches!(tree.parts[1].content, Content::Text(_)));
+    assert_eq!(outline(&tree)[2], "3!TooLarge");
+}
+
+#[test]
+fn text_that_swells_in_its_charset_is_unreadable() {
+    let budget = Budget { ratio: 1, ..BUDGET };
+    let limits = WireLimits { message_bytes: 1 << 20, header_bytes: 1 << 16, line_bytes: 2000 };
+    let text = [&b"Content-Type: text/plain; charset=iso-8859-1\r\n\r\n"[..], &[0xe9; 900], b"\r\n"].concat();
+    let tree = walk(&Message::parse(text, &limits).unwrap(), &budget);
+    assert_eq!(outline(&tree), ["1!RatioExceeded"]);
+}
