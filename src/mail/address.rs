@@ -61,6 +61,16 @@ impl Address {
         format!("{}@{}", self.expose_local().to_lowercase(), self.domain)
     }
 
+    /// Whether `pattern` covers this address: `ann@clinic.example`, `*@clinic.example`, `*@*.clinic.example`, or `*`.
+    /// Case is ignored throughout: a pattern names people, and people do not mean the case.
+    pub fn matches(&self, pattern: &str) -> bool {
+        if pattern == "*" {
+            return true;
+        }
+        let Some((local, domain)) = pattern.rsplit_once('@') else { return false };
+        (local == "*" || local.to_lowercase() == self.expose_local().to_lowercase()) && self.domain.matches(domain)
+    }
+
     /// Whether a next hop must know SMTPUTF8 to be given this address (RFC 6531 §3.6).
     pub fn needs_utf8(&self) -> bool {
         !self.text.is_ascii()
@@ -150,6 +160,19 @@ mod tests {
         assert_eq!(Address::parse("nobody"), Err(BadAddress::NoDomain));
         assert_eq!(Address::parse("@b.example"), Err(BadAddress::LocalLength));
         assert_eq!(Address::parse(&format!("{}@b.example", "a".repeat(65))), Err(BadAddress::LocalLength));
+    }
+
+    #[test]
+    fn a_pattern_covers_people_and_domains() {
+        let address = Address::parse("Ann.Lee@front.clinic.example").unwrap();
+        for pattern in ["*", "ann.lee@front.clinic.example", "*@front.clinic.example", "*@*.clinic.example"] {
+            assert!(address.matches(pattern), "{pattern}");
+        }
+        for pattern in
+            ["", "ann@front.clinic.example", "*@clinic.example", "*ann.lee@front.clinic.example", "clinic.example"]
+        {
+            assert!(!address.matches(pattern), "{pattern}");
+        }
     }
 
     #[test]

@@ -1,9 +1,17 @@
 //! Which way a message may go to each recipient, and why.
 
+mod decide;
+mod explain;
+mod marks;
+mod protection;
+
 use serde::{Deserialize, Serialize};
 
-use crate::classify::Verdict;
-use crate::config;
+pub use decide::{Rules, decide};
+pub use explain::explanation;
+pub use marks::{Ask, Marks, edits, marks};
+
+use crate::audit::HoldCause;
 use crate::mail::{Address, Assurance, ClientName, Domain, Envelope, Method};
 use crate::mime::Tree;
 
@@ -84,23 +92,10 @@ pub enum RuleResult {
 pub struct Decision {
     pub recipient: Address,
     pub action: Action,
+    /// Why it is held, when the action is to hold.
+    pub cause: Option<HoldCause>,
     pub rule: String,
     pub tried: Vec<Tried>,
-    /// In words: what was skipped, and why.
+    /// In words: what was skipped, and why; what was asked for; what was known.
     pub remarks: Vec<String>,
-}
-
-/// The rules of one config, compiled.
-#[derive(Debug)]
-pub struct Rules {}
-
-impl Rules {
-    pub fn compile(_policy: &config::Policy) -> Rules {
-        todo!()
-    }
-}
-
-/// One decision per recipient, in the order of the envelope.
-pub fn decide(_rules: &Rules, _submission: &Submission<'_>, _verdict: &Verdict, _facts: &Facts) -> Vec<Decision> {
-    todo!()
 }

@@ -1,0 +1,179 @@
+//! The rules of one config, and the decision that they come to for each recipient.
+
+use crate::classify::Verdict;
+use crate::config::{self, Last, Rule, When};
+use crate::mail::{Address, Method};
+use crate::policy::marks::{Marks, Tag, marks, tags};
+use crate::policy::protection::Plan;
+use crate::policy::{Decision, Facts, RecipientFacts, RuleResult, Submission, Tried};
+
+/// The name under which a sender's own wish competes.
+const ASKED: &str = "sender asked for protection";
+/// The name under which `[policy] default` competes.
+const DEFAULT: &str = "default";
+
+/// The rules of one config, compiled.
+#[derive(Debug)]
+pub struct Rules {
+    rules: Vec<Rule>,
+    default: Vec<Method>,
+    pub(super) secure: Vec<Method>,
+    pub(super) tags: Vec<Tag>,
+}
+
+impl Rules {
+    pub fn compile(policy: &config::Policy) -> Rules {
+        Rules {
+            rules: policy.rules.clone(),
+            default: policy.default.clone(),
+            secure: policy.secure.clone(),
+            tags: tags(policy),
+        }
+    }
+}
+
+/// One decision per recipient, in the order of the envelope.
+///
+/// Every rule whose conditions hold competes, and so does what the sender asked for. The default competes when no rule
+/// of the config matched: an operator's rule replaces it, a sender's wish can only add to it. The most protective wins
+/// (see `protection`); of equals the first in the config, then the sender's wish, then the default.
+pub fn decide(rules: &Rules, submission: &Submission<'_>, verdict: &Verdict, facts: &Facts) -> Vec<Decision> {
+    let marks = marks(rules, submission.tree, submission.client);
+    let decide_one = |(at, recipient): (usize, &Address)| {
+        let case = Case { submission, verdict, marks: &marks, recipient };
+        let mut decision = case.decide(rules);
+        decision.remarks.extend(marks.remarks.iter().cloned());
+        decision.remarks.extend(known(recipient, facts.recipients.get(at)));
+        decision
+    };
+    submission.envelope.recipients().iter().enumerate().map(decide_one).collect()
+}
+
+/// One recipient of one message, as the rules see it.
+struct Case<'a> {
+    submission: &'a Submission<'a>,
+    verdict: &'a Verdict,
+    marks: &'a Marks,
+    recipient: &'a Address,
+}
+
+/// A rule that was looked at: what it would do, or why it does not apply.
+struct Candidate<'a> {
+    name: &'a str,
+    plan: Result<Plan, String>,
+}
+
+impl Case<'_> {
+    fn decide(&self, rules: &Rules) -> Decision {
+        let mut candidates: Vec<Candidate<'_>> = rules.rules.iter().map(|rule| self.candidate(rule)).collect();
+        let ruled = candidates.iter().any(|candidate| candidate.plan.is_ok());
+        candidates.push(Candidate { name: ASKED, plan: self.asked() });
+        let default = Plan::deliver(&rules.default, Last::Hold);
+        let stands = if ruled { Err("no rule of the config matched".to_owned()) } else { Ok(default.clone()) };
+        candidates.push(Candidate { name: DEFAULT, plan: stands });
+
+        let mut best: Option<(usize, &Plan)> = None;
+        for (at, candidate) in candidates.iter().enumerate() {
+            let Ok(plan) = &candidate.plan else { continue };
+            if best.is_none_or(|(_, so_far)| plan.protection > so_far.protection) {
+                best = Some((at, plan));
+            }
+        }
+        let (winner, plan) = best.unwrap_or((candidates.len() - 1, &default));
+        Decision {
+            recipient: self.recipient.clone(),
+            action: plan.action.clone(),
+            cause: plan.cause,
+            rule: candidates[winner].name.to_owned(),
+            tried: tried(&candidates, winner),
+            remarks: plan.remarks.clone(),
+        }
+    }
+
+    fn candidate<'r>(&self, rule: &'r Rule) -> Candidate<'r> {
+        let plan = match self.unmet(&rule.when) {
+            Some(condition) => Err(condition.to_owned()),
+            None => Ok(Plan::of(&rule.then)),
+        };
+        Candidate { name: &rule.name, plan }
+    }
+
+    /// The most protective of the sender's wishes.
+    fn asked(&self) -> Result<Plan, String> {
+        let mut plans = self.marks.asks.iter().map(|ask| Plan::deliver(&ask.methods, Last::Hold));
+        let first = plans.next().ok_or("the message carries a tag or a header that asks for protection")?;
+        Ok(plans.fold(first, |best, next| if next.protection > best.protection { next } else { best }))
+    }
+
+    /// The first condition that does not hold, in words. Never the value it was compared with, which may be a person.
+    fn unmet(&self, when: &When) -> Option<&'static str> {
+        let submission = self.submission;
+        let names = |clients: &[_]| submission.client.is_some_and(|client| clients.contains(client));
+        if !when.client.is_empty() && !names(&when.client) {
+            return Some("the client is one of those named");
+        }
+        if !when.sender.is_empty() && !submission.envelope.sender().mailbox().is_some_and(|a| any(&when.sender, a)) {
+            return Some("the sender fits one of the patterns");
+        }
+        if !when.recipient.is_empty() && !any(&when.recipient, self.recipient) {
+            return Some("the recipient fits one of the patterns");
+        }
+        let domain = self.recipient.domain();
+        if !when.recipient_domain.is_empty() && !when.recipient_domain.iter().any(|pattern| domain.matches(pattern)) {
+            return Some("the recipient's domain fits one of the patterns");
+        }
+        if when.phi.is_some_and(|expected| expected != self.verdict.phi) {
+            return Some(if self.verdict.phi {
+                "no health information was found"
+            } else {
+                "health information was found"
+            });
+        }
+        if !when.kinds.is_empty() && !self.verdict.findings.iter().any(|finding| when.kinds.contains(&finding.kind)) {
+            return Some("one of the kinds was found");
+        }
+        let marked = !self.marks.asks.is_empty();
+        if when.marked.is_some_and(|expected| expected != marked) {
+            return Some(if marked { "the sender asked for no protection" } else { "the sender asked for protection" });
+        }
+        None
+    }
+}
+
+fn any(patterns: &[String], address: &Address) -> bool {
+    patterns.iter().any(|pattern| address.matches(pattern))
+}
+
+fn tried(candidates: &[Candidate<'_>], winner: usize) -> Vec<Tried> {
+    let by = candidates[winner].name;
+    let result = |(at, candidate): (usize, &Candidate<'_>)| {
+        let result = match &candidate.plan {
+            Ok(_) if at == winner => RuleResult::Won,
+            Ok(_) => RuleResult::Outdone { by: by.to_owned() },
+            Err(condition) => RuleResult::NotMatched { condition: condition.clone() },
+        };
+        Tried { rule: candidate.name.to_owned(), result }
+    };
+    candidates.iter().enumerate().map(result).collect()
+}
+
+/// What was known of a recipient's domain, in words.
+fn known(recipient: &Address, facts: Option<&RecipientFacts>) -> Vec<String> {
+    let domain = recipient.domain();
+    let Some(facts) = facts else { return vec![format!("{domain}: nothing could be found out in time")] };
+    let mut words = Vec::new();
+    if facts.routed {
+        words.push(format!("{domain}: a route covers it; its floor counts where it is higher"));
+    }
+    words.push(match &facts.tls_seen {
+        Some((assurance, when)) => format!("{domain}: best TLS so far is {assurance}, on {when}"),
+        None => format!("{domain}: no earlier delivery is remembered"),
+    });
+    if !facts.mx_seen.is_empty() {
+        words.push(format!("{domain}: mail servers remembered: {}", facts.mx_seen.join(", ")));
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests;
