@@ -1,0 +1,8 @@
+//! Scenarios with real sockets, one file each.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a scenario fails by panicking")]
+
+#[path = "../world/mod.rs"]
+mod world;
+
+mod world_self;
