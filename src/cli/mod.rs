@@ -1,7 +1,11 @@
 //! What an operator types: one file per subcommand. What they print is for people, or with `--json` for programs.
 
 mod audit;
+mod check;
+mod classify;
+mod client;
 mod explain;
+mod init;
 mod keys;
 mod output;
 mod queue;
@@ -9,13 +13,12 @@ mod reach;
 mod serve;
 mod trace;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use output::{Failed, Format, Printer};
+use output::{Failed, Format};
 
 /// SMTP relay for senders bound by HIPAA.
 ///
@@ -24,10 +27,10 @@ pub use output::{Failed, Format, Printer};
 #[derive(Debug, Parser)]
 #[command(name = "sealpost", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// The config file.
-    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/sealpost/sealpost.toml", env_help = "")]
+    /// The config file
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/sealpost/sealpost.toml")]
     config: PathBuf,
-    /// Print JSON, one object a line.
+    /// Print JSON, one object a line
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -38,3 +41,66 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 done, and the answer is no (a check failed, a chain is broken, nothing matched);
 2 wrong usage; 65 unusable input; 66 no such file or message; 69 the daemon or the store cannot be reached;
 74 an I/O error; 77 not permitted; 78 a mistake in the config.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a new set-up: config, master key, certificate
+    Init(init::Arguments),
+    /// Run the daemon: take mail, decide, deliver
+    Serve,
+    /// Look at config and surroundings, and say what to do
+    Check(check::Arguments),
+    /// Tell why: for a file before sending, or for a message afterwards
+    Explain(explain::Arguments),
+    /// Say whether messages hold PHI, and what was found where
+    Classify(classify::Arguments),
+    /// Find messages by recipient or Message-ID, long after their bodies are gone
+    Trace(trace::Arguments),
+    /// See and move what waits
+    #[command(subcommand)]
+    Queue(queue::Command),
+    /// Who may submit
+    #[command(subcommand)]
+    Client(client::Command),
+    /// Read, export and verify the audit log
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// The keys that seal what is kept
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Print a completion script for a shell
+    Completions { shell: clap_complete::Shell },
+}
+
+/// Runs what was typed, and gives the exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(failed) => {
+            eprintln!("sealpost: {failed}");
+            failed.code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failed> {
+    let format = if cli.json { Format::Json } else { Format::Text };
+    let config = cli.config.as_path();
+    match cli.command {
+        Command::Init(arguments) => init::run(arguments, format),
+        Command::Serve => serve::run(config),
+        Command::Check(arguments) => check::run(config, arguments, format),
+        Command::Explain(arguments) => explain::run(config, &arguments, format),
+        Command::Classify(arguments) => classify::run(&arguments, format),
+        Command::Trace(arguments) => trace::run(config, arguments, format),
+        Command::Queue(command) => queue::run(config, command, format),
+        Command::Client(command) => client::run(config, command, format),
+        Command::Audit(command) => audit::run(config, command, format),
+        Command::Keys(command) => keys::run(config, command, format),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "sealpost", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

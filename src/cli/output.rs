@@ -1,0 +1,100 @@
+//! How a command ends, and how it prints.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::control::Failure;
+
+/// For people, or for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Text,
+    Json,
+}
+
+/// Done, and the answer is no.
+pub(super) const ANSWER_IS_NO: u8 = 1;
+
+/// Why a command was not done. Each has an exit code from sysexits(3), which mail programs share.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The input cannot be used.
+    Data(String),
+    /// No such file, message or row.
+    NotFound(String),
+    /// The daemon or the store cannot be reached.
+    Unavailable(String),
+    Io(String),
+    NotPermitted(String),
+    Config(String),
+}
+
+impl Failed {
+    pub(super) fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Failed::Data(_) => 65,
+            Failed::NotFound(_) => 66,
+            Failed::Unavailable(_) => 69,
+            Failed::Io(_) => 74,
+            Failed::NotPermitted(_) => 77,
+            Failed::Config(_) => 78,
+        })
+    }
+
+    /// An error about a file, with the file's name and what the system said of it.
+    pub(super) fn file(path: &std::path::Path, error: &io::Error) -> Failed {
+        let text = format!("{}: {error}", path.display());
+        match error.kind() {
+            io::ErrorKind::NotFound => Failed::NotFound(text),
+            io::ErrorKind::PermissionDenied => Failed::NotPermitted(text),
+            _ => Failed::Io(text),
+        }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failed::Data(text)
+            | Failed::NotFound(text)
+            | Failed::Unavailable(text)
+            | Failed::Io(text)
+            | Failed::NotPermitted(text)
+            | Failed::Config(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Failed {
+        match failure {
+            Failure::NotFound(text) => Failed::NotFound(text),
+            Failure::Refused(text) => Failed::Data(text),
+            Failure::Unavailable(text) => Failed::Unavailable(text),
+            Failure::Config(text) => Failed::Config(text),
+        }
+    }
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Failed {
+        Failed::Io(error.to_string())
+    }
+}
+
+/// Prints one row. A reader that has gone away (`| head`) ends the command quietly.
+pub(super) fn print_line(line: impl fmt::Display) {
+    if writeln!(io::stdout().lock(), "{line}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+pub(super) fn print_json(row: &impl Serialize) {
+    match serde_json::to_string(row) {
+        Ok(text) => print_line(text),
+        Err(error) => eprintln!("sealpost: a row could not be written as JSON: {error}"),
+    }
+}

@@ -1,0 +1,68 @@
+//! How a command reaches what is kept: through the daemon's control socket, or, when no daemon runs, by opening the store itself.
+
+use std::future::Future;
+use std::io;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::cli::output::Failed;
+use crate::config::{self, Config};
+use crate::control::{Caller, Desk, Request, SOCKET, actor_of_this_process};
+use crate::daemon;
+
+/// Reads and checks the config; every mistake of it is told at once.
+pub(super) fn read_config(path: &Path) -> Result<Config, Failed> {
+    daemon::read_config(path).map(|loaded| loaded.config).map_err(|error| match error {
+        daemon::ConfigError::Read(error) => Failed::file(path, &error),
+        daemon::ConfigError::Mistakes(mistakes) => Failed::Config(mistakes_in(path, &mistakes)),
+    })
+}
+
+fn mistakes_in(path: &Path, mistakes: &[config::Mistake]) -> String {
+    let noun = if mistakes.len() == 1 { "mistake" } else { "mistakes" };
+    let mut text = format!("{}: {} {noun}", path.display(), mistakes.len());
+    for mistake in mistakes {
+        text.push_str(&format!("\n  {mistake}"));
+    }
+    text
+}
+
+/// Asks the daemon, or acts in its place under the name of the user who typed the command.
+pub(super) fn ask(config: &Config, request: &Request, each: &mut (dyn FnMut(Value) + Send)) -> Result<(), Failed> {
+    block_on(async {
+        match Caller::connect(&config.server.data_dir.join(SOCKET)).await {
+            Ok(caller) => Ok(caller.call(request, each).await?),
+            Err(error) if nobody_listens(&error) => act(config, request, each).await,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(Failed::NotPermitted(format!(
+                "{}: only root and the daemon's own user may ask the daemon; try sudo",
+                config.server.data_dir.display()
+            ))),
+            Err(error) => Err(Failed::Unavailable(format!("the daemon cannot be reached: {error}"))),
+        }
+    })?
+}
+
+fn nobody_listens(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
+async fn act(config: &Config, request: &Request, each: &mut (dyn FnMut(Value) + Send)) -> Result<(), Failed> {
+    let (store, desk) = daemon::desk(config).await.map_err(|error| Failed::Unavailable(error.to_string()))?;
+    let (rows, mut arriving) = tokio::sync::mpsc::channel(64);
+    let print = async {
+        while let Some(row) = arriving.recv().await {
+            each(row);
+        }
+    };
+    let (result, ()) = tokio::join!(desk.perform(actor_of_this_process(), request.clone(), rows), print);
+    drop::<Desk>(desk);
+    store.close().await;
+    Ok(result?)
+}
+
+/// Runs what a command waits for on one thread.
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(work))
+}
