@@ -33,6 +33,13 @@ pub enum Utf8 {
     Declared,
 }
 
+/// What is carried: somebody's mail, or a notice that we composed ourselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Content {
+    Mail,
+    Notice,
+}
+
 /// One transaction's envelope. It has a sender and at least one recipient, always.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {

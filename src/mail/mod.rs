@@ -13,7 +13,7 @@ mod reply;
 pub use address::{Address, BadAddress};
 pub use domain::{BadDomain, Domain};
 pub use end::End;
-pub use envelope::{BodyType, Envelope, ReversePath, Utf8};
+pub use envelope::{BodyType, Content, Envelope, ReversePath, Utf8};
 pub use id::{BadId, JobId, MessageId};
 pub use message::{Malformed, Message, WireLimits};
 pub use method::{Assurance, BadMethod, Method};

@@ -1,0 +1,338 @@
+//! One small function for each statement that changes a row, and which of them a change is made of.
+
+use sqlx::AnyConnection;
+
+use crate::clock::Timestamp;
+use crate::mail::{JobId, MessageId};
+use crate::store::change::{Word, methods_column, state_columns};
+use crate::store::insert::{AttemptOf, Inserts};
+use crate::store::{
+    Change, ConfigText, Delay, DestinationSeen, Fence, Move, NewEpoch, NewMessage, OwedId, Rewrap, Rewrapped,
+    Settlement,
+};
+
+/// Whether a change found what it expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Applied {
+    Done,
+    Lost,
+}
+
+/// Lost after some rows were already changed: the transaction has to be rolled back, and the rest of its batch replayed.
+const LOST_HALF_WAY: sqlx::Error = sqlx::Error::RowNotFound;
+
+pub(super) async fn apply<'b>(
+    connection: &mut AnyConnection,
+    change: &'b Change,
+    inserts: &mut Inserts<'b>,
+) -> sqlx::Result<Applied> {
+    match change {
+        Change::Note => Ok(Applied::Done),
+        Change::Accept(message) => accept(connection, message, inserts).await,
+        Change::Settle(settlement) => settle(connection, settlement, inserts).await,
+        Change::Move(moved) => move_job(connection, moved).await,
+        Change::ConfigLoaded(text) => keep_config(connection, text).await,
+        Change::Erase { message, at } => erase(connection, *message, *at).await,
+        Change::EraseEvidence { message } => erase_evidence(connection, *message).await,
+        Change::StartEpoch(epoch) => start_epoch(connection, epoch).await,
+        Change::DestroyEpoch { epoch, survivors } => destroy_epoch(connection, *epoch, survivors).await,
+        Change::RotateMaster { epochs, nodes } => rotate_master(connection, epochs, nodes).await,
+    }
+}
+
+async fn accept<'b>(
+    connection: &mut AnyConnection,
+    message: &'b NewMessage,
+    inserts: &mut Inserts<'b>,
+) -> sqlx::Result<Applied> {
+    if let Some(owed) = &message.settles
+        && clear_owed(connection, owed).await? == 0
+    {
+        return Ok(Applied::Lost);
+    }
+    inserts.accept(message);
+    Ok(Applied::Done)
+}
+
+async fn clear_owed(connection: &mut AnyConnection, owed: &OwedId) -> sqlx::Result<u64> {
+    let cleared = sqlx::query("update job set owed = null where id = $1 and owed = $2")
+        .bind(owed.job.to_string())
+        .bind(owed.about.word())
+        .execute(connection)
+        .await?;
+    Ok(cleared.rows_affected())
+}
+
+async fn settle<'b>(
+    connection: &mut AnyConnection,
+    settlement: &'b Settlement,
+    inserts: &mut Inserts<'b>,
+) -> sqlx::Result<Applied> {
+    if settle_job(connection, settlement).await? == 0 {
+        return Ok(Applied::Lost);
+    }
+    if let Some(sealed) = &settlement.attempt {
+        inserts.attempt(AttemptOf {
+            message: settlement.message,
+            job: settlement.job,
+            number: settlement.next.attempts,
+            at: settlement.at.millis(),
+            sealed,
+        });
+    }
+    if let Some(seen) = &settlement.seen {
+        remember_destination(connection, seen, settlement.at).await?;
+    }
+    Ok(Applied::Done)
+}
+
+async fn settle_job(connection: &mut AnyConnection, settlement: &Settlement) -> sqlx::Result<u64> {
+    let next = &settlement.next;
+    let (state, cause, ended_as, due) = state_columns(&next.state);
+    // A delay that is still to be told stays owed while the job waits on, and is overtaken by the job's end.
+    let settled = sqlx::query(
+        "update job set methods = $1, state = $2, cause = $3, ended_as = $4, due = $5, wake = $6, expires = $7, \
+         attempts = $8, floor_since = $9, delay_told = $10, \
+         owed = case when state = $2 then coalesce($11, owed) else $11 end, \
+         moved = $12, lease_node = '', fence = fence + 1 \
+         where id = $13 and fence = $14 and state = 'queued'",
+    )
+    .bind(methods_column(&next.methods))
+    .bind(state)
+    .bind(cause)
+    .bind(ended_as)
+    .bind(due)
+    .bind(due)
+    .bind(next.expires.millis())
+    .bind(i64::from(next.attempts))
+    .bind(next.floor_since.map(Timestamp::millis))
+    .bind(delay_column(next.delay))
+    .bind(next.owed.map(Word::word))
+    .bind(settlement.at.millis())
+    .bind(settlement.job.to_string())
+    .bind(settlement.fence.0)
+    .execute(connection)
+    .await?;
+    Ok(settled.rows_affected())
+}
+
+/// Moves a job that nobody is delivering at this moment: what is on the wire cannot be called back.
+async fn move_job(connection: &mut AnyConnection, moved: &Move) -> sqlx::Result<Applied> {
+    let next = &moved.next;
+    let (state, cause, ended_as, due) = state_columns(&next.state);
+    let done = sqlx::query(
+        "update job set methods = $1, state = $2, cause = $3, ended_as = $4, due = $5, wake = $6, expires = $7, \
+         floor_since = $8, owed = $9, moved = $10, lease_node = '', fence = fence + 1 \
+         where id = $11 and fence = $12 and state <> 'ended' and (lease_node = '' or wake <= $13)",
+    )
+    .bind(methods_column(&next.methods))
+    .bind(state)
+    .bind(cause)
+    .bind(ended_as)
+    .bind(due)
+    .bind(due)
+    .bind(next.expires.millis())
+    .bind(next.floor_since.map(Timestamp::millis))
+    .bind(next.owed.map(Word::word))
+    .bind(moved.at.millis())
+    .bind(moved.job.to_string())
+    .bind(moved.fence.0)
+    .bind(moved.at.millis())
+    .execute(connection)
+    .await?;
+    Ok(found(done.rows_affected()))
+}
+
+/// Undoes a claim, without an attempt being counted: the job is as due as it was.
+pub(super) async fn give_back(connection: &mut AnyConnection, job: JobId, fence: Fence) -> sqlx::Result<u64> {
+    let given = sqlx::query(
+        "update job set wake = due, lease_node = '', fence = fence + 1 \
+         where id = $1 and fence = $2 and state = 'queued'",
+    )
+    .bind(job.to_string())
+    .bind(fence.0)
+    .execute(connection)
+    .await?;
+    Ok(given.rows_affected())
+}
+
+async fn remember_destination(
+    connection: &mut AnyConnection,
+    seen: &DestinationSeen,
+    at: Timestamp,
+) -> sqlx::Result<u64> {
+    let better = seen.assurance.word();
+    let remembered = sqlx::query(
+        "insert into destination (domain, mx, best, since, seen) values ($1, $2, $3, $4, $5) \
+         on conflict (domain) do update set mx = excluded.mx, seen = excluded.seen, \
+         since = case when destination.best = excluded.best or destination.best = 'authenticated' \
+             or excluded.best = 'encrypted' then destination.since else excluded.since end, \
+         best = case when destination.best = 'authenticated' or excluded.best = 'encrypted' \
+             then destination.best else excluded.best end",
+    )
+    .bind(seen.domain.as_str().to_owned())
+    .bind(seen.mx.join(" "))
+    .bind(better)
+    .bind(at.millis())
+    .bind(at.millis())
+    .execute(connection)
+    .await?;
+    Ok(remembered.rows_affected())
+}
+
+async fn keep_config(connection: &mut AnyConnection, text: &ConfigText) -> sqlx::Result<Applied> {
+    // The same config may be loaded again: its text is there already, and the event stands for itself.
+    sqlx::query(
+        "insert into config_text (digest, epoch, sealed, loaded) values ($1, $2, $3, $4) \
+         on conflict (digest) do update set epoch = excluded.epoch, sealed = excluded.sealed",
+    )
+    .bind(text.digest.as_bytes().to_vec())
+    .bind(text.epoch)
+    .bind(text.sealed.clone())
+    .bind(text.at.millis())
+    .execute(connection)
+    .await?;
+    Ok(Applied::Done)
+}
+
+async fn erase(connection: &mut AnyConnection, message: MessageId, at: Timestamp) -> sqlx::Result<Applied> {
+    if mark_erased(connection, message, at).await? == 0 {
+        return Ok(Applied::Lost);
+    }
+    forget_keys(connection, message).await?;
+    delete_body(connection, message).await?;
+    Ok(Applied::Done)
+}
+
+async fn mark_erased(connection: &mut AnyConnection, message: MessageId, at: Timestamp) -> sqlx::Result<u64> {
+    let marked = sqlx::query(
+        "update message set erased = $1 where id = $2 and erased is null and not exists \
+         (select 1 from job where job.message = message.id and (job.state <> 'ended' or job.owed is not null))",
+    )
+    .bind(at.millis())
+    .bind(message.to_string())
+    .execute(connection)
+    .await?;
+    Ok(marked.rows_affected())
+}
+
+async fn forget_keys(connection: &mut AnyConnection, message: MessageId) -> sqlx::Result<u64> {
+    let forgotten = sqlx::query("update job set wrapped_key = null, envelope = null where message = $1")
+        .bind(message.to_string())
+        .execute(connection)
+        .await?;
+    Ok(forgotten.rows_affected())
+}
+
+async fn delete_body(connection: &mut AnyConnection, message: MessageId) -> sqlx::Result<u64> {
+    let deleted =
+        sqlx::query("delete from body where message = $1").bind(message.to_string()).execute(connection).await?;
+    Ok(deleted.rows_affected())
+}
+
+async fn erase_evidence(connection: &mut AnyConnection, message: MessageId) -> sqlx::Result<Applied> {
+    let erased: Option<String> = sqlx::query_scalar("select id from message where id = $1 and erased is not null")
+        .bind(message.to_string())
+        .fetch_optional(&mut *connection)
+        .await?;
+    if erased.is_none() {
+        return Ok(Applied::Lost);
+    }
+    for statement in [
+        "delete from attempt where message = $1",
+        "delete from person where message = $1",
+        "delete from evidence where message = $1",
+        "delete from job where message = $1",
+        "delete from message where id = $1",
+    ] {
+        sqlx::query(statement).bind(message.to_string()).execute(&mut *connection).await?;
+    }
+    Ok(Applied::Done)
+}
+
+async fn start_epoch(connection: &mut AnyConnection, epoch: &NewEpoch) -> sqlx::Result<Applied> {
+    let started = sqlx::query(
+        "insert into epoch (id, purpose, wrapped, started) values ($1, $2, $3, $4) on conflict (id) do nothing",
+    )
+    .bind(epoch.id)
+    .bind(epoch.purpose.word())
+    .bind(epoch.wrapped.clone())
+    .bind(epoch.started.millis())
+    .execute(connection)
+    .await?;
+    Ok(found(started.rows_affected()))
+}
+
+async fn destroy_epoch(connection: &mut AnyConnection, epoch: i64, survivors: &[Rewrapped]) -> sqlx::Result<Applied> {
+    for survivor in survivors {
+        if move_seals(connection, survivor, epoch).await? == 0 {
+            return Err(LOST_HALF_WAY);
+        }
+    }
+    if delete_epoch(connection, epoch).await? == 0 {
+        return Err(LOST_HALF_WAY);
+    }
+    Ok(Applied::Done)
+}
+
+async fn move_seals(connection: &mut AnyConnection, survivor: &Rewrapped, old: i64) -> sqlx::Result<u64> {
+    let moved = sqlx::query(
+        "update job set epoch = $1, envelope = $2, wrapped_key = $3 \
+         where id = $4 and epoch = $5 and wrapped_key is not null",
+    )
+    .bind(survivor.epoch)
+    .bind(survivor.envelope.clone())
+    .bind(survivor.wrapped_key.clone())
+    .bind(survivor.job.to_string())
+    .bind(old)
+    .execute(connection)
+    .await?;
+    Ok(moved.rows_affected())
+}
+
+async fn delete_epoch(connection: &mut AnyConnection, epoch: i64) -> sqlx::Result<u64> {
+    let deleted = sqlx::query(
+        "delete from epoch where id = $1 \
+         and not exists (select 1 from job where job.epoch = $1 and job.wrapped_key is not null) \
+         and not exists (select 1 from evidence where evidence.epoch = $1) \
+         and not exists (select 1 from attempt where attempt.epoch = $1) \
+         and not exists (select 1 from config_text where config_text.epoch = $1)",
+    )
+    .bind(epoch)
+    .execute(connection)
+    .await?;
+    Ok(deleted.rows_affected())
+}
+
+async fn rotate_master(connection: &mut AnyConnection, epochs: &[Rewrap], nodes: &[Rewrap]) -> sqlx::Result<Applied> {
+    for (statement, rewraps) in [
+        ("update epoch set wrapped = $1 where cast(id as text) = $2 and wrapped = $3", epochs),
+        ("update node set seed = $1 where id = $2 and seed = $3", nodes),
+    ] {
+        for Rewrap { row, old, new } in rewraps {
+            let wrapped = sqlx::query(statement).bind(new.clone()).bind(row.clone()).bind(old.clone());
+            if wrapped.execute(&mut *connection).await?.rows_affected() == 0 {
+                return Err(LOST_HALF_WAY);
+            }
+        }
+    }
+    // A key that came in meanwhile would stay under the old master key, which is about to be thrown away.
+    for (question, rewraps) in [("select count(*) from epoch", epochs), ("select count(*) from node", nodes)] {
+        let count: i64 = sqlx::query_scalar(question).fetch_one(&mut *connection).await?;
+        if usize::try_from(count) != Ok(rewraps.len()) {
+            return Err(LOST_HALF_WAY);
+        }
+    }
+    Ok(Applied::Done)
+}
+
+fn found(rows: u64) -> Applied {
+    if rows == 0 { Applied::Lost } else { Applied::Done }
+}
+
+fn delay_column(delay: Delay) -> i64 {
+    match delay {
+        Delay::Untold => 0,
+        Delay::Told => 1,
+    }
+}

@@ -1,0 +1,185 @@
+//! Where SQLite and PostgreSQL differ: how to connect, what to set, how to begin, and what a flush that failed calls for.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::any::AnyConnectOptions;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AnyConnection, ConnectOptions, SqlSafeStr};
+
+use crate::store::{StoreError, failed};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// How long SQLite waits for another process's lock before it says that it is busy.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Dialect {
+    /// Reads `database.url`, and says how to connect.
+    pub(crate) fn read(url: &str, data_dir: &Path) -> Result<(Dialect, AnyConnectOptions), StoreError> {
+        let (dialect, options) = match url.split_once("://") {
+            None if url == "sqlite" => (Dialect::Sqlite, sqlite(data_dir)?),
+            Some(("postgres" | "postgresql", _)) => (Dialect::Postgres, postgres(url)?),
+            None | Some(_) => return Err(StoreError::Setting("database.url must be sqlite or postgres://…")),
+        };
+        Ok((dialect, options.disable_statement_logging()))
+    }
+
+    pub(crate) fn begin(self) -> &'static str {
+        match self {
+            // A deferred transaction could fail in its middle when it first writes.
+            Dialect::Sqlite => "begin immediate",
+            Dialect::Postgres => "begin",
+        }
+    }
+
+    /// What keeps two nodes that claim at once from waiting for each other.
+    pub(crate) fn skip_locked(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "",
+            Dialect::Postgres => " for update skip locked",
+        }
+    }
+
+    /// Whether other nodes may work on the same tables. Their bodies cannot lie in files of one machine.
+    pub(crate) fn is_shared(self) -> bool {
+        match self {
+            Dialect::Sqlite => false,
+            Dialect::Postgres => true,
+        }
+    }
+
+    pub(crate) fn migrator(self) -> Migrator {
+        let spine = match self {
+            Dialect::Sqlite => include_str!("../../migrations/sqlite/0001_spine.sql"),
+            Dialect::Postgres => include_str!("../../migrations/postgres/0001_spine.sql"),
+        };
+        let all = vec![Migration::new(1, "spine".into(), MigrationType::Simple, spine.into_sql_str(), false)];
+        Migrator::with_migrations(all)
+    }
+
+    /// Sets what the guarantees need, and reads it back: a setting that a build or a server ignores is an error.
+    pub(crate) async fn prepare(self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+        match self {
+            Dialect::Sqlite => prepare_sqlite(connection).await,
+            Dialect::Postgres => prepare_postgres(connection).await,
+        }
+    }
+
+    /// Moves what the WAL holds into the database file and cuts the WAL to nothing. Says whether it could.
+    pub(crate) async fn truncate_log(self, connection: &mut AnyConnection) -> Result<Truncated, StoreError> {
+        match self {
+            Dialect::Sqlite => {
+                let busy: i64 = sqlx::query_scalar("pragma wal_checkpoint(truncate)")
+                    .fetch_one(connection)
+                    .await
+                    .map_err(failed("emptying the write-ahead log"))?;
+                Ok(if busy == 0 { Truncated::Done } else { Truncated::ReadersInTheWay })
+            }
+            // The server recycles its WAL by its own rules; docs say for how long it may hold what was erased.
+            Dialect::Postgres => Ok(Truncated::Done),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truncated {
+    Done,
+    ReadersInTheWay,
+}
+
+fn sqlite(data_dir: &Path) -> Result<AnyConnectOptions, StoreError> {
+    let file = data_dir.join("sealpost.db");
+    let path = file.to_str().ok_or(StoreError::Setting("server.data_dir must be UTF-8"))?;
+    let mut url = String::from("sqlite://");
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            url.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    url.push_str("?mode=rwc");
+    url.parse().map_err(failed("reading the path of the database"))
+}
+
+fn postgres(url: &str) -> Result<AnyConnectOptions, StoreError> {
+    let mut options: AnyConnectOptions = url.parse().map_err(failed("reading database.url"))?;
+    let query = |name: &str| {
+        options.database_url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    };
+    let socket = query("host").is_some_and(|host| host.starts_with('/'));
+    let local = matches!(options.database_url.host_str(), None | Some("localhost" | "127.0.0.1" | "[::1]"));
+    match query("sslmode").as_deref() {
+        _ if socket || (local && query("host").is_none()) => {}
+        Some("verify-full") => {}
+        // 45 CFR 164.312(e)(1): what crosses a network is protected from who is on it.
+        Some(_) => return Err(StoreError::Setting("database.url must have sslmode=verify-full")),
+        None => {
+            options.database_url.query_pairs_mut().append_pair("sslmode", "verify-full");
+        }
+    }
+    Ok(options)
+}
+
+async fn prepare_sqlite(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    let busy = format!("pragma busy_timeout = {}", BUSY_TIMEOUT.as_millis());
+    run(connection, sqlx::AssertSqlSafe(busy)).await?;
+    for set in [
+        "pragma journal_mode = wal",
+        "pragma synchronous = full",
+        "pragma secure_delete = on",
+        "pragma foreign_keys = on",
+    ] {
+        run(connection, set).await?;
+    }
+    let mode: String = sqlx::query_scalar("pragma journal_mode")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed("reading the journal mode"))?;
+    if mode != "wal" {
+        return Err(StoreError::Setting("SQLite does not keep a write-ahead log here"));
+    }
+    let expected = [
+        ("pragma synchronous", 2, "SQLite does not flush each commit"),
+        ("pragma secure_delete", 1, "SQLite does not overwrite what is deleted"),
+        ("pragma foreign_keys", 1, "SQLite does not check references"),
+    ];
+    for (question, wanted, complaint) in expected {
+        let found: i64 = sqlx::query_scalar(question)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(failed("reading the settings of SQLite"))?;
+        if found != wanted {
+            return Err(StoreError::Setting(complaint));
+        }
+    }
+    Ok(())
+}
+
+async fn prepare_postgres(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    run(connection, "set synchronous_commit = on").await?;
+    let expected = [
+        ("select current_setting('synchronous_commit')", "PostgreSQL does not flush before it answers a commit"),
+        ("select current_setting('fsync')", "PostgreSQL runs with fsync = off"),
+    ];
+    for (question, complaint) in expected {
+        let found: String = sqlx::query_scalar(question)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(failed("reading the settings of PostgreSQL"))?;
+        if found != "on" {
+            return Err(StoreError::Setting(complaint));
+        }
+    }
+    Ok(())
+}
+
+async fn run(connection: &mut AnyConnection, statement: impl SqlSafeStr) -> Result<(), StoreError> {
+    sqlx::raw_sql(statement).execute(connection).await.map_err(failed("setting up the database"))?;
+    Ok(())
+}

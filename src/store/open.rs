@@ -1,0 +1,200 @@
+//! Opening: the lock, the schema, the node, the keys, then the writer.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use sqlx::any::AnyConnectOptions;
+use sqlx::migrate::MigrateError;
+use sqlx::pool::PoolOptions;
+use sqlx::{Any, AnyConnection, AnyPool, Connection};
+
+use crate::audit::NodeId;
+use crate::clock::Clock;
+use crate::config;
+use crate::crypto::{Key, SigningKey};
+use crate::mail::MessageId;
+use crate::store::body::Bodies;
+use crate::store::change::Purpose;
+use crate::store::dialect::Dialect;
+use crate::store::lock::DataDirLock;
+use crate::store::vault::{self, Vault};
+use crate::store::writer::{Handle, Start};
+use crate::store::{Inner, Store, StoreError, failed, read};
+
+/// Connections that read.
+const READERS: u32 = 4;
+
+/// This process as a node.
+struct Node {
+    id: NodeId,
+    boot: i64,
+    signing: SigningKey,
+}
+
+impl Store {
+    /// Opens the store in `data_dir`, or makes it. One process holds a data directory at a time.
+    pub async fn open(
+        config: &config::Database,
+        data_dir: &Path,
+        master: Key,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Store, StoreError> {
+        sqlx::any::install_default_drivers();
+        fs::create_dir_all(data_dir).map_err(|error| disk("making data_dir", &error))?;
+        let lock = DataDirLock::take(data_dir)?;
+        let (dialect, options) = Dialect::read(&config.url, data_dir)?;
+        let file_bytes = if dialect.is_shared() { usize::MAX } else { config.body_file_bytes };
+        let bodies = Bodies::open(data_dir.join("bodies"), file_bytes)?;
+
+        let mut connection =
+            AnyConnection::connect_with(&options).await.map_err(failed("connecting to the database"))?;
+        dialect.prepare(&mut connection).await?;
+        migrate(&mut connection, dialect).await?;
+        let node = start_node(&mut connection, data_dir, (&master, clock.as_ref())).await?;
+        free_leases(&mut connection, &node.id).await?;
+        let epochs = read::epochs_kept(&mut connection).await?;
+        connection.close().await.map_err(failed("connecting to the database"))?;
+
+        let vault = Vault::new(master, Key::generate().map_err(vault::no_entropy)?, node.signing);
+        for epoch in &epochs {
+            vault.admit(epoch)?;
+        }
+        let start =
+            Start { options: options.clone(), dialect, node: node.id.clone(), boot: node.boot, clock: clock.clone() };
+        let inner = Inner {
+            writer: Handle::start(start),
+            readers: readers(options, dialect).await?,
+            dialect,
+            bodies,
+            vault,
+            clock,
+            node: node.id,
+            boot: node.boot,
+            _lock: lock,
+        };
+        let store = Store { inner: Arc::new(inner) };
+        for purpose in [Purpose::Index, Purpose::Body, Purpose::Evidence] {
+            store.renew_epoch(purpose).await?;
+        }
+        Ok(store)
+    }
+}
+
+async fn readers(options: AnyConnectOptions, dialect: Dialect) -> Result<AnyPool, StoreError> {
+    PoolOptions::<Any>::new()
+        .max_connections(READERS)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                dialect.prepare(connection).await.map_err(|error| sqlx::Error::Configuration(Box::new(error)))
+            })
+        })
+        .connect_with(options)
+        .await
+        .map_err(failed("connecting to the database"))
+}
+
+async fn migrate(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), StoreError> {
+    let migrator = dialect.migrator();
+    let known = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
+    migrator.run_direct(None, connection, false).await.map_err(|error| match error {
+        // What a newer binary has written an older one would misread: it must not touch it.
+        MigrateError::VersionMissing(found) => StoreError::NewerSchema { found, known },
+        MigrateError::VersionMismatch(at) | MigrateError::Dirty(at) => StoreError::StrangeSchema(at),
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => failed("making the schema")(error),
+        // The enum is the library's, and open.
+        _ => StoreError::Unavailable("making the schema: the database failed".to_owned()),
+    })
+}
+
+/// Finds out who this node is, and starts its next boot.
+async fn start_node(
+    connection: &mut AnyConnection,
+    data_dir: &Path,
+    (master, clock): (&Key, &dyn Clock),
+) -> Result<Node, StoreError> {
+    let id = match node_file(data_dir)? {
+        Some(id) => id,
+        None => {
+            let random = crate::crypto::random_u128().map_err(vault::no_entropy)?;
+            let id = NodeId(MessageId::from_parts(clock.now(), random).to_string());
+            write_node_file(data_dir, &id).map_err(|error| disk("writing data_dir/node", &error))?;
+            id
+        }
+    };
+    let Some(sealed) = seed(connection, &id).await? else {
+        let fresh = SigningKey::generate_seed().map_err(vault::no_entropy)?;
+        let signing = SigningKey::from_seed(&*fresh).map_err(|_| StoreError::StrangeRow("seed"))?;
+        let sealed = vault::wrap_seed(master, &id, &*fresh)?;
+        insert_node(connection, &id, (sealed, signing.public().to_string())).await?;
+        return Ok(Node { id, boot: 1, signing });
+    };
+    // Before the boot is counted: a wrong key must change nothing.
+    let plain = zeroize::Zeroizing::new(vault::unwrap_seed(master, &id, &sealed)?);
+    let signing = SigningKey::from_seed(&plain).map_err(|_| StoreError::StrangeRow("seed"))?;
+    let boot = next_boot(connection, &id).await?;
+    Ok(Node { id, boot, signing })
+}
+
+fn node_file(data_dir: &Path) -> Result<Option<NodeId>, StoreError> {
+    match fs::read_to_string(data_dir.join("node")) {
+        Ok(text) => Ok(Some(NodeId(text.trim().to_owned()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(disk("reading data_dir/node", &error)),
+    }
+}
+
+fn write_node_file(data_dir: &Path, id: &NodeId) -> io::Result<()> {
+    let mut file = File::create(data_dir.join("node"))?;
+    writeln!(file, "{id}")?;
+    file.sync_all()?;
+    File::open(data_dir)?.sync_all()
+}
+
+async fn seed(connection: &mut AnyConnection, id: &NodeId) -> Result<Option<Vec<u8>>, StoreError> {
+    sqlx::query_scalar("select seed from node where id = $1")
+        .bind(id.0.clone())
+        .fetch_optional(connection)
+        .await
+        .map_err(failed("reading the node"))
+}
+
+async fn insert_node(
+    connection: &mut AnyConnection,
+    id: &NodeId,
+    (sealed, public): (Vec<u8>, String),
+) -> Result<(), StoreError> {
+    sqlx::query("insert into node (id, boot, seed, public_key) values ($1, 1, $2, $3)")
+        .bind(id.0.clone())
+        .bind(sealed)
+        .bind(public)
+        .execute(connection)
+        .await
+        .map_err(failed("making the node"))?;
+    Ok(())
+}
+
+async fn next_boot(connection: &mut AnyConnection, id: &NodeId) -> Result<i64, StoreError> {
+    sqlx::query_scalar("update node set boot = boot + 1 where id = $1 returning boot")
+        .bind(id.0.clone())
+        .fetch_one(connection)
+        .await
+        .map_err(failed("starting the node"))
+}
+
+/// What earlier boots of this node held is due again: their processes are gone, or the lock would not be ours.
+async fn free_leases(connection: &mut AnyConnection, id: &NodeId) -> Result<(), StoreError> {
+    sqlx::query(
+        "update job set lease_node = '', wake = due, fence = fence + 1 where lease_node = $1 and state = 'queued'",
+    )
+    .bind(id.0.clone())
+    .execute(connection)
+    .await
+    .map_err(failed("taking back leases"))?;
+    Ok(())
+}
+
+fn disk(doing: &str, error: &io::Error) -> StoreError {
+    StoreError::Unavailable(format!("{doing}: {}", error.kind()))
+}
