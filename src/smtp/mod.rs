@@ -1,3 +1,18 @@
 //! The two SMTP dialogs as pure state machines: ours as a server, ours as a client.
 
+mod auth;
 pub mod client;
+mod command;
+mod data;
+mod path;
+mod session;
+mod submitter;
+mod transaction;
+
+pub use auth::{BadResponse, Credentials, Exchange, Mechanism, Turn};
+pub use command::{Command, Mail, Syntax};
+pub use data::{Decoder, Feed};
+pub use path::Recipient;
+pub use session::{Answering, Authenticating, Receiving, Securing, Session, Settings, Step, Verifying};
+pub use submitter::Submitter;
+pub use transaction::Transaction;

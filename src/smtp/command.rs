@@ -1,0 +1,315 @@
+//! One command line, read once into what it asks for (RFC 5321 §4.1).
+
+use crate::mail::{BodyType, Reply, ReversePath, Utf8};
+use crate::phi::Phi;
+use crate::smtp::Mechanism;
+use crate::smtp::path::{Recipient, forward_path, reverse_path};
+use crate::smtp::session::answer;
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    Helo(Phi<String>),
+    Ehlo(Phi<String>),
+    StartTls,
+    Auth { mechanism: Mechanism, initial: Option<Phi<String>> },
+    Mail(Mail),
+    Rcpt(Recipient),
+    Data,
+    Rset,
+    Noop,
+    Help,
+    Vrfy,
+    Quit,
+}
+
+/// MAIL and its parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    pub sender: ReversePath,
+    /// RFC 1870: how large the client says that the message is.
+    pub size: Option<u64>,
+    pub body: BodyType,
+    pub utf8: Utf8,
+}
+
+/// Why a line is no command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syntax {
+    /// Not text: control characters, or no UTF-8.
+    NotText,
+    Unknown,
+    /// A verb of HTTP: a browser or a proxy was made to talk to us.
+    Foreign,
+    NotImplemented,
+    BadArgument,
+    BadSender,
+    BadRecipient,
+    BadParameter,
+    UnknownParameter,
+    UnknownMechanism,
+}
+
+impl Syntax {
+    pub fn reply(self) -> Reply {
+        let (code, enhanced, text) = match self {
+            // RFC 5321 §4.2.4: 500 for what is not recognised, 502 for what is known and not offered.
+            Syntax::NotText => (500, (5, 5, 2), "the line holds octets that no command has"),
+            Syntax::Unknown | Syntax::Foreign => (500, (5, 5, 2), "command not recognised"),
+            Syntax::NotImplemented => (502, (5, 5, 1), "command not offered here"),
+            Syntax::BadArgument => (501, (5, 5, 4), "the arguments of the command are missing or wrong"),
+            Syntax::BadSender => (501, (5, 1, 7), "MAIL needs FROM:<address>"),
+            Syntax::BadRecipient => (501, (5, 1, 3), "RCPT needs TO:<address>"),
+            Syntax::BadParameter => (501, (5, 5, 4), "a parameter is given twice, or has a value that it cannot have"),
+            // RFC 5321 §4.1.1.11: 555 for parameters that are not recognised.
+            Syntax::UnknownParameter => (555, (5, 5, 4), "a parameter is not recognised"),
+            // RFC 4954 §4: 504 for a mechanism that is not supported.
+            Syntax::UnknownMechanism => (504, (5, 5, 4), "the mechanisms are PLAIN and LOGIN"),
+        };
+        answer(code, enhanced, text)
+    }
+}
+
+impl Command {
+    /// Reads a line without its CRLF.
+    pub fn parse(line: &[u8]) -> Result<Command, Syntax> {
+        let text = std::str::from_utf8(line).map_err(|_| Syntax::NotText)?;
+        // RFC 5321 §4.1.1: white space before the CRLF is tolerated.
+        let text = text.trim_end_matches([' ', '\t']);
+        if text.chars().any(char::is_control) {
+            return Err(Syntax::NotText);
+        }
+        let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let rest = rest.trim_start_matches(' ');
+        // RFC 5321 §2.4: verbs are read without regard to case.
+        match verb.to_ascii_uppercase().as_str() {
+            "HELO" => greeting(rest).map(Command::Helo),
+            "EHLO" => greeting(rest).map(Command::Ehlo),
+            "STARTTLS" => alone(rest, Command::StartTls),
+            "AUTH" => auth(rest),
+            "MAIL" => mail(rest),
+            "RCPT" => rcpt(rest),
+            "DATA" => alone(rest, Command::Data),
+            "RSET" => alone(rest, Command::Rset),
+            "QUIT" => alone(rest, Command::Quit),
+            // RFC 5321 §4.1.1.8 and §4.1.1.9: a string may follow, and says nothing.
+            "NOOP" => Ok(Command::Noop),
+            "HELP" => Ok(Command::Help),
+            "VRFY" if rest.is_empty() => Err(Syntax::BadArgument),
+            "VRFY" => Ok(Command::Vrfy),
+            "EXPN" | "BDAT" | "ETRN" | "TURN" | "ATRN" | "SEND" | "SOML" | "SAML" => Err(Syntax::NotImplemented),
+            "GET" | "POST" | "HEAD" | "PUT" | "OPTIONS" | "CONNECT" => Err(Syntax::Foreign),
+            _ => Err(Syntax::Unknown),
+        }
+    }
+}
+
+fn alone(rest: &str, command: Command) -> Result<Command, Syntax> {
+    if rest.is_empty() { Ok(command) } else { Err(Syntax::BadArgument) }
+}
+
+/// RFC 5321 §4.1.4: a name that does not verify is no reason to refuse; neither is one that real clients make up.
+fn greeting(rest: &str) -> Result<Phi<String>, Syntax> {
+    let is_word = !rest.is_empty() && rest.len() <= 255 && !rest.contains(' ');
+    if is_word { Ok(Phi::new(rest.to_owned())) } else { Err(Syntax::BadArgument) }
+}
+
+fn auth(rest: &str) -> Result<Command, Syntax> {
+    let mut words = rest.split(' ').filter(|word| !word.is_empty());
+    let mechanism = words.next().ok_or(Syntax::BadArgument)?;
+    let mechanism = Mechanism::from_name(mechanism).ok_or(Syntax::UnknownMechanism)?;
+    let initial = words.next().map(|word| Phi::new(word.to_owned()));
+    if words.next().is_some() {
+        return Err(Syntax::BadArgument);
+    }
+    Ok(Command::Auth { mechanism, initial })
+}
+
+fn mail(rest: &str) -> Result<Command, Syntax> {
+    let path = behind(rest, "FROM:").ok_or(Syntax::BadSender)?;
+    let (sender, rest) = reverse_path(path)?;
+    let mut mail = Mail { sender, size: None, body: BodyType::SevenBit, utf8: Utf8::NotDeclared };
+    let mut seen = Vec::new();
+    for (keyword, value) in parameters(rest)? {
+        if seen.contains(&keyword) {
+            return Err(Syntax::BadParameter);
+        }
+        match keyword.as_str() {
+            "SIZE" => mail.size = Some(size(value)?),
+            "BODY" => mail.body = body(value)?,
+            // RFC 6531 §3.4: SMTPUTF8 takes no value.
+            "SMTPUTF8" if value.is_some() => return Err(Syntax::BadParameter),
+            "SMTPUTF8" => mail.utf8 = Utf8::Declared,
+            // RFC 4954 §5: who does not trust the client to vouch for others behaves as if AUTH=<> was given.
+            "AUTH" if value.is_some_and(is_xtext) => {}
+            "AUTH" => return Err(Syntax::BadParameter),
+            _ => return Err(Syntax::UnknownParameter),
+        }
+        seen.push(keyword);
+    }
+    Ok(Command::Mail(mail))
+}
+
+fn rcpt(rest: &str) -> Result<Command, Syntax> {
+    let path = behind(rest, "TO:").ok_or(Syntax::BadRecipient)?;
+    let (recipient, rest) = forward_path(path)?;
+    match parameters(rest)?.first() {
+        None => Ok(Command::Rcpt(recipient)),
+        Some(_) => Err(Syntax::UnknownParameter),
+    }
+}
+
+/// What follows the keyword. RFC 5321 §3.3 allows no space around the colon; clients that put one behind it are many.
+fn behind<'a>(text: &'a str, keyword: &str) -> Option<&'a str> {
+    let found = text.get(..keyword.len())?;
+    found.eq_ignore_ascii_case(keyword).then(|| text[keyword.len()..].trim_start_matches(' '))
+}
+
+/// RFC 5321 §4.1.2 `esmtp-param`: the keyword in capitals, and its value.
+fn parameters(rest: &str) -> Result<Vec<(String, Option<&str>)>, Syntax> {
+    if !rest.is_empty() && !rest.starts_with(' ') {
+        return Err(Syntax::BadArgument);
+    }
+    let words = rest.split(' ').filter(|word| !word.is_empty());
+    words.map(parameter).collect()
+}
+
+fn parameter(word: &str) -> Result<(String, Option<&str>), Syntax> {
+    let (keyword, value) = match word.split_once('=') {
+        Some((keyword, value)) => (keyword, Some(value)),
+        None => (word, None),
+    };
+    let is_keyword = keyword.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && keyword.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if !is_keyword || value.is_some_and(|value| value.is_empty() || value.contains('=')) {
+        return Err(Syntax::BadParameter);
+    }
+    Ok((keyword.to_ascii_uppercase(), value))
+}
+
+/// RFC 1870 §4: one to twenty digits.
+fn size(value: Option<&str>) -> Result<u64, Syntax> {
+    let digits = value.filter(|v| v.len() <= 20 && v.bytes().all(|byte| byte.is_ascii_digit()));
+    let digits = digits.ok_or(Syntax::BadParameter)?;
+    // Twenty digits may be more than a machine word, and are more than any limit.
+    Ok(digits.parse().unwrap_or(u64::MAX))
+}
+
+/// RFC 6152 §2.
+fn body(value: Option<&str>) -> Result<BodyType, Syntax> {
+    match value {
+        Some(v) if v.eq_ignore_ascii_case("7BIT") => Ok(BodyType::SevenBit),
+        Some(v) if v.eq_ignore_ascii_case("8BITMIME") => Ok(BodyType::EightBitMime),
+        _ => Err(Syntax::BadParameter),
+    }
+}
+
+/// RFC 3461 §4: printable characters, with `+` and two hexadecimal digits for the rest.
+fn is_xtext(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'+' => {
+                let hex = bytes.get(at + 1..at + 3).unwrap_or_default();
+                if hex.len() != 2 || !hex.iter().all(|d| d.is_ascii_digit() || (b'A'..=b'F').contains(d)) {
+                    return false;
+                }
+                at += 3;
+            }
+            b'!'..=b'~' => at += 1,
+            _ => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::Address;
+
+    fn check(line: &str, expected: Result<Command, Syntax>) {
+        assert_eq!(Command::parse(line.as_bytes()), expected, "{line}");
+    }
+
+    fn from(address: &str) -> Mail {
+        let sender = ReversePath::Mailbox(Address::parse(address).unwrap());
+        Mail { sender, size: None, body: BodyType::SevenBit, utf8: Utf8::NotDeclared }
+    }
+
+    #[test]
+    fn verbs_are_read_in_any_case_and_with_white_space_behind() {
+        check("rset", Ok(Command::Rset));
+        check("Quit \t ", Ok(Command::Quit));
+        check("NOOP whatever", Ok(Command::Noop));
+        check("EHLO ehr-1", Ok(Command::Ehlo(Phi::new("ehr-1".into()))));
+        check("VRFY ann", Ok(Command::Vrfy));
+    }
+
+    #[test]
+    fn what_no_command_may_carry_is_refused() {
+        check("", Err(Syntax::Unknown));
+        check("XYZZY", Err(Syntax::Unknown));
+        check("DATA now", Err(Syntax::BadArgument));
+        check("EHLO", Err(Syntax::BadArgument));
+        check("EHLO a b", Err(Syntax::BadArgument));
+        check("VRFY", Err(Syntax::BadArgument));
+        check("EXPN staff", Err(Syntax::NotImplemented));
+        check("NOOP\0", Err(Syntax::NotText));
+        check("NOOP\rQUIT", Err(Syntax::NotText));
+        assert_eq!(Command::parse(b"NOOP \xff"), Err(Syntax::NotText));
+        for verb in ["GET /", "post / HTTP/1.1", "HEAD /", "PUT /", "OPTIONS *", "CONNECT x:25"] {
+            check(verb, Err(Syntax::Foreign));
+        }
+    }
+
+    #[test]
+    fn mail_is_read_with_its_parameters() {
+        check("MAIL FROM:<ann@clinic.example>", Ok(Command::Mail(from("ann@clinic.example"))));
+        check("mail from: <ann@clinic.example>", Ok(Command::Mail(from("ann@clinic.example"))));
+        check("MAIL FROM:<@a.example:ann@clinic.example>", Ok(Command::Mail(from("ann@clinic.example"))));
+        check(
+            "MAIL FROM:<ann@clinic.example> size=500 body=8bitmime SMTPUTF8 AUTH=e+3Dmc2@clinic.example",
+            Ok(Command::Mail(Mail {
+                size: Some(500),
+                body: BodyType::EightBitMime,
+                utf8: Utf8::Declared,
+                ..from("ann@clinic.example")
+            })),
+        );
+        let null = Mail { sender: ReversePath::Null, ..from("ann@clinic.example") };
+        check("MAIL FROM:<> AUTH=<>", Ok(Command::Mail(null.clone())));
+        check("MAIL FROM:<> SIZE=99999999999999999999", Ok(Command::Mail(Mail { size: Some(u64::MAX), ..null })));
+    }
+
+    #[test]
+    fn each_wrong_parameter_has_its_reason() {
+        check("MAIL FROM:<> SIZE", Err(Syntax::BadParameter));
+        check("MAIL FROM:<> SIZE=-1", Err(Syntax::BadParameter));
+        check("MAIL FROM:<> SIZE=1 SIZE=1", Err(Syntax::BadParameter));
+        check("MAIL FROM:<> BODY=BINARYMIME", Err(Syntax::BadParameter));
+        check("MAIL FROM:<> SMTPUTF8=yes", Err(Syntax::BadParameter));
+        check("MAIL FROM:<> AUTH=+4", Err(Syntax::BadParameter));
+        check("MAIL FROM:<> RET=HDRS", Err(Syntax::UnknownParameter));
+        check("MAIL FROM:<>SIZE=1", Err(Syntax::BadArgument));
+        check("MAIL <ann@clinic.example>", Err(Syntax::BadSender));
+        check("MAIL FROM:ann@clinic.example", Err(Syntax::BadSender));
+        check("RCPT TO:<ann@clinic.example> NOTIFY=NEVER", Err(Syntax::UnknownParameter));
+        check("RCPT TO:ann@clinic.example", Err(Syntax::BadRecipient));
+        check("RCPT FROM:<ann@clinic.example>", Err(Syntax::BadRecipient));
+    }
+
+    #[test]
+    fn auth_is_read_with_its_first_response() {
+        let plain = |initial: Option<&str>| {
+            Ok(Command::Auth { mechanism: Mechanism::Plain, initial: initial.map(|i| Phi::new(i.to_owned())) })
+        };
+        check("AUTH PLAIN", plain(None));
+        check("auth plain AGEAYg==", plain(Some("AGEAYg==")));
+        check("AUTH PLAIN =", plain(Some("=")));
+        check("AUTH CRAM-MD5", Err(Syntax::UnknownMechanism));
+        check("AUTH", Err(Syntax::BadArgument));
+        check("AUTH PLAIN a b", Err(Syntax::BadArgument));
+    }
+}

@@ -1,0 +1,271 @@
+//! The message as it streams in: finds its end, takes the stuffed dots off, and remembers the first thing wrong with it.
+//!
+//! Only CRLF.CRLF ends a message. What other servers also take for an end (a bare LF, a bare CR, a NUL somewhere in
+//! between) makes the message malformed here, and is read over until the true end comes. So nothing behind a false end
+//! is ever read as a command, and nothing that could be a false end for the next hop leaves.
+
+use memchr::memchr3;
+
+use crate::mail::{Malformed, Message, WireLimits};
+
+/// What a chunk led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feed {
+    /// The end has not come; all of the chunk is used up.
+    More,
+    /// The end of data stands before this place in the chunk; what follows are commands.
+    End { used: usize },
+}
+
+/// Where in the stream the next octet falls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// At the beginning, or behind a CRLF.
+    LineStart,
+    /// Behind a dot that began a line.
+    Dot,
+    /// Behind a dot that began a line and a CR.
+    DotCr,
+    Text,
+    /// Behind a CR.
+    Cr,
+}
+
+#[derive(Debug)]
+pub struct Decoder {
+    limits: WireLimits,
+    place: Place,
+    content: Vec<u8>,
+    /// Where in `content` the line begins.
+    line: usize,
+    header: Header,
+    fault: Option<Malformed>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Header {
+    Open,
+    Ended,
+}
+
+impl Decoder {
+    pub fn new(limits: WireLimits) -> Decoder {
+        Decoder { limits, place: Place::LineStart, content: Vec::new(), line: 0, header: Header::Open, fault: None }
+    }
+
+    /// Octets held in memory.
+    pub fn held(&self) -> usize {
+        self.content.capacity()
+    }
+
+    /// Takes what came next, and says whether the end was in it.
+    pub fn feed(&mut self, chunk: &[u8]) -> Feed {
+        let mut at = 0;
+        while let Some(&octet) = chunk.get(at) {
+            match self.place {
+                Place::Text => at += self.text(&chunk[at..]),
+                Place::LineStart if octet == b'.' => {
+                    self.place = Place::Dot;
+                    at += 1;
+                }
+                // RFC 5321 §4.5.2: a dot before anything else was put there by the client, and is taken off.
+                Place::LineStart => self.place = Place::Text,
+                Place::Dot if octet == b'\r' => {
+                    self.place = Place::DotCr;
+                    at += 1;
+                }
+                Place::Dot => self.place = Place::Text,
+                // RFC 5321 §4.1.1.4: CRLF.CRLF, and nothing else, ends the message.
+                Place::DotCr if octet == b'\n' => return Feed::End { used: at + 1 },
+                Place::DotCr => self.place = Place::Cr,
+                Place::Cr if octet == b'\n' => {
+                    self.end_line();
+                    at += 1;
+                }
+                Place::Cr => {
+                    self.fail(Malformed::BareCr);
+                    self.place = Place::Text;
+                }
+            }
+        }
+        Feed::More
+    }
+
+    /// What came in, once the end was found.
+    pub fn finish(self) -> Result<Message, Malformed> {
+        match self.fault {
+            Some(fault) => Err(fault),
+            None => Message::parse(self.content, &self.limits),
+        }
+    }
+
+    /// Keeps nothing of the message any longer, and still finds its end.
+    pub fn discard(&mut self, fault: Malformed) {
+        self.fail(fault);
+    }
+
+    /// Takes text up to the next octet that means something, and that octet; says how many were taken.
+    fn text(&mut self, rest: &[u8]) -> usize {
+        let Some(at) = memchr3(b'\r', b'\n', 0, rest) else {
+            self.keep(rest);
+            return rest.len();
+        };
+        self.keep(&rest[..at]);
+        match rest[at] {
+            b'\r' => self.place = Place::Cr,
+            // RFC 5321 §2.3.8: without this, a bare LF ends a line for the next hop and not for us (smuggling).
+            b'\n' => self.fail(Malformed::BareLf),
+            _ => self.fail(Malformed::Nul),
+        }
+        at + 1
+    }
+
+    fn end_line(&mut self) {
+        let empty = self.content.len() == self.line;
+        self.keep(b"\r\n");
+        self.line = self.content.len();
+        self.place = Place::LineStart;
+        if empty {
+            self.header = Header::Ended;
+        }
+    }
+
+    fn keep(&mut self, text: &[u8]) {
+        if self.fault.is_some() {
+            return;
+        }
+        let size = self.content.len() + text.len();
+        if size > self.limits.message_bytes {
+            self.fail(Malformed::TooLarge);
+        } else if size - self.line > self.limits.line_bytes {
+            self.fail(Malformed::LineTooLong);
+        } else if self.header == Header::Open && size > self.limits.header_bytes {
+            self.fail(Malformed::HeaderTooLarge);
+        } else {
+            self.content.extend_from_slice(text);
+        }
+    }
+
+    /// The first fault is the one that is told. What was kept is let go at once, however long the rest may be.
+    fn fail(&mut self, fault: Malformed) {
+        self.fault.get_or_insert(fault);
+        self.content = Vec::new();
+        self.line = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: WireLimits = WireLimits { message_bytes: 400, header_bytes: 60, line_bytes: 40 };
+
+    /// Feeds the stream cut at `cut`, and gives the message with what stood behind its end.
+    fn decode(stream: &[u8], cut: usize) -> (Result<Vec<u8>, Malformed>, Vec<u8>) {
+        let mut decoder = Decoder::new(LIMITS);
+        let (first, second) = stream.split_at(cut);
+        let used = match decoder.feed(first) {
+            Feed::End { used } => used,
+            Feed::More => match decoder.feed(second) {
+                Feed::End { used } => cut + used,
+                Feed::More => panic!("{:?} cut at {cut} has no end", String::from_utf8_lossy(stream)),
+            },
+        };
+        (decoder.finish().map(|message| message.bytes().to_vec()), stream[used..].to_vec())
+    }
+
+    /// The same for every cut, and octet by octet.
+    fn check(stream: &[u8], expected: Result<&[u8], Malformed>) {
+        let stream = [stream, b"QUIT\r\n"].concat();
+        for cut in 0..=stream.len() {
+            let (got, rest) = decode(&stream, cut);
+            let shown = String::from_utf8_lossy(&stream);
+            assert_eq!(got.as_deref().map_err(|fault| *fault), expected, "{shown:?} cut at {cut}");
+            assert_eq!(rest, b"QUIT\r\n", "{shown:?} cut at {cut}");
+        }
+        let mut decoder = Decoder::new(LIMITS);
+        let ends = stream.iter().position(|octet| decoder.feed(&[*octet]) != Feed::More);
+        assert_eq!(ends, Some(stream.len() - 7));
+    }
+
+    #[test]
+    fn the_dots_that_the_client_stuffed_are_taken_off() {
+        check(b"a\r\n.\r\n", Ok(b"a\r\n"));
+        check(b".\r\n", Ok(b""));
+        check(b"\r\n.\r\n", Ok(b"\r\n"));
+        check(b"..\r\n.\r\n", Ok(b".\r\n"));
+        check(b".a\r\n...\r\n.\r\n", Ok(b"a\r\n..\r\n"));
+        check(b"a.\r\n.\r\n", Ok(b"a.\r\n"));
+        check(b"a\r\n\r\n..b\r\n.\r\n", Ok(b"a\r\n\r\n.b\r\n"));
+    }
+
+    #[test]
+    fn nothing_but_crlf_dot_crlf_ends_a_message() {
+        // Each of these was taken for the end of data by some server in use; the rest would have been a second message.
+        let smuggled = b"MAIL FROM:<eve@x.example>\r\n.\r\n";
+        for (false_end, fault) in [
+            (&b"\n.\n"[..], Malformed::BareLf),
+            (b"\n.\r\n", Malformed::BareLf),
+            (b"\r\n.\n", Malformed::BareLf),
+            (b"\r.\r", Malformed::BareCr),
+            (b"\r.\r\n", Malformed::BareCr),
+            (b"\r\n.\r", Malformed::BareCr),
+            (b"\r\n.\r\r\n", Malformed::BareCr),
+            (b"\r\r\n.\r\r\n", Malformed::BareCr),
+            (b"\n\r.\r\n", Malformed::BareLf),
+            (b"\r\n\0.\r\n", Malformed::Nul),
+            (b"\r\n.\0\r\n", Malformed::Nul),
+            (b"\r\n.\r\0\n", Malformed::BareCr),
+            (b"\r\0\n.\r\n", Malformed::BareCr),
+            (b"\r\n.\x0b\n", Malformed::BareLf),
+        ] {
+            check(&[b"a", false_end, smuggled].concat(), Err(fault));
+        }
+        // And these look like one to somebody, and are plain text to everybody who reads CRLF only.
+        check(b"a\r\n..\r\nb\r\n.\r\n", Ok(b"a\r\n.\r\nb\r\n"));
+        check(b"a\r\n. \r\n.\r\n", Ok(b"a\r\n \r\n"));
+    }
+
+    #[test]
+    fn a_true_end_behind_a_bare_return_is_an_end_and_the_message_is_refused() {
+        check(b"a\r\r\n.\r\n", Err(Malformed::BareCr));
+        check(b"a\n\r\n.\r\n", Err(Malformed::BareLf));
+        check(b"a\0\r\n.\r\n", Err(Malformed::Nul));
+    }
+
+    #[test]
+    fn the_first_fault_is_the_one_that_is_told() {
+        check(b"a\nb\rc\0\r\n.\r\n", Err(Malformed::BareLf));
+        check(b"\0\n\r\n.\r\n", Err(Malformed::Nul));
+    }
+
+    #[test]
+    fn each_limit_is_held_while_the_message_comes_in() {
+        check(&[&[b'a'; 41][..], b"\r\n.\r\n"].concat(), Err(Malformed::LineTooLong));
+        check(&[&[b'a'; 38][..], b"\r\n.\r\n"].concat(), Ok(&[&[b'a'; 38][..], b"\r\n"].concat()));
+        check(
+            &[b"h: 0123456789012345678901234\r\n".repeat(3).as_slice(), b".\r\n"].concat(),
+            Err(Malformed::HeaderTooLarge),
+        );
+        check(&[b"\r\n", b"0123456789\r\n".repeat(50).as_slice(), b".\r\n"].concat(), Err(Malformed::TooLarge));
+    }
+
+    #[test]
+    fn a_bad_dot_in_an_oversize_message_ends_nothing() {
+        let body = b"0123456789\r\n".repeat(50);
+        for false_end in [&b"\n.\r\n"[..], b"\n.\n", b"\r\n.\r\r\n", b"\r\n.\n"] {
+            let stream = [b"\r\n", body.as_slice(), false_end, b"RSET\r\n.\r\n"].concat();
+            check(&stream, Err(Malformed::TooLarge));
+        }
+    }
+
+    #[test]
+    fn nothing_is_held_of_a_message_that_is_refused() {
+        let mut decoder = Decoder::new(LIMITS);
+        decoder.feed(b"a\nb\r\n");
+        for _ in 0..1000 {
+            decoder.feed(&[b'x'; 1000]);
+        }
+        assert_eq!(decoder.held(), 0);
+    }
+}

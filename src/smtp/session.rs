@@ -1,0 +1,443 @@
+//! The server's dialog: what a command leads to. No step can be taken out of order, since each state holds only its own fields.
+
+use std::sync::Arc;
+
+use crate::config;
+use crate::mail::{Address, ClientName, Domain, Enhanced, Envelope, Malformed, Reply, Role, Utf8};
+use crate::phi::Phi;
+use crate::smtp::{
+    BadResponse, Command, Credentials, Exchange, Mail, Mechanism, Recipient, Submitter, Syntax, Transaction, Turn,
+};
+
+/// What of the config the dialog depends on.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub hostname: Domain,
+    /// Who gets mail for `<Postmaster>`.
+    pub postmaster: Address,
+    pub message_bytes: usize,
+    pub recipients: usize,
+    /// Messages that one connection may send.
+    pub messages: usize,
+    /// Refused commands that one connection may send.
+    pub errors: usize,
+}
+
+/// What the door is to do next. Each variant holds all that can come after it.
+#[derive(Debug)]
+pub enum Step {
+    /// Answer, and read the next command.
+    Reply(Session, Reply),
+    /// Answer, and negotiate TLS.
+    StartTls(Reply, Securing),
+    /// Answer, and read a line for the exchange.
+    Challenge(Reply, Authenticating),
+    /// Find out whether these are somebody's.
+    Verify(Credentials, Verifying),
+    /// Receive a message, if there is room for one.
+    Receive(Receiving),
+    /// Answer, and close.
+    Close(Reply),
+    /// Close without a word.
+    Drop,
+}
+
+/// A dialog that awaits a command.
+#[derive(Debug)]
+pub struct Session {
+    base: Base,
+    state: State,
+}
+
+/// TLS is being negotiated.
+#[derive(Debug)]
+pub struct Securing(Base);
+
+/// A challenge was sent.
+#[derive(Debug)]
+pub struct Authenticating {
+    base: Base,
+    helo: Greeting,
+    exchange: Exchange,
+}
+
+/// Credentials are being checked.
+#[derive(Debug)]
+pub struct Verifying {
+    base: Base,
+    helo: Greeting,
+}
+
+/// DATA was asked for, and not yet answered.
+#[derive(Debug)]
+pub struct Receiving {
+    base: Base,
+    helo: Greeting,
+    submitter: Submitter,
+    envelope: Envelope,
+    declared: Option<u64>,
+}
+
+/// The message came in, and its reply is due.
+#[derive(Debug)]
+pub struct Answering {
+    base: Base,
+    helo: Greeting,
+    submitter: Submitter,
+}
+
+/// What outlives every state.
+#[derive(Debug)]
+struct Base {
+    settings: Arc<Settings>,
+    errors: usize,
+    messages: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Without TLS there is nothing to do but to ask for it.
+    Clear(Option<Greeting>),
+    /// Under TLS, and nobody yet.
+    Secure(Option<Greeting>),
+    LoggedIn {
+        helo: Greeting,
+        submitter: Submitter,
+        transaction: Option<Transaction>,
+    },
+}
+
+#[derive(Clone, Debug)]
+enum Greeting {
+    Helo(Phi<String>),
+    Ehlo(Phi<String>),
+}
+
+impl Greeting {
+    fn name(&self) -> &Phi<String> {
+        match self {
+            Greeting::Helo(name) | Greeting::Ehlo(name) => name,
+        }
+    }
+}
+
+impl Settings {
+    pub fn of(config: &config::Config) -> Settings {
+        Settings {
+            hostname: config.server.hostname.clone(),
+            postmaster: config.notify.postmaster.clone(),
+            message_bytes: config.limits.message_bytes,
+            recipients: config.limits.recipients,
+            messages: config.limits.messages_per_connection,
+            errors: config.limits.errors_per_connection,
+        }
+    }
+}
+
+impl Session {
+    /// The greeting of a new connection. Behind `submissions`, TLS stands already (RFC 8314 §3.3).
+    pub fn open(settings: Arc<Settings>, role: Role) -> Step {
+        // RFC 5321 §4.2: the host name comes first.
+        let banner = Reply::plain(220, format!("{} ESMTP Sealpost", settings.hostname));
+        let state = match role {
+            Role::Submission => State::Clear(None),
+            Role::Submissions => State::Secure(None),
+        };
+        Step::Reply(Session { base: Base { settings, errors: 0, messages: 0 }, state }, banner)
+    }
+
+    /// The one way from a command to what follows.
+    pub fn handle(self, command: Result<Command, Syntax>) -> Step {
+        match command {
+            Err(Syntax::Foreign) => Step::Drop,
+            Err(fault) => self.refuse(fault.reply()),
+            Ok(Command::Helo(name)) => self.greet(Greeting::Helo(name)),
+            Ok(Command::Ehlo(name)) => self.greet(Greeting::Ehlo(name)),
+            Ok(Command::StartTls) => self.start_tls(),
+            Ok(Command::Auth { mechanism, initial }) => self.auth(mechanism, initial.as_ref()),
+            Ok(Command::Mail(mail)) => self.mail(mail),
+            Ok(Command::Rcpt(recipient)) => self.rcpt(recipient),
+            Ok(Command::Data) => self.data(),
+            Ok(Command::Rset) => self.rset(),
+            Ok(Command::Noop) => self.reply(answer(250, (2, 0, 0), "OK")),
+            Ok(Command::Help) => self.reply(answer(214, (2, 0, 0), "this is a mail submission server, see RFC 6409")),
+            // RFC 5321 §3.5.3: 252 says nothing of who exists.
+            Ok(Command::Vrfy) => self.reply(answer(252, (2, 5, 0), "addresses are not verified, send to them")),
+            Ok(Command::Quit) => Step::Close(answer(221, (2, 0, 0), "goodbye")),
+        }
+    }
+
+    fn greet(self, greeting: Greeting) -> Step {
+        let Session { base, state } = self;
+        let (mut offers, state) = match state {
+            State::Clear(_) => (vec!["STARTTLS"], State::Clear(Some(greeting.clone()))),
+            // RFC 4954 §4: a mechanism that sends the password is offered under TLS only.
+            State::Secure(_) => (vec!["AUTH PLAIN LOGIN"], State::Secure(Some(greeting.clone()))),
+            // RFC 5321 §4.1.4: EHLO in mid-session is RSET as well. Who logged in stays so.
+            State::LoggedIn { submitter, .. } => {
+                (vec![], State::LoggedIn { helo: greeting.clone(), submitter, transaction: None })
+            }
+        };
+        let hostname = base.settings.hostname.to_string();
+        let reply = match greeting {
+            Greeting::Helo(_) => Reply::plain(250, hostname),
+            Greeting::Ehlo(_) => {
+                // RFC 1870 §3: SIZE names the largest message that is ever taken.
+                let size = format!("SIZE {}", base.settings.message_bytes);
+                let mut lines = vec![hostname, size];
+                offers.extend(["PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]);
+                lines.extend(offers.into_iter().map(str::to_owned));
+                Reply::plain_lines(250, lines)
+            }
+        };
+        Step::Reply(Session { base, state }, reply)
+    }
+
+    fn start_tls(self) -> Step {
+        match self.state {
+            State::Clear(Some(Greeting::Ehlo(_))) => {
+                Step::StartTls(answer(220, (2, 0, 0), "ready to start TLS"), Securing(self.base))
+            }
+            State::Clear(_) => self.refuse(answer(503, (5, 5, 1), "EHLO first")),
+            State::Secure(_) | State::LoggedIn { .. } => self.refuse(answer(503, (5, 5, 1), "TLS is on already")),
+        }
+    }
+
+    fn auth(self, mechanism: Mechanism, initial: Option<&Phi<String>>) -> Step {
+        match self.state {
+            State::Clear(_) => self.refuse(starttls_first()),
+            State::Secure(Some(helo @ Greeting::Ehlo(_))) => {
+                // The response leaves its wrapper to be decoded into one of its own.
+                let turn = Exchange::begin(mechanism, initial.map(|text| text.expose().as_str()));
+                turned(self.base, helo, turn)
+            }
+            State::Secure(_) => self.refuse(answer(503, (5, 5, 1), "EHLO first")),
+            // RFC 4954 §4: after a successful AUTH, and within a transaction, another one is refused.
+            State::LoggedIn { .. } => self.refuse(answer(503, (5, 5, 1), "logged in already")),
+        }
+    }
+
+    fn mail(mut self, mail: Mail) -> Step {
+        let State::LoggedIn { submitter, transaction, .. } = &mut self.state else {
+            return self.refuse_stranger();
+        };
+        if transaction.is_some() {
+            // RFC 5321 §4.1.4: MAIL within a transaction is out of order.
+            return self.refuse(answer(503, (5, 5, 1), "a transaction is open already"));
+        }
+        if self.base.messages >= self.base.settings.messages {
+            return Step::Close(answer(421, (4, 7, 0), "this connection has sent as many messages as one may"));
+        }
+        let limit = u64::try_from(self.base.settings.message_bytes).unwrap_or(u64::MAX);
+        if mail.size.is_some_and(|size| size > limit) {
+            // RFC 1870 §6.1 (3): refused before it is sent.
+            return self.refuse(answer(552, (5, 3, 4), format!("the message is over the limit of {limit} octets")));
+        }
+        if mail.utf8 == Utf8::NotDeclared && mail.sender.mailbox().is_some_and(Address::needs_utf8) {
+            return self.refuse(utf8_undeclared());
+        }
+        if !submitter.may_send_as(&mail.sender) {
+            // RFC 6409 §6.1: a login may use its own senders only.
+            return self.refuse(answer(553, (5, 7, 1), "this login may not use this sender"));
+        }
+        *transaction = Some(Transaction::open(mail));
+        self.reply(answer(250, (2, 1, 0), "sender OK"))
+    }
+
+    fn rcpt(mut self, recipient: Recipient) -> Step {
+        let State::LoggedIn { transaction, .. } = &mut self.state else {
+            return self.refuse_stranger();
+        };
+        let Some(transaction) = transaction else {
+            return self.refuse(answer(503, (5, 5, 1), "MAIL first"));
+        };
+        if transaction.recipients() >= self.base.settings.recipients {
+            // RFC 5321 §4.5.3.1.10: 452, and the client sends the message to those it has named. That is no error of its.
+            return self.reply(answer(452, (4, 5, 3), "the message has as many recipients as one may"));
+        }
+        let recipient = match recipient {
+            Recipient::Postmaster => self.base.settings.postmaster.clone(),
+            Recipient::Mailbox(address) => address,
+        };
+        if transaction.utf8() == Utf8::NotDeclared && recipient.needs_utf8() {
+            return self.refuse(utf8_undeclared());
+        }
+        transaction.add(recipient);
+        self.reply(answer(250, (2, 1, 5), "recipient OK"))
+    }
+
+    fn data(self) -> Step {
+        let Session { base, state } = self;
+        match state {
+            State::LoggedIn { helo, submitter, transaction: Some(transaction) } => {
+                let declared = transaction.declared();
+                match transaction.seal() {
+                    Ok(envelope) => Step::Receive(Receiving { base, helo, submitter, envelope, declared }),
+                    Err(transaction) => {
+                        let state = State::LoggedIn { helo, submitter, transaction: Some(transaction) };
+                        // RFC 5321 §3.3: 554 when no recipient was taken.
+                        Session { base, state }.refuse(answer(554, (5, 5, 1), "no recipient was taken"))
+                    }
+                }
+            }
+            state @ State::LoggedIn { .. } => {
+                Session { base, state }.refuse(answer(503, (5, 5, 1), "MAIL and RCPT first"))
+            }
+            state @ (State::Clear(_) | State::Secure(_)) => Session { base, state }.refuse_stranger(),
+        }
+    }
+
+    fn rset(mut self) -> Step {
+        // RFC 5321 §4.1.1.5: RSET discards sender and recipients, and nothing else.
+        if let State::LoggedIn { transaction, .. } = &mut self.state {
+            *transaction = None;
+        }
+        self.reply(answer(250, (2, 0, 0), "OK"))
+    }
+
+    fn reply(self, reply: Reply) -> Step {
+        Step::Reply(self, reply)
+    }
+
+    /// Answers somebody who has not logged in.
+    fn refuse_stranger(self) -> Step {
+        match self.state {
+            State::Clear(_) => self.refuse(starttls_first()),
+            // RFC 4954 §6: 530 when a command needs authentication.
+            State::Secure(_) | State::LoggedIn { .. } => self.refuse(answer(530, (5, 7, 0), "authentication required")),
+        }
+    }
+
+    /// Answers a refusal, and counts it: a client that only errs is probing.
+    fn refuse(self, reply: Reply) -> Step {
+        let Session { mut base, state } = self;
+        base.errors += 1;
+        if base.errors > base.settings.errors {
+            return Step::Close(answer(421, (4, 7, 0), "too many errors"));
+        }
+        Step::Reply(Session { base, state }, reply)
+    }
+}
+
+impl Securing {
+    /// TLS stands. RFC 3207 §4.2: what was said before it is forgotten.
+    pub fn secured(self) -> Session {
+        Session { base: self.0, state: State::Secure(None) }
+    }
+}
+
+impl Authenticating {
+    /// Takes one line of the exchange, without its CRLF.
+    pub fn respond(self, line: &[u8]) -> Step {
+        let Authenticating { base, helo, exchange } = self;
+        turned(base, helo, exchange.respond(line))
+    }
+}
+
+impl Verifying {
+    pub fn accepted(self, submitter: Submitter) -> Step {
+        let state = State::LoggedIn { helo: self.helo, submitter, transaction: None };
+        // RFC 4954 §6: 235 2.7.0.
+        Session { base: self.base, state }.reply(answer(235, (2, 7, 0), "logged in"))
+    }
+
+    pub fn refused(self, reply: Reply) -> Step {
+        Session { base: self.base, state: State::Secure(Some(self.helo)) }.refuse(reply)
+    }
+}
+
+impl Receiving {
+    pub fn client(&self) -> &ClientName {
+        &self.submitter.name
+    }
+
+    /// The client's own words after EHLO.
+    pub fn helo(&self) -> &Phi<String> {
+        self.helo.name()
+    }
+
+    /// What SIZE= said; never over the limit.
+    pub fn declared(&self) -> Option<usize> {
+        self.declared.and_then(|size| usize::try_from(size).ok())
+    }
+
+    /// RFC 5321 §4.1.1.4: 354, and then the message.
+    pub fn begin(self) -> (Reply, Envelope, Answering) {
+        let go_on = Reply::plain(354, "send the message, end it with <CRLF>.<CRLF>");
+        let Receiving { base, helo, submitter, envelope, .. } = self;
+        (go_on, envelope, Answering { base, helo, submitter })
+    }
+
+    /// There is no room for a message now.
+    pub fn declined(self, reply: Reply) -> Step {
+        let (_, _, answering) = self.begin();
+        answering.session().reply(reply)
+    }
+}
+
+impl Answering {
+    /// The message was taken or refused. RFC 5321 §4.1.1.4: either way the transaction is over.
+    pub fn answered(self, reply: Reply) -> Step {
+        let mut session = self.session();
+        session.base.messages += 1;
+        session.reply(reply)
+    }
+
+    /// The message was none. Who sends broken line ends may be smuggling, and is not listened to any longer.
+    pub fn malformed(self, fault: Malformed) -> Step {
+        let reply = fault_reply(fault);
+        match fault {
+            Malformed::BareCr | Malformed::BareLf | Malformed::Nul => Step::Close(reply),
+            Malformed::TooLarge | Malformed::HeaderTooLarge | Malformed::LineTooLong => self.session().refuse(reply),
+        }
+    }
+
+    fn session(self) -> Session {
+        let state = State::LoggedIn { helo: self.helo, submitter: self.submitter, transaction: None };
+        Session { base: self.base, state }
+    }
+}
+
+fn turned(base: Base, helo: Greeting, turn: Turn) -> Step {
+    match turn {
+        Turn::Ask(exchange) => Step::Challenge(exchange.challenge(), Authenticating { base, helo, exchange }),
+        Turn::Verify(credentials) => Step::Verify(credentials, Verifying { base, helo }),
+        Turn::Failed(fault) => {
+            let session = Session { base, state: State::Secure(Some(helo)) };
+            match fault {
+                // Changing one's mind is no error.
+                BadResponse::Cancelled => session.reply(fault.reply()),
+                BadResponse::NotBase64
+                | BadResponse::Malformed
+                | BadResponse::TooLong
+                | BadResponse::ActsForAnother => session.refuse(fault.reply()),
+            }
+        }
+    }
+}
+
+fn fault_reply(fault: Malformed) -> Reply {
+    match fault {
+        // RFC 5321 §2.3.8: CR and LF occur together only, as the end of a line.
+        Malformed::BareCr => answer(554, (5, 6, 0), "the message has a carriage return without a line feed"),
+        Malformed::BareLf => answer(554, (5, 6, 0), "the message has a line feed without a carriage return"),
+        Malformed::Nul => answer(554, (5, 6, 0), "the message has a NUL octet"),
+        Malformed::TooLarge => answer(552, (5, 3, 4), "the message is over the size limit"),
+        Malformed::HeaderTooLarge => answer(552, (5, 3, 4), "the header is over its size limit"),
+        Malformed::LineTooLong => answer(554, (5, 6, 0), "a line of the message is over the length limit"),
+    }
+}
+
+/// RFC 3207 §4: 530 to whoever goes on without TLS.
+fn starttls_first() -> Reply {
+    answer(530, (5, 7, 0), "STARTTLS first")
+}
+
+/// RFC 6531 §3.5: 553 5.6.7 for an address that SMTPUTF8 was not declared for.
+fn utf8_undeclared() -> Reply {
+    answer(553, (5, 6, 7), "the address needs SMTPUTF8")
+}
+
+pub(super) fn answer(code: u16, (class, subject, detail): (u8, u16, u16), text: impl Into<String>) -> Reply {
+    Reply::new(code, Enhanced::new(class, subject, detail), text)
+}

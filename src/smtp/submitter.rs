@@ -1,0 +1,65 @@
+//! Who has logged in, and as whom they may send.
+
+use crate::mail::{Address, ClientName, ReversePath};
+
+/// A client that has proved who it is. Made by `accounts`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submitter {
+    pub name: ClientName,
+    /// `ann@clinic.example`, `*@clinic.example`, `*@*.clinic.example`; `<>` allows the null sender.
+    pub senders: Vec<String>,
+}
+
+impl Submitter {
+    /// Whether MAIL may name this sender.
+    pub fn may_send_as(&self, sender: &ReversePath) -> bool {
+        match sender {
+            // A person's program never reports failures; who may, is said in so many words.
+            ReversePath::Null => self.senders.iter().any(|pattern| pattern == "<>"),
+            ReversePath::Mailbox(address) => self.may_use(address),
+        }
+    }
+
+    /// Whether an address is one of this client's own, in MAIL or in From:.
+    pub fn may_use(&self, address: &Address) -> bool {
+        self.senders.iter().any(|pattern| covers(pattern, address))
+    }
+}
+
+fn covers(pattern: &str, address: &Address) -> bool {
+    let Some((local, domain)) = pattern.rsplit_once('@') else { return false };
+    // The local part is compared and let go. Operators write it without regard to case, and mean a person.
+    let same_local = local == "*" || local.to_lowercase() == address.expose_local().to_lowercase();
+    same_local && address.domain().matches(domain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pattern: &str, address: &str, allowed: bool) {
+        let submitter = Submitter { name: ClientName("ehr".into()), senders: vec![pattern.into()] };
+        assert_eq!(submitter.may_use(&Address::parse(address).unwrap()), allowed, "{pattern} {address}");
+    }
+
+    #[test]
+    fn a_pattern_covers_a_person_a_domain_or_what_lies_below() {
+        check("ann@clinic.example", "Ann@Clinic.Example", true);
+        check("ann@clinic.example", "bob@clinic.example", false);
+        check("*@clinic.example", "bob@clinic.example", true);
+        check("*@clinic.example", "bob@lab.clinic.example", false);
+        check("*@*.clinic.example", "bob@lab.clinic.example", true);
+        check("*@*.clinic.example", "bob@clinic.example", false);
+        check("*@clinic.example", "bob@evilclinic.example", false);
+        check("clinic.example", "bob@clinic.example", false);
+        check("*", "bob@clinic.example", false);
+    }
+
+    #[test]
+    fn nobody_sends_as_nobody_unless_it_is_said() {
+        let mut submitter = Submitter { name: ClientName("ehr".into()), senders: vec!["*@*".into()] };
+        assert!(!submitter.may_send_as(&ReversePath::Null));
+        submitter.senders.push("<>".into());
+        assert!(submitter.may_send_as(&ReversePath::Null));
+    }
+}
