@@ -1,1 +1,6 @@
-//! net
+//! What asks the network, and what carries our side of it.
+
+mod stream;
+pub mod tls;
+
+pub use stream::Stream;

@@ -1,0 +1,271 @@
+//! Our side of TLS as a server: which certificate is shown to whom, and what is negotiated.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use crate::config;
+use crate::net::Stream;
+use crate::net::tls::certificate::{CertificateFacts, Loaded, TlsError, load};
+
+/// Accepts TLS. What it shows can be changed while it runs; connections that stand keep what they have.
+#[derive(Debug)]
+pub struct Server {
+    current: RwLock<Current>,
+}
+
+#[derive(Clone, Debug)]
+struct Current {
+    config: Arc<ServerConfig>,
+    shown: Arc<Shown>,
+}
+
+/// The certificates, in the order of the config.
+#[derive(Debug)]
+struct Shown(Vec<Loaded>);
+
+impl Server {
+    pub fn load(tls: &config::Tls) -> Result<Server, TlsError> {
+        Ok(Server { current: RwLock::new(Current::load(tls)?) })
+    }
+
+    /// Reads the files anew. When something is wrong with them, the old ones stay.
+    pub fn reload(&self, tls: &config::Tls) -> Result<(), TlsError> {
+        let next = Current::load(tls)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
+        Ok(())
+    }
+
+    /// What is shown now, for warnings of what expires.
+    pub fn certificates(&self) -> Vec<CertificateFacts> {
+        self.current().shown.0.iter().map(|loaded| loaded.facts.clone()).collect()
+    }
+
+    /// The handshake. How long it may take is for the caller to say.
+    pub async fn accept(&self, stream: TcpStream) -> Result<Stream, TlsError> {
+        let acceptor = TlsAcceptor::from(self.current().config);
+        acceptor.accept(stream).await.map(Stream::from).map_err(TlsError::Handshake)
+    }
+
+    fn current(&self) -> Current {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Current {
+    fn load(tls: &config::Tls) -> Result<Current, TlsError> {
+        if tls.certificates.is_empty() {
+            return Err(TlsError::NoneConfigured);
+        }
+        // Of TLS 1.2 rustls knows ECDHE with AEAD only, which is what NIST SP 800-52r2 §3.3.1 asks for.
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let loaded: Result<Vec<_>, _> =
+            tls.certificates.iter().map(|certificate| load(certificate, &provider)).collect();
+        let shown = Arc::new(Shown(loaded?));
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(TlsError::Setup)?
+            .with_no_client_auth()
+            .with_cert_resolver(shown.clone());
+        // A client that connects for each message resumes, and spares both sides the signature.
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Setup)?;
+        Ok(Current { config: Arc::new(config), shown })
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    /// The first certificate whose key the client can check and that is for the name it asked for;
+    /// else the first whose key it can check: what a name is worth is for the client to say.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let usable = |loaded: &&Loaded| loaded.key.key.choose_scheme(hello.signature_schemes()).is_some();
+        let named = |loaded: &&Loaded| hello.server_name().is_some_and(|name| loaded.facts.covers(name));
+        let best = self.0.iter().filter(usable).find(named).or_else(|| self.0.iter().find(usable));
+        best.map(|loaded| loaded.key.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+    use std::time::Duration;
+
+    use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsConnector;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::net::tls::Validity;
+
+    struct Files {
+        folder: tempfile::TempDir,
+        roots: RootCertStore,
+    }
+
+    impl Files {
+        fn new() -> Files {
+            Files { folder: tempfile::tempdir().unwrap(), roots: RootCertStore::empty() }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn write(&self, name: &str, text: &str) -> PathBuf {
+            std::fs::write(self.path(name), text).unwrap();
+            self.path(name)
+        }
+
+        fn certificate(&mut self, host: &str, algorithm: &'static rcgen::SignatureAlgorithm) -> config::Certificate {
+            let key = KeyPair::generate_for(algorithm).unwrap();
+            let certificate = CertificateParams::new(vec![host.to_owned()]).unwrap().self_signed(&key).unwrap();
+            self.roots.add(certificate.der().clone()).unwrap();
+            let name = format!("{host}-{}", self.roots.len());
+            config::Certificate {
+                chain: self.write(&format!("{name}.pem"), &certificate.pem()),
+                key: self.write(&format!("{name}.key"), &key.serialize_pem()),
+            }
+        }
+    }
+
+    fn client(roots: &RootCertStore, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth()
+    }
+
+    /// Connects for `host`, and gives the server's stream with the certificate that the client was shown.
+    async fn meet(server: &Server, client: ClientConfig, host: &str) -> (Stream, Vec<u8>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let host = ServerName::try_from(host.to_owned()).unwrap();
+        let asks = async {
+            let stream = TcpStream::connect(address).await.unwrap();
+            let mut stream = TlsConnector::from(Arc::new(client)).connect(host, stream).await.unwrap();
+            stream.write_all(b"x").await.unwrap();
+            stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+        };
+        let answers = async {
+            let mut stream = server.accept(listener.accept().await.unwrap().0).await.unwrap();
+            stream.read_u8().await.unwrap();
+            stream
+        };
+        tokio::join!(answers, asks)
+    }
+
+    fn der(certificate: &config::Certificate) -> Vec<u8> {
+        use rustls::pki_types::CertificateDer;
+        use rustls::pki_types::pem::PemObject;
+        CertificateDer::from_pem_file(&certificate.chain).unwrap().to_vec()
+    }
+
+    #[tokio::test]
+    async fn a_session_is_told_by_its_iana_names() {
+        let mut files = Files::new();
+        let certificate = files.certificate("relay.clinic.example", &PKCS_ECDSA_P256_SHA256);
+        let server = Server::load(&config::Tls { certificates: vec![certificate] }).unwrap();
+        for (version, name) in [(&rustls::version::TLS12, "TLSv1.2"), (&rustls::version::TLS13, "TLSv1.3")] {
+            let (stream, _) = meet(&server, client(&files.roots, &[version]), "relay.clinic.example").await;
+            let session = stream.tls_session().unwrap();
+            assert_eq!(session.version, name);
+            assert!(session.suite.starts_with("TLS_") && !session.suite.contains("TLS13"), "{}", session.suite);
+        }
+    }
+
+    #[test]
+    fn every_suite_is_forward_secret_and_authenticated() {
+        for suite in aws_lc_rs::default_provider().cipher_suites {
+            let name = format!("{:?}", suite.suite());
+            assert!(name.starts_with("TLS13_") || name.starts_with("TLS_ECDHE_"), "{name}");
+            assert!(name.contains("_GCM_") || name.contains("CHACHA20_POLY1305"), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_certificate_follows_the_name_and_the_keys_that_the_client_can_check() {
+        let mut files = Files::new();
+        let ecdsa = files.certificate("relay.clinic.example", &PKCS_ECDSA_P256_SHA256);
+        let rsa = files.certificate("relay.clinic.example", &PKCS_RSA_SHA256);
+        let other = files.certificate("mail.lab.example", &PKCS_ECDSA_P256_SHA256);
+        let all = vec![ecdsa.clone(), rsa.clone(), other.clone()];
+        let server = Server::load(&config::Tls { certificates: all }).unwrap();
+        let both = [&rustls::version::TLS13, &rustls::version::TLS12];
+        let (_, shown) = meet(&server, client(&files.roots, &both), "relay.clinic.example").await;
+        assert_eq!(shown, der(&ecdsa));
+        let (_, shown) = meet(&server, client(&files.roots, &both), "mail.lab.example").await;
+        assert_eq!(shown, der(&other));
+        let mut provider = aws_lc_rs::default_provider();
+        provider.cipher_suites.retain(|suite| format!("{:?}", suite.suite()).contains("ECDHE_RSA"));
+        let only_rsa = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .unwrap()
+            .with_root_certificates(files.roots.clone())
+            .with_no_client_auth();
+        let (_, shown) = meet(&server, only_rsa, "relay.clinic.example").await;
+        assert_eq!(shown, der(&rsa));
+    }
+
+    #[tokio::test]
+    async fn a_reload_shows_the_new_certificate_and_a_bad_one_changes_nothing() {
+        let mut files = Files::new();
+        let old = files.certificate("relay.clinic.example", &PKCS_ECDSA_P256_SHA256);
+        let new = files.certificate("relay.clinic.example", &PKCS_ECDSA_P256_SHA256);
+        let server = Server::load(&config::Tls { certificates: vec![old.clone()] }).unwrap();
+        assert!(server.reload(&config::Tls { certificates: vec![] }).is_err());
+        let both = [&rustls::version::TLS13, &rustls::version::TLS12];
+        assert_eq!(meet(&server, client(&files.roots, &both), "relay.clinic.example").await.1, der(&old));
+        server.reload(&config::Tls { certificates: vec![new.clone()] }).unwrap();
+        assert_eq!(meet(&server, client(&files.roots, &both), "relay.clinic.example").await.1, der(&new));
+    }
+
+    fn mistake(chain: &Path, key: &Path) -> String {
+        let certificate = config::Certificate { chain: chain.to_owned(), key: key.to_owned() };
+        let folder = chain.parent().unwrap().display().to_string() + "/";
+        let error = Server::load(&config::Tls { certificates: vec![certificate] }).unwrap_err();
+        error.to_string().replace(&folder, "")
+    }
+
+    #[test]
+    fn each_mistake_names_its_file() {
+        let mut files = Files::new();
+        let one = files.certificate("one.example", &PKCS_ECDSA_P256_SHA256);
+        let two = files.certificate("two.example", &PKCS_ECDSA_P256_SHA256);
+        let empty = files.write("empty.pem", "nothing here\n");
+        let broken = files.write("broken.pem", "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n");
+        let odd = files.write("odd.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        let badkey = files.write("bad.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+        assert!(mistake(&files.path("gone.pem"), &one.key).starts_with("gone.pem cannot be read: No such file"));
+        assert_eq!(mistake(&empty, &one.key), "empty.pem holds no certificate");
+        assert_eq!(mistake(&broken, &one.key), "broken.pem is not PEM text");
+        assert_eq!(mistake(&odd, &one.key), "odd.pem holds a certificate that cannot be read");
+        assert_eq!(mistake(&one.chain, &empty), "empty.pem holds no private key");
+        let unusable = "bad.key holds a private key of a kind that TLS cannot use here";
+        assert_eq!(mistake(&one.chain, &badkey), unusable);
+        let mismatch = "the key in two.example-2.key is not the one of the certificate in one.example-1.pem";
+        assert_eq!(mistake(&one.chain, &two.key), mismatch);
+    }
+
+    #[test]
+    fn a_certificate_tells_its_names_and_its_time() {
+        let mut files = Files::new();
+        let certificate = files.certificate("*.clinic.example", &PKCS_ECDSA_P256_SHA256);
+        let server = Server::load(&config::Tls { certificates: vec![certificate] }).unwrap();
+        let facts = server.certificates().remove(0);
+        assert!(facts.covers("relay.clinic.example"));
+        assert!(!facts.covers("a.relay.clinic.example") && !facts.covers("clinic.example"));
+        let day = Duration::from_secs(86_400);
+        assert_eq!(facts.validity(facts.not_before.minus(day)), Validity::NotYet);
+        assert_eq!(facts.validity(Timestamp::from_millis(1_795_493_220_007)), Validity::Valid);
+        assert_eq!(facts.validity(facts.not_after.plus(day)), Validity::Expired);
+    }
+}
