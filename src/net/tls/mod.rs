@@ -3,6 +3,8 @@
 mod certificate;
 mod connection;
 mod server;
+#[cfg(test)]
+pub(crate) mod trial;
 
 pub use certificate::{CertificateFacts, TlsError, Validity};
 pub(in crate::net) use connection::{Connection, peer_certificates, session};

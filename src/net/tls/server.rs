@@ -91,12 +91,12 @@ impl ResolvesServerCert for Shown {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
     use std::time::Duration;
 
-    use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
-    use rustls::pki_types::ServerName;
-    use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+    use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
+    use rustls::ClientConfig;
+    use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio_rustls::TlsConnector;
@@ -104,45 +104,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::net::tls::Validity;
-
-    struct Files {
-        folder: tempfile::TempDir,
-        roots: RootCertStore,
-    }
-
-    impl Files {
-        fn new() -> Files {
-            Files { folder: tempfile::tempdir().unwrap(), roots: RootCertStore::empty() }
-        }
-
-        fn path(&self, name: &str) -> PathBuf {
-            self.folder.path().join(name)
-        }
-
-        fn write(&self, name: &str, text: &str) -> PathBuf {
-            std::fs::write(self.path(name), text).unwrap();
-            self.path(name)
-        }
-
-        fn certificate(&mut self, host: &str, algorithm: &'static rcgen::SignatureAlgorithm) -> config::Certificate {
-            let key = KeyPair::generate_for(algorithm).unwrap();
-            let certificate = CertificateParams::new(vec![host.to_owned()]).unwrap().self_signed(&key).unwrap();
-            self.roots.add(certificate.der().clone()).unwrap();
-            let name = format!("{host}-{}", self.roots.len());
-            config::Certificate {
-                chain: self.write(&format!("{name}.pem"), &certificate.pem()),
-                key: self.write(&format!("{name}.key"), &key.serialize_pem()),
-            }
-        }
-    }
-
-    fn client(roots: &RootCertStore, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
-        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(versions)
-            .unwrap()
-            .with_root_certificates(roots.clone())
-            .with_no_client_auth()
-    }
+    use crate::net::tls::trial::{Trial, client};
 
     /// Connects for `host`, and gives the server's stream with the certificate that the client was shown.
     async fn meet(server: &Server, client: ClientConfig, host: &str) -> (Stream, Vec<u8>) {
@@ -164,14 +126,12 @@ mod tests {
     }
 
     fn der(certificate: &config::Certificate) -> Vec<u8> {
-        use rustls::pki_types::CertificateDer;
-        use rustls::pki_types::pem::PemObject;
         CertificateDer::from_pem_file(&certificate.chain).unwrap().to_vec()
     }
 
     #[tokio::test]
     async fn a_session_is_told_by_its_iana_names() {
-        let mut files = Files::new();
+        let mut files = Trial::new();
         let certificate = files.certificate("relay.clinic.example", &PKCS_ECDSA_P256_SHA256);
         let server = Server::load(&config::Tls { certificates: vec![certificate] }).unwrap();
         for (version, name) in [(&rustls::version::TLS12, "TLSv1.2"), (&rustls::version::TLS13, "TLSv1.3")] {
@@ -193,7 +153,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_certificate_follows_the_name_and_the_keys_that_the_client_can_check() {
-        let mut files = Files::new();
+        let mut files = Trial::new();
         let ecdsa = files.certificate("relay.clinic.example", &PKCS_ECDSA_P256_SHA256);
         let rsa = files.certificate("relay.clinic.example", &PKCS_RSA_SHA256);
         let other = files.certificate("mail.lab.example", &PKCS_ECDSA_P256_SHA256);
@@ -217,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reload_shows_the_new_certificate_and_a_bad_one_changes_nothing() {
-        let mut files = Files::new();
+        let mut files = Trial::new();
         let old = files.certificate("relay.clinic.example", &PKCS_ECDSA_P256_SHA256);
         let new = files.certificate("relay.clinic.example", &PKCS_ECDSA_P256_SHA256);
         let server = Server::load(&config::Tls { certificates: vec![old.clone()] }).unwrap();
@@ -237,7 +197,7 @@ mod tests {
 
     #[test]
     fn each_mistake_names_its_file() {
-        let mut files = Files::new();
+        let mut files = Trial::new();
         let one = files.certificate("one.example", &PKCS_ECDSA_P256_SHA256);
         let two = files.certificate("two.example", &PKCS_ECDSA_P256_SHA256);
         let empty = files.write("empty.pem", "nothing here\n");
@@ -257,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_certificate_tells_its_names_and_its_time() {
-        let mut files = Files::new();
+        let mut files = Trial::new();
         let certificate = files.certificate("*.clinic.example", &PKCS_ECDSA_P256_SHA256);
         let server = Server::load(&config::Tls { certificates: vec![certificate] }).unwrap();
         let facts = server.certificates().remove(0);

@@ -1,0 +1,429 @@
+//! One connection: what `smtp::Session` asks for is done here, and nothing else.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use metrics::{counter, histogram};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::listener::room::{Full, Place, Share};
+use crate::listener::wire::{Lost, NoLine, Wire};
+use crate::listener::{Accepts, Disk, Rules, Shared};
+use crate::mail::{ClientName, Enhanced, Envelope, Malformed, Message, Peer, Reply, Role, WireLimits};
+use crate::net::{Stream, tls};
+use crate::smtp::{Command, Credentials, Decoder, Feed, Receiving, Session, Step, Verifying};
+
+/// How long a handshake of TLS may take.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+/// How long the intake may take. RFC 5321 §4.5.3.2.6: the client waits ten minutes.
+const INTAKE: Duration = Duration::from_secs(300);
+/// Octets that a message is first given memory for when its size was not declared.
+const FIRST_SHARE: usize = 64 * 1024;
+
+/// A connection that was let in.
+#[derive(Debug)]
+pub(super) struct Connection<A> {
+    stream: TcpStream,
+    role: Role,
+    address: SocketAddr,
+    place: Place,
+    rules: Arc<Rules>,
+    shared: Arc<Shared<A>>,
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Parting {
+    /// The dialog came to its end, and the last reply is said.
+    Said,
+    /// The peer went away.
+    Gone,
+    Idle,
+    SessionOver,
+    DataOver,
+    LineTooLong,
+    BareLf,
+    SpokeFirst,
+    /// It speaks HTTP.
+    Foreign,
+    /// Commands were sent behind STARTTLS, to be run under a protection that they came without.
+    Injected,
+    /// A message was sent without waiting for the 354 that it did not get.
+    SentUnasked,
+    NoTls,
+    Draining,
+}
+
+impl Parting {
+    fn name(self) -> &'static str {
+        match self {
+            Parting::Said => "said",
+            Parting::Gone => "gone",
+            Parting::Idle => "idle",
+            Parting::SessionOver => "session_over",
+            Parting::DataOver => "data_over",
+            Parting::LineTooLong => "line_too_long",
+            Parting::BareLf => "bare_lf",
+            Parting::SpokeFirst => "spoke_first",
+            Parting::Foreign => "foreign",
+            Parting::Injected => "injected",
+            Parting::SentUnasked => "sent_unasked",
+            Parting::NoTls => "no_tls",
+            Parting::Draining => "draining",
+        }
+    }
+
+    /// The last word, where there is one to be said.
+    fn reply(self) -> Option<Reply> {
+        let (code, enhanced, text) = match self {
+            // RFC 5321 §3.8: 421 before a connection is closed that the client has not closed.
+            Parting::Idle => (421, (4, 4, 2), "no command came in time"),
+            Parting::SessionOver => (421, (4, 4, 2), "the connection has lasted as long as one may"),
+            Parting::DataOver => (421, (4, 4, 2), "the message did not come in time"),
+            Parting::Draining => (421, (4, 3, 2), "the server is closing, try again later"),
+            Parting::SentUnasked => (421, (4, 5, 0), "wait for 354 before sending a message"),
+            Parting::LineTooLong => (500, (5, 5, 6), "the line is too long"),
+            Parting::BareLf => (500, (5, 5, 2), "a line ends in CRLF"),
+            // RFC 5321 §4.3.1: the client waits for the greeting.
+            Parting::SpokeFirst => (554, (5, 5, 1), "wait for the greeting before speaking"),
+            Parting::Said | Parting::Gone | Parting::Foreign | Parting::Injected | Parting::NoTls => return None,
+        };
+        Some(reply(code, enhanced, text))
+    }
+}
+
+impl From<Lost> for Parting {
+    fn from(lost: Lost) -> Parting {
+        match lost {
+            // Who lets no reply in is not told so.
+            Lost::Gone | Lost::Late => Parting::Gone,
+        }
+    }
+}
+
+impl<A: Accepts> Connection<A> {
+    pub(super) fn new(
+        stream: TcpStream,
+        (role, address): (Role, SocketAddr),
+        (place, rules, shared): (Place, Arc<Rules>, Arc<Shared<A>>),
+    ) -> Connection<A> {
+        Connection { stream, role, address, place, rules, shared }
+    }
+
+    pub(super) async fn run(self, tls: Arc<tls::Server>, drain: CancellationToken) {
+        let Connection { stream, role, address, place, rules, shared } = self;
+        let began = Instant::now();
+        let (wire, begun) = begin(stream, (role, &tls), rules.limits.idle).await;
+        let ends = began + rules.limits.session;
+        let mut dialog = Dialog { wire, role, address, rules, shared, tls, drain, ends, client: None, messages: 0 };
+        let parting = match begun {
+            Ok(()) => dialog.run().await,
+            Err(parting) => parting,
+        };
+        dialog.part(parting, began).await;
+        drop(place);
+    }
+}
+
+/// Puts TLS on where it comes first, and sees that the peer waits for its greeting where it does not.
+async fn begin(
+    stream: TcpStream,
+    (role, tls): (Role, &tls::Server),
+    patience: Duration,
+) -> (Option<Wire>, Result<(), Parting>) {
+    match role {
+        Role::Submission => match speaks_first(stream) {
+            Ok((stream, begun)) => (Some(Wire::new(Stream::clear(stream), patience)), begun),
+            Err(_) => (None, Err(Parting::Gone)),
+        },
+        Role::Submissions => match secure(stream, tls).await {
+            Ok(stream) => (Some(Wire::new(stream, patience)), Ok(())),
+            Err(parting) => (None, Err(parting)),
+        },
+    }
+}
+
+/// Whether there is input before anything was said. The runtime may not know yet, so the system itself is asked.
+fn speaks_first(stream: TcpStream) -> std::io::Result<(TcpStream, Result<(), Parting>)> {
+    let stream = stream.into_std()?;
+    let spoke = matches!(stream.peek(&mut [0]), Ok(octets) if octets > 0);
+    let begun = if spoke { Err(Parting::SpokeFirst) } else { Ok(()) };
+    Ok((TcpStream::from_std(stream)?, begun))
+}
+
+async fn secure(stream: TcpStream, tls: &tls::Server) -> Result<Stream, Parting> {
+    match timeout(HANDSHAKE, tls.accept(stream)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(_)) | Err(_) => {
+            counter!("sealpost_tls_failures_total", "side" => "server").increment(1);
+            Err(Parting::NoTls)
+        }
+    }
+}
+
+/// A connection in conversation.
+#[derive(Debug)]
+struct Dialog<A> {
+    /// Gone while TLS is being put on, and when that failed.
+    wire: Option<Wire>,
+    role: Role,
+    address: SocketAddr,
+    rules: Arc<Rules>,
+    shared: Arc<Shared<A>>,
+    tls: Arc<tls::Server>,
+    drain: CancellationToken,
+    ends: Instant,
+    client: Option<ClientName>,
+    messages: usize,
+}
+
+/// What came behind 354.
+enum Received {
+    Message(Message, Share),
+    Malformed(Malformed),
+    NoMemory,
+}
+
+impl<A: Accepts> Dialog<A> {
+    /// Goes on until the connection is to end, and says why it does.
+    async fn run(&mut self) -> Parting {
+        let mut step = Session::open(self.rules.settings.clone(), self.role);
+        loop {
+            step = match self.obey(step).await {
+                Ok(next) => next,
+                Err(parting) => return parting,
+            };
+        }
+    }
+
+    async fn obey(&mut self, step: Step) -> Result<Step, Parting> {
+        match step {
+            Step::Reply(session, reply) => {
+                self.wire()?.reply(&reply);
+                let line = self.line().await?;
+                Ok(session.handle(Command::parse(&line)))
+            }
+            Step::Challenge(reply, exchange) => {
+                self.wire()?.reply(&reply);
+                let line = self.line().await?;
+                Ok(exchange.respond(&line))
+            }
+            Step::StartTls(reply, securing) => {
+                self.start_tls(&reply).await?;
+                let line = self.line().await?;
+                Ok(securing.secured().handle(Command::parse(&line)))
+            }
+            Step::Verify(credentials, verifying) => self.verify(&credentials, verifying).await,
+            Step::Receive(receiving) => self.receive(receiving).await,
+            Step::Close(reply) => {
+                self.wire()?.reply(&reply);
+                Err(Parting::Said)
+            }
+            Step::Drop => Err(Parting::Foreign),
+        }
+    }
+
+    /// The next line of the client, once what waits was sent. A drain comes between lines only.
+    async fn line(&mut self) -> Result<BytesMut, Parting> {
+        let limits = &self.rules.limits;
+        let (limit, idle_ends) = (limits.command_bytes, Instant::now() + limits.idle);
+        let deadline = idle_ends.min(self.ends);
+        let wire = self.wire.as_mut().ok_or(Parting::Gone)?;
+        wire.flush_when_drained().await?;
+        tokio::select! {
+            biased;
+            () = self.drain.cancelled() => Err(Parting::Draining),
+            line = wire.line(limit, deadline) => line.map_err(|fault| match fault {
+                NoLine::Lost(Lost::Late) if deadline < idle_ends => Parting::SessionOver,
+                NoLine::Lost(Lost::Late) => Parting::Idle,
+                NoLine::Lost(Lost::Gone) => Parting::Gone,
+                NoLine::TooLong => Parting::LineTooLong,
+                NoLine::BareLf => Parting::BareLf,
+            }),
+        }
+    }
+
+    async fn start_tls(&mut self, reply: &Reply) -> Result<(), Parting> {
+        let mut wire = self.wire.take().ok_or(Parting::Gone)?;
+        if !wire.waiting().is_empty() {
+            // RFC 3207 §6: what came in clear must not be run under TLS, as if it had been protected.
+            return Err(Parting::Injected);
+        }
+        wire.reply(reply);
+        wire.flush().await?;
+        let stream = wire.into_clear().ok_or(Parting::Injected)?;
+        let stream = secure(stream, &self.tls).await?;
+        self.wire = Some(Wire::new(stream, self.rules.limits.idle));
+        Ok(())
+    }
+
+    async fn verify(&mut self, credentials: &Credentials, verifying: Verifying) -> Result<Step, Parting> {
+        self.wire()?.flush().await?;
+        match self.shared.accounts.verify(credentials, self.address.ip()).await {
+            Ok(submitter) => {
+                self.client = Some(submitter.name.clone());
+                Ok(verifying.accepted(submitter))
+            }
+            Err(denied) => {
+                counter!("sealpost_logins_refused_total").increment(1);
+                // The login that was tried is the peer's text, and may be somebody's password typed into the wrong field.
+                warn!(peer.ip = %self.address.ip(), role = self.role.name(), reason = ?denied, "login refused");
+                Ok(verifying.refused(denied.reply()))
+            }
+        }
+    }
+
+    async fn receive(&mut self, receiving: Receiving) -> Result<Step, Parting> {
+        let mut share = match self.room(&receiving) {
+            Ok(share) => share,
+            // Lines that were sent for a message would be read as commands.
+            Err(_) if !self.wire()?.waiting().is_empty() => return Err(Parting::SentUnasked),
+            Err(reply) => return Ok(receiving.declined(reply)),
+        };
+        let peer = self.peer(&receiving);
+        let (go_on, envelope, answering) = receiving.begin();
+        self.wire()?.reply(&go_on);
+        self.wire()?.flush().await?;
+        match self.message(&mut share).await? {
+            Received::Message(message, share) => {
+                self.messages += 1;
+                let reply = self.hand_over(envelope, message, peer).await;
+                drop(share);
+                Ok(answering.answered(reply))
+            }
+            Received::Malformed(fault) => Ok(answering.malformed(fault)),
+            Received::NoMemory => Ok(answering.answered(no_memory())),
+        }
+    }
+
+    /// Whether a message may come now.
+    fn room(&self, receiving: &Receiving) -> Result<Option<Share>, Reply> {
+        // Who was suspended after the login is let send nothing more.
+        self.shared.accounts.standing(receiving.client()).map_err(crate::accounts::Denied::reply)?;
+        match (self.shared.disk)() {
+            Disk::Enough => {}
+            // RFC 5321 §4.2.3: 452, before the message crosses the wire in vain.
+            Disk::Short => return Err(reply(452, (4, 3, 1), "the disk is nearly full, try again later")),
+        }
+        let octets = receiving.declared().unwrap_or(FIRST_SHARE);
+        self.shared.memory.share(octets).map(Some).map_err(|Full| no_memory())
+    }
+
+    fn peer(&self, receiving: &Receiving) -> Peer {
+        Peer {
+            role: self.role,
+            address: self.address,
+            helo: receiving.helo().clone(),
+            tls: self.wire.as_ref().and_then(|wire| wire.stream().tls_session()),
+            client: Some(receiving.client().clone()),
+        }
+    }
+
+    /// Reads to the end of data, whatever comes before it.
+    async fn message(&mut self, share: &mut Option<Share>) -> Result<Received, Parting> {
+        let limits = &self.rules.limits;
+        let (idle, deadline) = (limits.idle, Instant::now() + limits.data);
+        let wire = self.wire.as_mut().ok_or(Parting::Gone)?;
+        let mut decoder = Decoder::new(WireLimits {
+            message_bytes: limits.message_bytes,
+            header_bytes: limits.header_bytes,
+            line_bytes: limits.line_bytes,
+        });
+        loop {
+            let waiting = wire.waiting();
+            let (fed, octets) = (decoder.feed(waiting), waiting.len());
+            match fed {
+                Feed::End { used } => {
+                    counter!("sealpost_received_bytes_total").increment(used as u64);
+                    wire.advance(used);
+                    break;
+                }
+                Feed::More => {
+                    counter!("sealpost_received_bytes_total").increment(octets as u64);
+                    wire.advance(octets);
+                }
+            }
+            if share.as_mut().is_some_and(|share| share.grow(decoder.held()).is_err()) {
+                decoder.discard(Malformed::TooLarge);
+                *share = None;
+            }
+            let read = wire.read(deadline.min(Instant::now() + idle)).await;
+            read.map_err(|lost| if lost == Lost::Late { Parting::DataOver } else { Parting::Gone })?;
+        }
+        Ok(match (share.take(), decoder.finish()) {
+            (Some(share), Ok(message)) => Received::Message(message, share),
+            (Some(_), Err(fault)) => Received::Malformed(fault),
+            (None, _) => Received::NoMemory,
+        })
+    }
+
+    /// Gives the message to the intake, and says what came of it. A fault in there costs one 451, not the connection.
+    async fn hand_over(&self, envelope: Envelope, message: Message, peer: Peer) -> Reply {
+        let began = Instant::now();
+        let shared = self.shared.clone();
+        let mut accepting = tokio::spawn(async move { shared.intake.accept(envelope, message, peer).await });
+        let answer = timeout(INTAKE, &mut accepting).await;
+        histogram!("sealpost_intake_seconds").record(began.elapsed());
+        match answer {
+            // RFC 5321 §4.2.5: with this reply the message is ours to answer for.
+            Ok(Ok(Ok(receipt))) => reply(250, (2, 0, 0), format!("queued as {}", A::id(&receipt))),
+            Ok(Ok(Err(refused))) => refused,
+            Ok(Err(fault)) => {
+                error!(panicked = fault.is_panic(), "the intake ended by a fault of ours");
+                local_error()
+            }
+            Err(_) => {
+                accepting.abort();
+                error!(took.ms = millis(began), "the intake gave no answer in time");
+                local_error()
+            }
+        }
+    }
+
+    fn wire(&mut self) -> Result<&mut Wire, Parting> {
+        self.wire.as_mut().ok_or(Parting::Gone)
+    }
+
+    /// Says the last word, and closes.
+    async fn part(mut self, parting: Parting, began: Instant) {
+        if let Some(mut wire) = self.wire.take().filter(|_| parting != Parting::Gone) {
+            if let Some(reply) = parting.reply() {
+                wire.reply(&reply);
+            }
+            wire.close().await;
+        }
+        histogram!("sealpost_session_seconds", "role" => self.role.name()).record(began.elapsed());
+        counter!("sealpost_connections_ended_total", "reason" => parting.name()).increment(1);
+        let client = self.client.as_ref().map(|client| client.0.as_str());
+        info!(
+            peer.ip = %self.address.ip().to_canonical(),
+            role = self.role.name(),
+            client.name = client,
+            messages = self.messages,
+            took.ms = millis(began),
+            reason = parting.name(),
+            "connection ended",
+        );
+    }
+}
+
+fn millis(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn no_memory() -> Reply {
+    reply(452, (4, 3, 1), "no memory for a message now, try again later")
+}
+
+fn local_error() -> Reply {
+    reply(451, (4, 3, 0), "the message could not be handled, try again later")
+}
+
+fn reply(code: u16, (class, subject, detail): (u8, u16, u16), text: impl Into<String>) -> Reply {
+    Reply::new(code, Enhanced::new(class, subject, detail), text)
+}
