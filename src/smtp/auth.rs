@@ -85,7 +85,7 @@ impl Exchange {
         match initial {
             None => Turn::Ask(exchange),
             // RFC 4954 §4: a lone "=" is an initial response of no octets.
-            Some("=") => exchange.take(Zeroizing::new(Vec::new())),
+            Some("=") => exchange.take(b""),
             Some(initial) => exchange.respond(initial.as_bytes()),
         }
     }
@@ -96,7 +96,7 @@ impl Exchange {
             return Turn::Failed(BadResponse::Cancelled);
         }
         match BASE64.decode(line) {
-            Ok(octets) => self.take(Zeroizing::new(octets)),
+            Ok(octets) => self.take(&Zeroizing::new(octets)),
             Err(_) => Turn::Failed(BadResponse::NotBase64),
         }
     }
@@ -112,8 +112,8 @@ impl Exchange {
         Reply::plain(334, text)
     }
 
-    fn take(self, octets: Zeroizing<Vec<u8>>) -> Turn {
-        let Ok(text) = std::str::from_utf8(&octets) else { return Turn::Failed(BadResponse::Malformed) };
+    fn take(self, octets: &[u8]) -> Turn {
+        let Ok(text) = std::str::from_utf8(octets) else { return Turn::Failed(BadResponse::Malformed) };
         match self {
             Exchange::Plain => plain(text),
             Exchange::LoginName => match login_name(text) {

@@ -169,26 +169,28 @@ impl Session {
 
     fn greet(self, greeting: Greeting) -> Step {
         let Session { base, state } = self;
-        let (mut offers, state) = match state {
-            State::Clear(_) => (vec!["STARTTLS"], State::Clear(Some(greeting.clone()))),
+        let offer = match &state {
+            State::Clear(_) => Some("STARTTLS"),
             // RFC 4954 §4: a mechanism that sends the password is offered under TLS only.
-            State::Secure(_) => (vec!["AUTH PLAIN LOGIN"], State::Secure(Some(greeting.clone()))),
-            // RFC 5321 §4.1.4: EHLO in mid-session is RSET as well. Who logged in stays so.
-            State::LoggedIn { submitter, .. } => {
-                (vec![], State::LoggedIn { helo: greeting.clone(), submitter, transaction: None })
-            }
+            State::Secure(_) => Some("AUTH PLAIN LOGIN"),
+            State::LoggedIn { .. } => None,
         };
         let hostname = base.settings.hostname.to_string();
         let reply = match greeting {
             Greeting::Helo(_) => Reply::plain(250, hostname),
             Greeting::Ehlo(_) => {
                 // RFC 1870 §3: SIZE names the largest message that is ever taken.
-                let size = format!("SIZE {}", base.settings.message_bytes);
-                let mut lines = vec![hostname, size];
-                offers.extend(["PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]);
-                lines.extend(offers.into_iter().map(str::to_owned));
+                let mut lines = vec![hostname, format!("SIZE {}", base.settings.message_bytes)];
+                let offers = ["PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"];
+                lines.extend(offer.into_iter().chain(offers).map(str::to_owned));
                 Reply::plain_lines(250, lines)
             }
+        };
+        let state = match state {
+            State::Clear(_) => State::Clear(Some(greeting)),
+            State::Secure(_) => State::Secure(Some(greeting)),
+            // RFC 5321 §4.1.4: EHLO in mid-session is RSET as well. Who logged in stays so.
+            State::LoggedIn { submitter, .. } => State::LoggedIn { helo: greeting, submitter, transaction: None },
         };
         Step::Reply(Session { base, state }, reply)
     }

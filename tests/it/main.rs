@@ -6,3 +6,6 @@
 mod world;
 
 mod world_self;
+//! Scenarios, one file each.
+
+mod dialogs;
