@@ -36,6 +36,8 @@ pub enum Denied {
     Suspended,
     /// It cannot be found out now.
     Busy,
+    /// The hash in the config is none.
+    Unusable,
 }
 
 impl Denied {
@@ -44,7 +46,9 @@ impl Denied {
             // RFC 4954 §6: 535 5.7.8 for credentials that are wrong, 454 4.7.0 for a failure that passes.
             Denied::Wrong => Reply::new(535, Enhanced::new(5, 7, 8), "the login or the password is wrong"),
             Denied::Suspended => Reply::new(454, Enhanced::new(4, 7, 0), "this login is suspended, try again later"),
-            Denied::Busy => Reply::new(454, Enhanced::new(4, 7, 0), "logins cannot be checked now, try again later"),
+            Denied::Busy | Denied::Unusable => {
+                Reply::new(454, Enhanced::new(4, 7, 0), "logins cannot be checked now, try again later")
+            }
         }
     }
 }
@@ -98,7 +102,7 @@ impl Accounts {
             }
             // 45 CFR 164.312(d): guessing must not be cheap. The delay holds no permit, and falls on the guesser alone.
             Err(Denied::Wrong) => tokio::time::sleep(self.count_failure(place)).await,
-            Err(Denied::Suspended | Denied::Busy) => {}
+            Err(Denied::Suspended | Denied::Busy | Denied::Unusable) => {}
         }
         verdict
     }
@@ -131,27 +135,37 @@ impl Accounts {
 
     async fn is_password(&self, credentials: &Credentials, hash: &str) -> Result<bool, Denied> {
         let tag = self.tag(credentials, hash);
-        let now = self.clock.now();
-        if held(&self.remembered).get(&tag).is_some_and(|since| now.since(*since) < REMEMBERED) {
+        if self.remembers(&tag) {
             return Ok(true);
         }
         let turn = tokio::time::timeout(TURN, self.hashing.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(Denied::Busy) };
+        // Who opens a hundred connections at once has been proved right by the first of them.
+        if self.remembers(&tag) {
+            return Ok(true);
+        }
         // The password goes to the hash, and is wiped behind it.
         let password = credentials.password.expose().clone();
         let hash = hash.to_owned();
         let checked = tokio::task::spawn_blocking(move || verify_password(&password, &hash)).await;
         match checked {
             Ok(Ok(true)) => {
-                self.remember(tag, now);
+                self.remember(tag);
                 Ok(true)
             }
             Ok(Ok(false)) => Ok(false),
-            Ok(Err(_)) | Err(_) => Err(Denied::Busy),
+            Ok(Err(_)) => Err(Denied::Unusable),
+            Err(_) => Err(Denied::Busy),
         }
     }
 
-    fn remember(&self, tag: Digest, now: Timestamp) {
+    fn remembers(&self, tag: &Digest) -> bool {
+        let now = self.clock.now();
+        held(&self.remembered).get(tag).is_some_and(|since| now.since(*since) < REMEMBERED)
+    }
+
+    fn remember(&self, tag: Digest) {
+        let now = self.clock.now();
         let mut remembered = held(&self.remembered);
         if remembered.len() >= MAX_REMEMBERED {
             remembered.retain(|_, since| now.since(*since) < REMEMBERED);
@@ -276,6 +290,13 @@ mod tests {
         assert_eq!(check(&accounts, "openemr", "wrong").await, Err(Denied::Wrong));
         assert_eq!(accounts.standing(&ClientName("openemr".into())), Err(Denied::Suspended));
         assert_eq!(Denied::Suspended.reply().code.value(), 454);
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_is_none_is_no_fault_of_the_client() {
+        let (accounts, _) = accounts(Client { password_hash: "x".into(), ..client("x") });
+        assert_eq!(check(&accounts, "openemr", "x").await, Err(Denied::Unusable));
+        assert_eq!(Denied::Unusable.reply().code.value(), 454);
     }
 
     #[tokio::test]

@@ -28,12 +28,12 @@ const FIRST_SHARE: usize = 64 * 1024;
 /// A connection that was let in.
 #[derive(Debug)]
 pub(super) struct Connection<A> {
-    stream: TcpStream,
-    role: Role,
-    address: SocketAddr,
-    place: Place,
-    rules: Arc<Rules>,
-    shared: Arc<Shared<A>>,
+    pub(super) stream: TcpStream,
+    pub(super) role: Role,
+    pub(super) address: SocketAddr,
+    pub(super) place: Place,
+    pub(super) rules: Arc<Rules>,
+    pub(super) shared: Arc<Shared<A>>,
 }
 
 /// Why a connection ends.
@@ -107,14 +107,6 @@ impl From<Lost> for Parting {
 }
 
 impl<A: Accepts> Connection<A> {
-    pub(super) fn new(
-        stream: TcpStream,
-        (role, address): (Role, SocketAddr),
-        (place, rules, shared): (Place, Arc<Rules>, Arc<Shared<A>>),
-    ) -> Connection<A> {
-        Connection { stream, role, address, place, rules, shared }
-    }
-
     pub(super) async fn run(self, tls: Arc<tls::Server>, drain: CancellationToken) {
         let Connection { stream, role, address, place, rules, shared } = self;
         let began = Instant::now();

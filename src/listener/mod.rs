@@ -101,7 +101,7 @@ impl Rules {
 }
 
 impl<A: Accepts> Shared<A> {
-    pub fn new(config: &Config, accounts: Arc<Accounts>, (intake, disk): (Arc<A>, DiskCheck)) -> Shared<A> {
+    pub fn new(config: &Config, accounts: Arc<Accounts>, intake: Arc<A>, disk: DiskCheck) -> Shared<A> {
         Shared {
             accounts,
             intake,
@@ -200,7 +200,7 @@ fn admit<A: Accepts>(
             if let Err(error) = stream.set_nodelay(true) {
                 warn!(peer.ip = %peer_ip, error = %error, "TCP_NODELAY cannot be set");
             }
-            Some(Connection::new(stream, (role, address), (place, rules, shared.clone())))
+            Some(Connection { stream, role, address, place, rules, shared: shared.clone() })
         }
         Err(crowded) => {
             counter!("sealpost_connections_refused_total", "reason" => crowded.name()).increment(1);

@@ -95,8 +95,8 @@ mod tests {
     use std::time::Duration;
 
     use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
-    use rustls::ClientConfig;
     use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+    use rustls::{ClientConfig, HandshakeKind};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio_rustls::TlsConnector;
@@ -139,6 +139,36 @@ mod tests {
             let session = stream.tls_session().unwrap();
             assert_eq!(session.version, name);
             assert!(session.suite.starts_with("TLS_") && !session.suite.contains("TLS13"), "{}", session.suite);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_comes_again_resumes() {
+        let mut trial = Trial::new();
+        let server = Server::load(&trial.tls("relay.clinic.example")).unwrap();
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let connector = TlsConnector::from(Arc::new(client(&trial.roots, &[version])));
+            let mut kinds = Vec::new();
+            for _ in 0..2 {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let address = listener.local_addr().unwrap();
+                let asks = async {
+                    let stream = TcpStream::connect(address).await.unwrap();
+                    let host = ServerName::try_from("relay.clinic.example").unwrap();
+                    let mut stream = connector.connect(host, stream).await.unwrap();
+                    // The tickets of TLS 1.3 come with what is read behind the handshake.
+                    stream.read_u8().await.unwrap();
+                    stream.get_ref().1.handshake_kind()
+                };
+                let answers = async {
+                    let mut stream = server.accept(listener.accept().await.unwrap().0).await.unwrap();
+                    stream.write_all(b"x").await.unwrap();
+                    stream.flush().await.unwrap();
+                    stream
+                };
+                kinds.push(tokio::join!(answers, asks).1.unwrap());
+            }
+            assert_eq!(kinds, [HandshakeKind::Full, HandshakeKind::Resumed]);
         }
     }
 
