@@ -1,1 +1,269 @@
-//! evidence
+//! What is kept of a message for six years: who, what was found, why, how it went. Sealed, found by keyed hashes,
+//! and bound to the audit log by salted commitments.
+
+#[cfg(test)]
+mod invented;
+pub mod record;
+mod sealed;
+mod story;
+mod tell;
+mod words;
+
+use crate::crypto::{Digest, NoEntropy};
+use crate::mail::{Address, JobId, Message, MessageId};
+use crate::store::{SealedAttempt, SealedEvidence, Store, StoreError};
+
+pub use story::{Journey, MadeAttempt, Proof, RecipientState, Step, Story, Summary};
+
+use record::{Attempt, Record};
+
+/// Seals what is to be kept, finds it, and tells it. A cheap clone.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    store: Store,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    #[error("no message {0} is known here")]
+    Unknown(MessageId),
+    #[error("the evidence of message {0} had lived its time and was erased; the audit log still tells what happened")]
+    Erased(MessageId),
+    /// It opened, and is not what this version can read.
+    #[error("the evidence of message {0} was written in a form that this version cannot read")]
+    Unreadable(MessageId),
+    #[error("the evidence cannot be written as JSON: {0}")]
+    Unwritable(serde_json::Error),
+    #[error(transparent)]
+    NoEntropy(#[from] NoEntropy),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Evidence {
+    pub fn new(store: Store) -> Evidence {
+        Evidence { store }
+    }
+
+    /// Seals the record of a message. `content` is the message as it was received.
+    pub fn seal(&self, id: MessageId, record: &Record, content: &Message) -> Result<SealedEvidence, EvidenceError> {
+        let vault = self.store.vault();
+        let epoch = vault.evidence_epoch();
+        let salted = sealed::salt(record)?;
+        let mut people: Vec<Digest> = record.recipients.iter().map(|to| self.recipient_hash(&to.address)).collect();
+        people.extend(record.sender.mailbox().map(|from| self.sender_hash(from)));
+        people.sort_unstable();
+        people.dedup();
+        Ok(SealedEvidence {
+            message: id,
+            epoch,
+            sealed: vault.seal_record(epoch, &record_place(id), &salted.bytes)?,
+            commitment: salted.commitment,
+            people,
+            // The hash of it, for look-ups; the value itself stays inside the seal.
+            message_id: record.message_id.as_ref().and_then(|value| self.message_id_hash(value.expose())),
+            content: self.content_hash(content),
+        })
+    }
+
+    /// Seals the record of the `number`th attempt at a job.
+    pub fn seal_attempt(&self, job: JobId, number: u32, attempt: &Attempt) -> Result<SealedAttempt, EvidenceError> {
+        let vault = self.store.vault();
+        let epoch = vault.evidence_epoch();
+        let salted = sealed::salt(attempt)?;
+        let sealed = vault.seal_record(epoch, &attempt_place(job, number), &salted.bytes)?;
+        Ok(SealedAttempt { epoch, sealed, commitment: salted.commitment })
+    }
+
+    /// The messages to somebody, the newest first.
+    pub async fn find_to(&self, recipient: &Address) -> Result<Vec<MessageId>, EvidenceError> {
+        Ok(newest_first(self.store.evidence_by_person(self.recipient_hash(recipient)).await?))
+    }
+
+    /// The messages from somebody, the newest first.
+    pub async fn find_from(&self, sender: &Address) -> Result<Vec<MessageId>, EvidenceError> {
+        Ok(newest_first(self.store.evidence_by_person(self.sender_hash(sender)).await?))
+    }
+
+    /// The messages with this Message-ID, with or without its angle brackets. Senders do repeat them.
+    pub async fn find_message_id(&self, value: &str) -> Result<Vec<MessageId>, EvidenceError> {
+        match self.message_id_hash(value) {
+            Some(hash) => Ok(newest_first(self.store.evidence_by_message_id(hash).await?)),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The messages that were received with these very octets.
+    pub async fn matching(&self, content: &Message) -> Result<Vec<MessageId>, EvidenceError> {
+        Ok(newest_first(self.store.evidence_by_content(self.content_hash(content)).await?))
+    }
+
+    /// All that is known of a message.
+    pub async fn story(&self, id: MessageId) -> Result<Story, EvidenceError> {
+        let events = self.store.events_of(id).await?;
+        let Some(row) = self.store.evidence(id).await? else {
+            return Err(if events.is_empty() { EvidenceError::Unknown(id) } else { EvidenceError::Erased(id) });
+        };
+        let vault = self.store.vault();
+        let record = vault.open_record(row.epoch, &record_place(id), &row.sealed)?;
+        let mut attempts = Vec::new();
+        for row in self.store.attempts(id).await? {
+            let place = attempt_place(row.job, row.number);
+            let opened = vault.open_record(row.attempt.epoch, &place, &row.attempt.sealed)?;
+            attempts.push(story::OpenedAttempt { job: row.job, number: row.number, at: row.at, opened });
+        }
+        Story::assemble(id, &record, (&attempts, &events)).ok_or(EvidenceError::Unreadable(id))
+    }
+
+    /// A few lines of a message, for lists.
+    pub async fn summary(&self, id: MessageId) -> Result<Summary, EvidenceError> {
+        Ok(self.story(id).await?.summary())
+    }
+
+    fn recipient_hash(&self, address: &Address) -> Digest {
+        // Only the keyed hash of it leaves this function.
+        self.store.vault().keyed_hash("evidence recipient", address.expose_folded().as_bytes())
+    }
+
+    fn sender_hash(&self, address: &Address) -> Digest {
+        // As above; apart from the recipients', so that who wrote and who was written to are found apart.
+        self.store.vault().keyed_hash("evidence sender", address.expose_folded().as_bytes())
+    }
+
+    fn message_id_hash(&self, value: &str) -> Option<Digest> {
+        let value = value.trim();
+        let inner = value.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(value).trim();
+        (!inner.is_empty()).then(|| self.store.vault().keyed_hash("evidence message-id", inner.as_bytes()))
+    }
+
+    fn content_hash(&self, content: &Message) -> Digest {
+        // Keyed, so that the log of digests does not confirm a guess at a short message.
+        self.store.vault().keyed_hash("evidence content", content.bytes())
+    }
+}
+
+impl From<sealed::NotSalted> for EvidenceError {
+    fn from(error: sealed::NotSalted) -> EvidenceError {
+        match error {
+            sealed::NotSalted::NoEntropy(error) => EvidenceError::NoEntropy(error),
+            sealed::NotSalted::Json(error) => EvidenceError::Unwritable(error),
+        }
+    }
+}
+
+/// Ids sort by the time of their making.
+fn newest_first(mut found: Vec<MessageId>) -> Vec<MessageId> {
+    found.sort_unstable_by(|one, other| other.cmp(one));
+    found
+}
+
+fn record_place(id: MessageId) -> String {
+    format!("evidence of {id}")
+}
+
+fn attempt_place(job: JobId, number: u32) -> String {
+    format!("attempt {number} of {job}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::mail::WireLimits;
+    use crate::store::AttemptRow;
+    use invented::{id, job};
+
+    fn message(text: &str) -> Message {
+        let limits = WireLimits { message_bytes: 1_000, header_bytes: 1_000, line_bytes: 1_000 };
+        Message::parse(text.as_bytes().to_vec(), &limits).unwrap()
+    }
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    /// The invented message, with everything kept as the queue keeps it.
+    fn kept() -> Evidence {
+        let evidence = Evidence::new(Store::in_memory().unwrap());
+        let content = message("Subject: x\r\n\r\nbody\r\n");
+        let sealed = evidence.seal(id(), &invented::record(), &content).unwrap();
+        let mut commitments = Vec::new();
+        for (job, number, at, attempt) in invented::attempts() {
+            let attempt = evidence.seal_attempt(job, number, &attempt).unwrap();
+            commitments.push(attempt.commitment);
+            evidence.store.rows().attempts.push((id(), AttemptRow { job, number, at, attempt }));
+        }
+        evidence.store.rows().events.extend(invented::events(sealed.commitment, &commitments));
+        evidence.store.rows().evidence.push(sealed);
+        evidence
+    }
+
+    #[tokio::test]
+    async fn a_message_is_found_by_its_recipients_in_any_case_and_by_its_sender() {
+        let evidence = kept();
+        for recipient in ["ann.sorrel@lab.example", "ANN.SORREL@LAB.EXAMPLE", "ben@practice.example"] {
+            assert_eq!(evidence.find_to(&address(recipient)).await.unwrap(), [id()], "{recipient}");
+            assert!(evidence.find_from(&address(recipient)).await.unwrap().is_empty());
+        }
+        assert_eq!(evidence.find_from(&address("nurse@clinic.example")).await.unwrap(), [id()]);
+        assert!(evidence.find_to(&address("nurse@clinic.example")).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_message_is_found_by_its_message_id_with_and_without_brackets() {
+        let evidence = kept();
+        for value in ["<20261124.7@clinic.example>", "20261124.7@clinic.example", "  <20261124.7@clinic.example>\t"] {
+            assert_eq!(evidence.find_message_id(value).await.unwrap(), [id()], "{value}");
+        }
+        for value in ["", "<>", "<20261124.8@clinic.example>", "20261124.7@CLINIC.example"] {
+            assert!(evidence.find_message_id(value).await.unwrap().is_empty(), "{value}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_very_octets_that_came_match() {
+        let evidence = kept();
+        assert_eq!(evidence.matching(&message("Subject: x\r\n\r\nbody\r\n")).await.unwrap(), [id()]);
+        assert!(evidence.matching(&message("Subject: x\r\n\r\nbody \r\n")).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_sealed_is_told_again_and_agrees_with_the_log() {
+        let evidence = kept();
+        let story = evidence.story(id()).await.unwrap();
+        assert_eq!(story.record, invented::record());
+        assert_eq!(story.journeys[0].attempts[1].attempt, invented::attempts()[1].3);
+        assert!(matches!(story.proof, Proof::Agrees { .. }));
+        assert_eq!(evidence.summary(id()).await.unwrap().recipients.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_was_never_here_and_what_was_erased_are_told_apart() {
+        let evidence = kept();
+        let stranger = MessageId::from_parts(Timestamp::from_millis(7), 7);
+        assert!(matches!(evidence.story(stranger).await, Err(EvidenceError::Unknown(_))));
+        evidence.store.rows().evidence.clear();
+        assert!(matches!(evidence.story(id()).await, Err(EvidenceError::Erased(_))));
+    }
+
+    #[test]
+    fn nothing_of_a_person_can_be_read_in_what_is_kept() {
+        let evidence = Evidence::new(Store::in_memory().unwrap());
+        let sealed = evidence.seal(id(), &invented::record(), &message("")).unwrap();
+        let attempt = evidence.seal_attempt(job(1), 2, &invented::attempts()[1].3).unwrap();
+        for bytes in [&sealed.sealed, &attempt.sealed] {
+            let text = String::from_utf8_lossy(bytes);
+            assert!(!text.contains("lab.example") && !text.contains("4B7"));
+        }
+    }
+
+    #[test]
+    fn an_attempt_does_not_open_in_the_place_of_another() {
+        let evidence = Evidence::new(Store::in_memory().unwrap());
+        let sealed = evidence.seal_attempt(job(1), 2, &invented::attempts()[1].3).unwrap();
+        let open =
+            |number| evidence.store.vault().open_record(sealed.epoch, &attempt_place(job(1), number), &sealed.sealed);
+        assert!(open(2).is_ok());
+        assert!(open(1).is_err());
+    }
+}

@@ -1,0 +1,309 @@
+//! A story told: why a message went as it did, so that somebody who runs an office understands it.
+
+use crate::audit::{Actor, JobState};
+use crate::clock::Timestamp;
+use crate::evidence::record::{Attempt, Classified, Failure, Found, Origin, Place, Recipient, Record};
+use crate::evidence::story::{Journey, MadeAttempt, Proof, Step, Story};
+use crate::evidence::words;
+use crate::mail::ReversePath;
+use crate::phi::Kind;
+use crate::policy::{RuleResult, Tried};
+
+impl Story {
+    /// In plain words, for whoever asked why.
+    pub fn tell(&self) -> String {
+        let mut lines = vec![format!("Message {}", self.id)];
+        lines.push(arrival(&self.record));
+        lines.extend(classified(&self.record.classified));
+        for (at, recipient) in self.record.recipients.iter().enumerate() {
+            let journey = self.journeys.get(at);
+            lines.extend([String::new(), named(recipient)]);
+            lines.extend(journey.and_then(|journey| journey.steps.last()).map(|step| standing(self, step)));
+            lines.extend(decided(recipient));
+            lines.extend(journey.map(travelled).unwrap_or_default());
+        }
+        lines.push(String::new());
+        lines.extend(edits(&self.record));
+        lines.push(versions(&self.record));
+        if let Some(erased) = self.erased {
+            lines
+                .push(format!("The message itself was erased on {}; only this record is left.", words::moment(erased)));
+        }
+        lines.push(proof(&self.proof));
+        lines.join("\n") + "\n"
+    }
+}
+
+impl Record {
+    /// The decision alone, for a message that was not sent, or not yet.
+    pub fn tell(&self) -> String {
+        let mut lines = classified(&self.classified);
+        for recipient in &self.recipients {
+            lines.extend([String::new(), named(recipient)]);
+            lines.extend(decided(recipient));
+        }
+        lines.push(String::new());
+        lines.extend(edits(self));
+        lines.push(versions(self));
+        lines.join("\n") + "\n"
+    }
+}
+
+fn arrival(record: &Record) -> String {
+    let came = words::moment(record.accepted);
+    let origin = match &record.origin {
+        Origin::Submitted { client, role: _, address, helo: _, tls } => {
+            let client = client
+                .as_ref()
+                .map_or("a client that did not log in".to_owned(), |name| format!("the client \"{name}\""));
+            let tls = tls.as_ref().map_or("without encryption".to_owned(), |tls| format!("over {}", tls.version));
+            format!("It came in on {came} from {client} at {address}, {tls}")
+        }
+        Origin::OwnNotice => format!("Sealpost wrote it itself on {came}"),
+    };
+    // A story is told to an operator who asked for this message; without names it would answer nothing.
+    let sender = match &record.sender {
+        ReversePath::Mailbox(sender) => format!(", sent by {}", sender.expose()),
+        ReversePath::Null => String::new(),
+    };
+    // As for the sender.
+    let id = record.message_id.as_ref().map_or(String::new(), |id| format!(", Message-ID {}", id.expose()));
+    format!("{origin}{sender}{id}, {}.", words::bytes(record.bytes))
+}
+
+fn classified(classified: &Classified) -> Vec<String> {
+    let verdict =
+        if classified.phi { "It counts as health information" } else { "It does not count as health information" };
+    let mut lines = vec![format!("{verdict} (score {:.2}).", classified.score)];
+    let mut places: Vec<&Place> = Vec::new();
+    for found in &classified.found {
+        if !places.contains(&&found.place) {
+            places.push(&found.place);
+        }
+    }
+    for place in places {
+        let here: Vec<String> = surest_by_kind(classified, place).into_iter().map(found_told).collect();
+        lines.push(format!("  In {}: {}.", words::place(place), here.join(", ")));
+    }
+    lines
+}
+
+/// A text may be there twice, plain and as HTML: of two parts in one place, the one with more of a kind counts.
+fn surest_by_kind<'a>(classified: &'a Classified, place: &Place) -> Vec<&'a Found> {
+    let mut here: Vec<&Found> = Vec::new();
+    for found in classified.found.iter().filter(|found| found.place == *place) {
+        match here.iter_mut().find(|other| other.kind == found.kind) {
+            Some(other) if other.count < found.count => *other = found,
+            Some(_) => {}
+            None => here.push(found),
+        }
+    }
+    here.sort_by(|one, other| other.confidence.total_cmp(&one.confidence));
+    here
+}
+
+fn found_told(found: &Found) -> String {
+    if found.kind == Kind::Unreadable {
+        return words::findings(found.kind, found.count);
+    }
+    format!("{} ({})", words::findings(found.kind, found.count), words::confidence(found.confidence))
+}
+
+fn named(recipient: &Recipient) -> String {
+    // As for the sender.
+    format!("To {}", recipient.address.expose())
+}
+
+fn decided(recipient: &Recipient) -> Vec<String> {
+    let Recipient { address: _, action, rule, tried, remarks, known: _ } = recipient;
+    let action = words::action(action);
+    let mut lines = vec![format!("  The rule \"{rule}\" decided: {}.", action.trim_end_matches('.'))];
+    lines.extend(tried.iter().filter_map(lost));
+    lines.extend(remarks.iter().map(|remark| format!("  Note: {}.", remark.trim_end_matches('.'))));
+    lines.push(known(recipient));
+    lines
+}
+
+fn lost(tried: &Tried) -> Option<String> {
+    let rule = &tried.rule;
+    match &tried.result {
+        RuleResult::Won => None,
+        RuleResult::Outdone { by } => Some(format!("  The rule \"{rule}\" gave way to \"{by}\", which protects more.")),
+        RuleResult::NotMatched { condition } => Some(format!("  The rule \"{rule}\" did not apply: {condition}.")),
+    }
+}
+
+fn known(recipient: &Recipient) -> String {
+    let (domain, known) = (recipient.address.domain(), &recipient.known);
+    let mut facts = Vec::new();
+    if known.routed {
+        facts.push("the config has a route there".to_owned());
+    }
+    if let Some((assurance, when)) = &known.tls_seen {
+        let when = Timestamp::parse_rfc3339(when).map_or(when.clone(), words::moment);
+        facts.push(format!("best connection so far: {} ({when})", words::assurance(*assurance)));
+    }
+    if !known.mx_seen.is_empty() {
+        facts.push(format!("mail servers seen: {}", known.mx_seen.join(", ")));
+    }
+    if facts.is_empty() {
+        facts.push("nothing; no mail had gone there before".to_owned());
+    }
+    format!("  Known of {domain} then: {}.", facts.join("; "))
+}
+
+fn travelled(journey: &Journey) -> Vec<String> {
+    let by_people = journey.steps.iter().filter(|step| matches!(step.by, Actor::Operator { .. }));
+    journey.attempts.iter().map(attempt).chain(by_people.map(moved)).collect()
+}
+
+fn moved(step: &Step) -> String {
+    let did = match &step.state {
+        JobState::Queued { .. } => "let it go on".to_owned(),
+        JobState::Held { .. } => "held it".to_owned(),
+        JobState::Ended { end } => format!("ended it ({})", end.name()),
+    };
+    format!("  On {} {} {did}.", words::moment(step.at), words::actor(&step.by))
+}
+
+fn attempt(made: &MadeAttempt) -> String {
+    let MadeAttempt { number, at, attempt } = made;
+    let host = match (attempt.host.as_str(), attempt.address) {
+        ("", _) => "no mail server".to_owned(),
+        (host, Some(address)) => format!("{host} ({})", address.ip()),
+        (host, None) => host.to_owned(),
+    };
+    let when = words::moment(*at);
+    let told: Vec<String> = connection(attempt).into_iter().chain([outcome(attempt)]).collect();
+    format!("  Attempt {number}, {when}, by {}: {host}; {}.", attempt.method, told.join("; "))
+}
+
+fn connection(attempt: &Attempt) -> Option<String> {
+    let version = attempt.tls.as_ref().map_or("no TLS", |tls| tls.version.as_str());
+    let judgement = attempt.judgement.as_ref()?;
+    let proved = judgement.assurance.map_or("not encrypted", words::assurance);
+    Some(format!("{version}, {proved} ({})", judgement.words))
+}
+
+/// How the attempt went. A server that accepts a greeting has not accepted the message, so its words are weighed
+/// by where the attempt stopped.
+fn outcome(attempt: &Attempt) -> String {
+    let took = words::took(attempt.took_ms);
+    let answer = attempt.answer.as_ref().map(|answer| {
+        let enhanced = answer.enhanced.as_ref().map_or(String::new(), |enhanced| format!("{enhanced} "));
+        // The peer's text is what the operator needs to ask the other side; it was sealed until now.
+        format!("{} {enhanced}{}", answer.code, answer.text.expose())
+    });
+    match (&attempt.failure, answer) {
+        (None, Some(answer)) => format!("{took} it took the message: {answer}"),
+        (None, None) => format!("done {took}"),
+        (Some(Failure { stage, reason }), answer) => {
+            let answer = answer.map_or(String::new(), |answer| format!("; its last answer: {answer}"));
+            format!("{took} it failed while {}: {reason}{answer}", words::stage(*stage))
+        }
+    }
+}
+
+/// How it ended, or where it stands and what happens next.
+fn standing(story: &Story, step: &Step) -> String {
+    let since = words::moment(step.at);
+    match &step.state {
+        JobState::Ended { end } => format!("  {}, on {since}.", words::end(*end)),
+        JobState::Queued { method, due } => {
+            format!(
+                "  Waiting. Next: it is tried on {} by {method}, and again until its time runs out.",
+                words::moment(*due)
+            )
+        }
+        JobState::Held { cause } => format!(
+            "  Held since {since}: {}. Next: somebody types `sealpost queue release {id}` or `sealpost queue cancel {id}`, \
+             or its time runs out and the sender is told.",
+            words::cause(*cause),
+            id = story.id,
+        ),
+    }
+}
+
+fn edits(record: &Record) -> Vec<String> {
+    if record.edits.is_empty() {
+        return Vec::new();
+    }
+    vec![format!("Changed on the way: {}. All else is as it came.", record.edits.join("; "))]
+}
+
+fn versions(record: &Record) -> String {
+    let versions = &record.versions;
+    let config: String = versions.config.to_string().chars().take(12).collect();
+    format!("Decided with config {config}, classifier {}, Sealpost {}.", versions.classifier, versions.sealpost)
+}
+
+fn proof(proof: &Proof) -> String {
+    match proof {
+        Proof::Agrees { node, row } => {
+            format!("This record is the one that the audit log vouched for at the time (row {row} of node {node}).")
+        }
+        Proof::Disagrees { what } => {
+            format!("WARNING: this record is not what the audit log vouched for at the time: {}.", what.join("; "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::audit::{HoldCause, JobState};
+    use crate::evidence::invented;
+    use crate::evidence::record::Origin;
+    use crate::mail::{End, Method, ReversePath};
+
+    #[test]
+    fn a_story_reads_as_the_page_beside_it() {
+        assert_eq!(invented::kept().story().tell(), include_str!("told.txt"));
+    }
+
+    #[test]
+    fn a_decision_alone_reads_as_the_same_story_without_its_journey() {
+        let told = invented::record().tell();
+        let story = invented::kept().story().tell();
+        assert!(told.lines().all(|line| story.contains(line)));
+        for absent in ["Attempt", "Delivered", "Held", "It came in", "vouched"] {
+            assert!(!told.contains(absent), "{absent}");
+        }
+    }
+
+    #[test]
+    fn what_happens_next_is_said_for_every_state() {
+        let mut story = invented::kept().story();
+        let due = story.record.accepted;
+        let mut told = |state| {
+            let last = story.journeys[0].steps.last_mut().unwrap();
+            last.state = state;
+            story.tell()
+        };
+        let waiting = told(JobState::Queued { method: Method::Portal, due });
+        assert!(waiting.contains("  Waiting. Next: it is tried on Tue, 24 Nov 2026 04:07:00 UTC by portal,"));
+        for cause in [HoldCause::Policy, HoldCause::AcceptAndHold, HoldCause::MethodsExhausted, HoldCause::Operator] {
+            assert!(told(JobState::Held { cause }).contains("Next: somebody types `sealpost queue release"));
+        }
+        for end in End::ALL {
+            let word = &end.name()[1..5];
+            assert!(told(JobState::Ended { end }).lines().nth(8).unwrap().contains(word) || end == End::Rejected);
+        }
+    }
+
+    #[test]
+    fn a_record_that_the_log_does_not_vouch_for_is_told_with_a_warning() {
+        let mut kept = invented::kept();
+        kept.record[0] ^= 1;
+        let told = kept.story().tell();
+        assert!(told.ends_with("at the time: the record of what was received and decided was altered.\n"), "{told}");
+        assert!(told.contains("WARNING"));
+    }
+
+    #[test]
+    fn a_notice_of_ours_with_no_sender_is_told_as_such() {
+        let mut story = invented::kept().story();
+        story.record.origin = Origin::OwnNotice;
+        story.record.sender = ReversePath::Null;
+        assert!(story.tell().contains("\nSealpost wrote it itself on Tue, 24 Nov 2026 04:07:00 UTC, Message-ID"));
+    }
+}
