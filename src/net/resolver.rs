@@ -1,0 +1,110 @@
+//! Names to mail exchangers and addresses, with answers that say whether asking again may help.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::{RData, RecordType};
+
+use crate::config;
+use crate::mail::Domain;
+
+/// Queries sent before giving up within the configured time.
+const ATTEMPTS: u32 = 2;
+
+/// One MX record. No host stands for the null MX's root name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    pub preference: u16,
+    pub host: Option<Domain>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    #[error("the domain does not exist")]
+    NoSuchDomain,
+    #[error("the domain has no such record")]
+    NoRecords,
+    #[error("the name servers gave no usable answer")]
+    Unanswered,
+    #[error("the resolver could not be set up from the system's configuration")]
+    NotConfigured,
+}
+
+#[derive(Clone)]
+pub struct Resolver {
+    inner: TokioResolver,
+    timeout: Duration,
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+impl Resolver {
+    pub fn new(dns: &config::Dns) -> Result<Resolver, LookupError> {
+        let mut builder = if dns.servers.is_empty() {
+            TokioResolver::builder_tokio().map_err(|_| LookupError::NotConfigured)?
+        } else {
+            let servers = dns.servers.iter().map(name_server).collect();
+            let config = ResolverConfig::from_name_servers(servers);
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        };
+        let options = builder.options_mut();
+        options.timeout = dns.timeout / ATTEMPTS;
+        options.attempts = ATTEMPTS as usize;
+        options.ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
+        let inner = builder.build().map_err(|_| LookupError::NotConfigured)?;
+        Ok(Resolver { inner, timeout: dns.timeout })
+    }
+
+    pub async fn mx(&self, domain: &Domain) -> Result<Vec<Exchange>, LookupError> {
+        let lookup = self.bounded(self.inner.lookup(absolute(domain), RecordType::MX)).await?;
+        let exchanges: Vec<_> = lookup.answers().iter().filter_map(|record| exchange(&record.data)).collect();
+        if exchanges.is_empty() { Err(LookupError::NoRecords) } else { Ok(exchanges) }
+    }
+
+    /// IPv6 and IPv4, in the order of RFC 6724's default: IPv6 first.
+    pub async fn addresses(&self, host: &Domain) -> Result<Vec<IpAddr>, LookupError> {
+        let lookup = self.bounded(self.inner.lookup_ip(absolute(host))).await?;
+        Ok(lookup.iter().collect())
+    }
+
+    async fn bounded<T>(&self, ask: impl Future<Output = Result<T, NetError>>) -> Result<T, LookupError> {
+        match tokio::time::timeout(self.timeout, ask).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) if error.is_nx_domain() => Err(LookupError::NoSuchDomain),
+            Ok(Err(error)) if error.is_no_records_found() => Err(LookupError::NoRecords),
+            Ok(Err(_)) | Err(_) => Err(LookupError::Unanswered),
+        }
+    }
+}
+
+/// With the root's dot, so that no search domain is tried behind it.
+fn absolute(domain: &Domain) -> String {
+    format!("{domain}.")
+}
+
+fn exchange(data: &RData) -> Option<Exchange> {
+    let RData::MX(mx) = data else { return None };
+    if mx.exchange.is_root() {
+        return Some(Exchange { preference: mx.preference, host: None });
+    }
+    let name = mx.exchange.to_ascii();
+    let host = Domain::parse(name.trim_end_matches('.')).ok()?;
+    Some(Exchange { preference: mx.preference, host: Some(host) })
+}
+
+fn name_server(address: &std::net::SocketAddr) -> NameServerConfig {
+    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+        connection.port = address.port();
+        connection
+    });
+    NameServerConfig::new(address.ip(), true, connections.into())
+}

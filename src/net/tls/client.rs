@@ -1,0 +1,200 @@
+//! TLS towards a next hop: one handshake, judged on this very connection, refused when it is below the floor.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::time_provider::TimeProvider;
+use tokio_rustls::rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, SignatureScheme, version,
+};
+
+use crate::clock::Clock;
+use crate::config;
+use crate::mail::{Assurance, Domain};
+use crate::net::Stream;
+use crate::net::tls::judge::{Chain, Judged, Roots, Trust, TrustError};
+
+/// Why there is no connection under TLS.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    #[error("{}", .0.how)]
+    BelowFloor(Judged),
+    #[error("TLS cannot be agreed on: {0}")]
+    Disagreed(String),
+    #[error("the connection was lost during the TLS handshake")]
+    Lost,
+    #[error("the trusted roots of this route are not loaded")]
+    NotLoaded,
+}
+
+/// The client side of TLS for one config. Sessions are resumed per name, within one trust and one floor.
+#[derive(Clone)]
+pub struct Client {
+    contexts: Arc<HashMap<(Trust, Assurance), Context>>,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Clone)]
+struct Context {
+    roots: Roots,
+    config: Arc<ClientConfig>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("contexts", &self.contexts.len()).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    pub fn load(config: &config::Config, clock: Arc<dyn Clock>) -> Result<Client, TrustError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let algorithms = provider.signature_verification_algorithms;
+        let mut all = HashMap::from([(
+            Trust::Public,
+            Roots::public(config.delivery.ca_file.as_deref(), algorithms)?,
+        )]);
+        for path in config.routes.iter().filter_map(|route| route.ca_file.as_ref()) {
+            all.insert(Trust::Own(path.clone()), Roots::own(path, algorithms)?);
+        }
+        let mut contexts = HashMap::new();
+        for (trust, roots) in all {
+            for floor in [Assurance::Encrypted, Assurance::Valid, Assurance::Authenticated] {
+                let config = client_config(&provider, Gate { roots: roots.clone(), floor }, clock.clone())?;
+                contexts.insert((trust.clone(), floor), Context { roots: roots.clone(), config });
+            }
+        }
+        Ok(Client { contexts: Arc::new(contexts), clock })
+    }
+
+    /// Shakes hands as a client of `name`. What comes back has met the floor.
+    pub async fn connect(
+        &self,
+        stream: TcpStream,
+        name: &Domain,
+        (trust, floor): (&Trust, Assurance),
+    ) -> Result<(Stream, Judged), Broken> {
+        let context = self.contexts.get(&(trust.clone(), floor)).ok_or(Broken::NotLoaded)?;
+        let name = server_name(name)?;
+        let connector = TlsConnector::from(context.config.clone());
+        let tls = connector.connect(name.clone(), stream).await.map_err(|error| broken(&error))?;
+        // A resumed session is judged again, by the certificate it began with: that may have expired since.
+        let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
+        let Some((leaf, intermediates)) = chain.split_first() else {
+            return Err(Broken::Disagreed("the server has no certificate".into()));
+        };
+        let judged = context.roots.judge(Chain { leaf, intermediates }, &name, unix_time(self.clock.as_ref()));
+        if judged.assurance < floor {
+            return Err(Broken::BelowFloor(judged));
+        }
+        Ok((Stream::Client(Box::new(tls)), judged))
+    }
+}
+
+fn client_config(
+    provider: &Arc<CryptoProvider>,
+    gate: Gate,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<ClientConfig>, TrustError> {
+    // Every suite that rustls knows for these two versions is AEAD.
+    let mut config = ClientConfig::builder_with_details(provider.clone(), Arc::new(Now(clock)))
+        .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(gate))
+        .with_no_client_auth();
+    config.enable_sni = true;
+    Ok(Arc::new(config))
+}
+
+fn server_name(name: &Domain) -> Result<ServerName<'static>, Broken> {
+    match name.literal() {
+        Some(address) => Ok(ServerName::IpAddress(address.into())),
+        None => ServerName::try_from(name.to_string())
+            .map_err(|_| Broken::Disagreed("the server's name cannot stand in a certificate".into())),
+    }
+}
+
+fn broken(error: &std::io::Error) -> Broken {
+    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else { return Broken::Lost };
+    if let Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) = tls
+        && let Some(judged) = inner.downcast_ref::<Judged>()
+    {
+        return Broken::BelowFloor(judged.clone());
+    }
+    let words = match tls {
+        Error::AlertReceived(alert) => format!("the server sent the alert {alert:?}"),
+        Error::PeerIncompatible(_) => "no version, suite or group of TLS in common".into(),
+        Error::InvalidCertificate(_) => "the server's certificate or signature is malformed".into(),
+        _ => "the server does not follow the protocol".into(),
+    };
+    Broken::Disagreed(words)
+}
+
+/// Lets a handshake pass when the certificate proves at least the floor.
+#[derive(Debug)]
+struct Gate {
+    roots: Roots,
+    floor: Assurance,
+}
+
+impl ServerCertVerifier for Gate {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let judged = self.roots.judge(Chain { leaf, intermediates }, name, now);
+        if judged.assurance >= self.floor {
+            return Ok(ServerCertVerified::assertion());
+        }
+        // The judgement travels in the error, so that the evidence can name the certificate that was refused.
+        Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(judged)))))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, self.roots.algorithms())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, self.roots.algorithms())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.roots.algorithms().supported_schemes()
+    }
+}
+
+/// Our clock, as rustls asks for the time.
+#[derive(Debug)]
+struct Now(Arc<dyn Clock>);
+
+impl TimeProvider for Now {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(unix_time(self.0.as_ref()))
+    }
+}
+
+fn unix_time(clock: &dyn Clock) -> UnixTime {
+    let millis = u64::try_from(clock.now().millis()).unwrap_or(0);
+    UnixTime::since_unix_epoch(Duration::from_millis(millis))
+}
