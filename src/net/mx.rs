@@ -162,10 +162,8 @@ fn in_order(exchanges: Vec<Exchange>, own: &Domain) -> Result<Vec<Domain>, Unrou
     if exchanges.iter().all(|exchange| exchange.host.is_none()) {
         return Err(Unroutable::NullMx);
     }
-    let mut named: Vec<_> = exchanges
-        .into_iter()
-        .filter_map(|exchange| Some((exchange.preference, tie_break(), exchange.host?)))
-        .collect();
+    let mut named: Vec<_> =
+        exchanges.into_iter().filter_map(|exchange| Some((exchange.preference, tie_break(), exchange.host?))).collect();
     // RFC 5321 §5.1: hosts of one preference are tried in a random order, to spread the load.
     named.sort();
     // RFC 5321 §5.1: when we are in the list, only hosts preferred to us may be tried, or the mail would come back.

@@ -57,10 +57,7 @@ impl Client {
     pub fn load(config: &config::Config, clock: Arc<dyn Clock>) -> Result<Client, TrustError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let algorithms = provider.signature_verification_algorithms;
-        let mut all = HashMap::from([(
-            Trust::Public,
-            Roots::public(config.delivery.ca_file.as_deref(), algorithms)?,
-        )]);
+        let mut all = HashMap::from([(Trust::Public, Roots::public(config.delivery.ca_file.as_deref(), algorithms)?)]);
         for path in config.routes.iter().filter_map(|route| route.ca_file.as_ref()) {
             all.insert(Trust::Own(path.clone()), Roots::own(path, algorithms)?);
         }
