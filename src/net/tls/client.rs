@@ -91,7 +91,7 @@ impl Client {
         if judged.assurance < floor {
             return Err(Broken::BelowFloor(judged));
         }
-        Ok((Stream::Client(Box::new(tls)), judged))
+        Ok((Stream::from(tls), judged))
     }
 }
 

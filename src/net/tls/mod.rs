@@ -13,6 +13,8 @@ pub use server::Server;
 
 mod client;
 mod judge;
+#[cfg(test)]
+pub(crate) mod stand_in;
 
 pub use client::{Broken, Client};
 pub use judge::{Judged, Trust, TrustError};

@@ -1,0 +1,276 @@
+//! One connection to a next hop: the socket around the client dialog, every wait with its limit.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use metrics::{Gauge, gauge};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::config::Delivery;
+use crate::mail::{Assurance, Domain, Message, Reply, TlsSession};
+use crate::net::Stream;
+use crate::net::tls::{Broken, Client, Judged, Trust};
+use crate::smtp::client::{Answer, Encoder, Greeting, Handshake, Leaves, Means, Next, Parcel, Replies, Secured, Stage};
+
+const READ: usize = 4096;
+/// How long a peer that stopped taking content is still listened to for its reason.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// What was seen of the peer on this connection, for the evidence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    pub tls: Option<TlsSession>,
+    pub judged: Option<Judged>,
+}
+
+/// What the connection must prove, and to whom.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proof<'a> {
+    pub(super) name: &'a Domain,
+    pub(super) trust: &'a Trust,
+    pub(super) floor: Assurance,
+}
+
+/// Why there is no connection, and what was seen until then.
+#[derive(Debug)]
+pub(super) struct NotOpened {
+    pub(super) answer: Answer,
+    pub(super) link: Link,
+}
+
+/// A connection on which the floor is met.
+#[derive(Debug)]
+pub(super) struct Connection {
+    wire: Wire,
+    secured: Secured,
+    leaves: Leaves,
+    pub(super) address: SocketAddr,
+    pub(super) link: Link,
+    /// Transactions so far.
+    pub(super) carried: usize,
+    _open: Open,
+}
+
+#[derive(Debug)]
+struct Wire {
+    stream: Stream,
+    replies: Replies,
+}
+
+/// Counts an open connection for as long as it lives.
+struct Open(Gauge);
+
+impl Open {
+    fn new() -> Open {
+        let open = gauge!("sealpost_delivery_connections", "state" => "open");
+        open.increment(1);
+        Open(open)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Open")
+    }
+}
+
+/// What ended a wait on the wire, in our words.
+type Silence = String;
+
+impl Wire {
+    async fn say(&mut self, bytes: &[u8], patience: Duration) -> Result<(), Silence> {
+        let write = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        match tokio::time::timeout(patience, write).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err("the next hop closed the connection".into()),
+            Err(_) => Err(format!("the next hop took nothing more for {} s", patience.as_secs())),
+        }
+    }
+
+    async fn hear(&mut self, patience: Duration) -> Result<Reply, Silence> {
+        match tokio::time::timeout(patience, self.next_reply()).await {
+            Ok(heard) => heard,
+            Err(_) => Err(format!("the next hop did not answer for {} s", patience.as_secs())),
+        }
+    }
+
+    async fn next_reply(&mut self) -> Result<Reply, Silence> {
+        let mut bytes = [0; READ];
+        // Bounded: the replies refuse to hold more than MAX_REPLY_BYTES.
+        loop {
+            if let Some(reply) = self.replies.next_reply().map_err(|bad| bad.to_string())? {
+                return Ok(reply);
+            }
+            match self.stream.read(&mut bytes).await {
+                Ok(read) if read > 0 => self.replies.feed(&bytes[..read]),
+                Ok(_) | Err(_) => return Err("the next hop closed the connection".into()),
+            }
+        }
+    }
+}
+
+/// Connects.
+pub(super) async fn dial(address: SocketAddr, patience: Duration) -> Result<TcpStream, Answer> {
+    let words = match tokio::time::timeout(patience, TcpStream::connect(address)).await {
+        Ok(Ok(tcp)) => {
+            // Without this, the small packets of the dialog wait for each other's acknowledgements.
+            if tcp.set_nodelay(true).is_ok() {
+                return Ok(tcp);
+            }
+            "the connection broke at once".to_owned()
+        }
+        Ok(Err(error)) => format!("the connection failed: {}", error.kind()),
+        Err(_) => format!("no answer to the connection for {} s", patience.as_secs()),
+    };
+    Err(Answer::ours(Stage::Connect, Means::Later, words))
+}
+
+impl Connection {
+    /// From a fresh connection to one on which the floor is met. Below the floor, not even EHLO is said under TLS.
+    pub(super) async fn open(
+        (tcp, address): (TcpStream, SocketAddr),
+        (client, hostname): (&Client, &Domain),
+        proof: Proof<'_>,
+        limits: &Delivery,
+    ) -> Result<Connection, NotOpened> {
+        let bare = |answer| NotOpened { answer, link: Link::default() };
+        let wire = Wire { stream: Stream::clear(tcp), replies: Replies::default() };
+        let (tcp, handshake) = start_tls(wire, hostname, limits).await.map_err(bare)?;
+        let shaken = tokio::time::timeout(limits.command, client.connect(tcp, proof.name, (proof.trust, proof.floor)));
+        let (stream, judged) = match shaken.await {
+            Ok(Ok(secured)) => secured,
+            Ok(Err(broken)) => return Err(not_proved(broken)),
+            Err(_) => {
+                return Err(bare(Answer::ours(Stage::Handshake, Means::Later, "the TLS handshake took too long")));
+            }
+        };
+        let link = Link { tls: stream.tls_session(), judged: Some(judged.clone()) };
+        let because = |answer| NotOpened { answer, link: link.clone() };
+        let mut wire = Wire { stream, replies: Replies::default() };
+        let again = handshake.judged(judged.assurance, proof.floor).map_err(because)?;
+        let heard = exchange(&mut wire, &again.send, limits.command).await;
+        let reply = heard.map_err(|silence| because(Answer::ours(Stage::Hello, Means::Later, silence)))?;
+        let secured = again.state.on(reply).map_err(because)?;
+        Ok(Connection { wire, secured, leaves: Leaves::Clean, address, link, carried: 0, _open: Open::new() })
+    }
+
+    pub(super) fn is_usable(&self) -> bool {
+        match self.leaves {
+            Leaves::Clean | Leaves::Open => true,
+            Leaves::Broken => false,
+        }
+    }
+
+    /// Clears what the last transaction left open.
+    pub(super) async fn ready(self, limits: &Delivery) -> Option<Connection> {
+        match self.leaves {
+            Leaves::Clean => Some(self),
+            Leaves::Broken => None,
+            Leaves::Open => {
+                let Connection { mut wire, secured, address, link, carried, _open, .. } = self;
+                let reset = secured.reset();
+                let reply = exchange(&mut wire, &reset.send, limits.command).await.ok()?;
+                let secured = reset.state.on(reply).ok()?;
+                Some(Connection { wire, secured, leaves: Leaves::Clean, address, link, carried, _open })
+            }
+        }
+    }
+
+    /// One transaction: an answer for each recipient.
+    pub(super) async fn carry(&mut self, parcel: &Parcel<'_>, limits: &Delivery) -> Vec<Answer> {
+        self.carried += 1;
+        let mut transaction = self.secured.envelope(parcel);
+        let mut next = transaction.start();
+        loop {
+            let said = match next {
+                Next::Send(bytes) => self.wire.say(&bytes, limits.command).await,
+                Next::SendContent => self.send_content(parcel.message, limits).await,
+                Next::Read => Ok(()),
+                Next::Done(leaves) => {
+                    self.leaves = leaves;
+                    break;
+                }
+            };
+            let patience = match (&said, transaction.stage()) {
+                (Err(_), _) => LAST_WORDS.min(limits.command),
+                (Ok(()), Stage::Content) => limits.data,
+                (Ok(()), _) => limits.command,
+            };
+            // A peer that closes on us may have said why before it did.
+            match (self.wire.hear(patience).await, said) {
+                (Ok(reply), Ok(())) => next = transaction.on(reply),
+                (Ok(reply), Err(silence)) => {
+                    // A refusal counts; an acceptance of content that did not get there whole does not.
+                    if !reply.code.is_positive() {
+                        transaction.on(reply);
+                    }
+                    transaction.cut(&silence);
+                    self.leaves = Leaves::Broken;
+                    break;
+                }
+                (Err(silence), said) => {
+                    transaction.cut(&said.err().unwrap_or(silence));
+                    self.leaves = Leaves::Broken;
+                    break;
+                }
+            }
+        }
+        transaction.answers()
+    }
+
+    async fn send_content(&mut self, message: &Message, limits: &Delivery) -> Result<(), Silence> {
+        for piece in Encoder::new(message) {
+            self.wire.say(&piece, limits.data).await?;
+        }
+        Ok(())
+    }
+
+    /// RFC 5321 §4.1.1.10: QUIT before closing. The answer is not worth much of a wait.
+    pub(super) async fn quit(mut self) {
+        if self.wire.say(b"QUIT\r\n", GOODBYE).await.is_ok() && self.wire.hear(GOODBYE).await.is_ok() {
+            // The close_notify tells the peer that nobody cut the connection; without one it is cut anyway.
+            let _closed = tokio::time::timeout(GOODBYE, self.wire.stream.shutdown()).await;
+        }
+    }
+}
+
+/// In clear: greeting, EHLO, STARTTLS, and nothing else.
+async fn start_tls(mut wire: Wire, hostname: &Domain, limits: &Delivery) -> Result<(TcpStream, Handshake), Answer> {
+    let lost = |stage| move |silence: Silence| Answer::ours(stage, Means::Later, silence);
+    let greeting = wire.hear(limits.command).await.map_err(lost(Stage::Greeting))?;
+    let hello = Greeting::new(hostname.clone()).on(greeting)?;
+    let offers = exchange(&mut wire, &hello.send, limits.command).await.map_err(lost(Stage::Hello))?;
+    let start = hello.state.on(offers)?;
+    let go_ahead = exchange(&mut wire, &start.send, limits.command).await.map_err(lost(Stage::StartTls))?;
+    let Wire { stream, replies } = wire;
+    let handshake = start.state.on(go_ahead, replies)?;
+    let clear = stream.into_clear();
+    let tcp = clear.ok_or_else(|| Answer::ours(Stage::StartTls, Means::Later, "the connection carries TLS already"))?;
+    Ok((tcp, handshake))
+}
+
+async fn exchange(wire: &mut Wire, bytes: &[u8], patience: Duration) -> Result<Reply, Silence> {
+    wire.say(bytes, patience).await?;
+    wire.hear(patience).await
+}
+
+fn not_proved(broken: Broken) -> NotOpened {
+    let words = broken.to_string();
+    let (means, judged) = match broken {
+        Broken::BelowFloor(judged) => (Means::BelowFloor, Some(judged)),
+        Broken::Disagreed(_) | Broken::NotLoaded => (Means::BelowFloor, None),
+        Broken::Lost => (Means::Later, None),
+    };
+    NotOpened { answer: Answer::ours(Stage::Handshake, means, words), link: Link { tls: None, judged } }
+}

@@ -1,0 +1,155 @@
+//! What carries a message to a next hop under one config: resolver, TLS, kept connections.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock::{Clock, Timestamp};
+use crate::config::Config;
+use crate::delivery::connection::{Connection, Link};
+use crate::delivery::lanes::Limits;
+use crate::delivery::pool::{Key, Pool};
+use crate::delivery::tls;
+use crate::mail::{Address, Content, Domain, Message, Method, ReversePath, Utf8};
+use crate::net::tls::{Client, TrustError};
+use crate::net::{LookupError, Resolver, mx};
+use crate::smtp::client::{Answer, Means, Stage};
+use crate::store::Destination;
+
+/// Why nothing can be delivered under a config.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    #[error("the resolver is not ready: {0}")]
+    Resolver(#[from] LookupError),
+    #[error("the trusted roots are not ready: {0}")]
+    Trust(#[from] TrustError),
+}
+
+/// One per config: with a new config comes a new courier, and so an empty pool.
+#[derive(Debug)]
+pub struct Courier {
+    pub(super) config: Arc<Config>,
+    pub(super) resolver: Resolver,
+    pub(super) tls: Client,
+    pub(super) pool: Pool,
+    clock: Arc<dyn Clock>,
+}
+
+/// One message on its way to recipients of one domain.
+#[derive(Clone, Debug)]
+pub struct Consignment {
+    pub sender: ReversePath,
+    pub domain: Domain,
+    /// Answered in this order.
+    pub recipients: Vec<Address>,
+    pub utf8: Utf8,
+    pub method: Method,
+    pub content: Content,
+    pub message: Message,
+}
+
+/// The host that decided, and what was seen of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hop {
+    /// Empty when none was found.
+    pub host: String,
+    pub address: Option<SocketAddr>,
+    pub link: Link,
+}
+
+/// How an attempt went.
+#[derive(Clone, Debug)]
+pub struct Attempted {
+    /// One for each recipient.
+    pub answers: Vec<Answer>,
+    pub hop: Hop,
+    /// What is to be remembered of the destination from now on.
+    pub seen: Option<Destination>,
+    pub took: Duration,
+}
+
+/// Tries once. Bounded by the lease: what takes longer may already be somebody else's.
+pub async fn attempt(courier: &Courier, consignment: &Consignment, known: Option<&Destination>) -> Attempted {
+    let start = Instant::now();
+    let sending = match consignment.method {
+        Method::Tls(assurance) => tls::send(courier, consignment, (assurance, known)),
+        Method::Pgp | Method::Smime | Method::Portal => {
+            let words = format!("{} is not available on this installation", consignment.method);
+            let answer = Answer::ours(Stage::Resolve, Means::Unfit, words);
+            return Attempted::alike(consignment, answer, start.elapsed());
+        }
+    };
+    let lease = courier.config.queue.lease;
+    match tokio::time::timeout(lease.saturating_sub(lease / 10), Box::pin(sending)).await {
+        Ok(sent) => Attempted { took: start.elapsed(), ..sent },
+        Err(_) => {
+            let answer = Answer::ours(Stage::Content, Means::Later, "the attempt took longer than its lease allows");
+            Attempted::alike(consignment, answer, start.elapsed())
+        }
+    }
+}
+
+impl Attempted {
+    /// The same answer for everybody.
+    pub(super) fn alike(consignment: &Consignment, answer: Answer, took: Duration) -> Attempted {
+        let answers = vec![answer; consignment.recipients.len()];
+        Attempted { answers, hop: Hop::default(), seen: None, took }
+    }
+}
+
+impl Courier {
+    pub fn new(config: Arc<Config>, clock: Arc<dyn Clock>) -> Result<Courier, NotReady> {
+        let resolver = Resolver::new(&config.dns)?;
+        let tls = Client::load(&config, clock.clone())?;
+        Ok(Courier { config, resolver, tls, pool: Pool::default(), clock })
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        let delivery = &self.config.delivery;
+        Limits { total: delivery.connections, per_destination: delivery.connections_per_destination }
+    }
+
+    /// Whose lane a domain's mail waits in: its route's host, or its own.
+    pub(super) fn destination(&self, domain: &Domain) -> String {
+        match mx::route_for(domain, &self.config.routes) {
+            Some(route) => format!("{}:{}", route.host, route.port),
+            None => domain.to_string(),
+        }
+    }
+
+    /// Keeps a connection for the next message, if it is worth it.
+    pub(super) async fn keep(&self, key: Key, connection: Connection) {
+        let delivery = &self.config.delivery;
+        if !connection.is_usable() {
+            return;
+        }
+        if connection.carried >= delivery.messages_per_connection {
+            connection.quit().await;
+            return;
+        }
+        if let Some(surplus) = self.pool.put(key, connection, (delivery.connections, self.now())) {
+            surplus.quit().await;
+        }
+    }
+
+    /// Says QUIT on what was idle for too long.
+    pub(super) async fn sweep(&self) {
+        part(self.pool.idle_since(self.now().minus(self.config.delivery.idle))).await;
+    }
+
+    /// Says QUIT on everything that is idle.
+    pub(super) async fn close(&self) {
+        part(self.pool.idle_since(self.now())).await;
+    }
+}
+
+async fn part(connections: Vec<Connection>) {
+    let mut quits: tokio::task::JoinSet<()> = connections.into_iter().map(Connection::quit).collect();
+    while quits.join_next().await.is_some() {}
+}

@@ -1,0 +1,116 @@
+//! Connections that are kept for the next message, and addresses that did not answer a short while ago.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use metrics::{counter, gauge};
+
+use crate::clock::Timestamp;
+use crate::delivery::connection::Connection;
+use crate::mail::Assurance;
+use crate::net::mx::Host;
+use crate::net::tls::Trust;
+
+/// How long an address that did not answer is not dialled again.
+const DEAD_FOR: Duration = Duration::from_secs(30);
+/// Addresses remembered as dead.
+const MAX_DEAD: usize = 10_000;
+
+/// A connection serves only what it was opened for: the host, its name, and what its TLS had to prove.
+/// The pool belongs to one courier, and so to one config.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) host: Host,
+    pub(super) trust: Trust,
+    pub(super) floor: Assurance,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    since: Timestamp,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    idle: Mutex<HashMap<Key, Vec<Idle>>>,
+    dead: Mutex<HashMap<SocketAddr, Timestamp>>,
+}
+
+impl Pool {
+    /// The connection that was used last, since the peer has waited for it least.
+    pub(super) fn take(&self, key: &Key) -> Option<Connection> {
+        let mut all = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = all.get_mut(key)?;
+        let taken = kept.pop();
+        if kept.is_empty() {
+            all.remove(key);
+        }
+        drop(all);
+        let idle = taken?;
+        gauge!("sealpost_delivery_connections", "state" => "idle").decrement(1);
+        counter!("sealpost_delivery_pool_hits_total").increment(1);
+        Some(idle.connection)
+    }
+
+    /// Keeps a connection. When `most` are kept already, gives it back.
+    pub(super) fn put(&self, key: Key, connection: Connection, (most, now): (usize, Timestamp)) -> Option<Connection> {
+        let mut all = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.values().map(Vec::len).sum::<usize>() >= most {
+            return Some(connection);
+        }
+        all.entry(key).or_default().push(Idle { connection, since: now });
+        gauge!("sealpost_delivery_connections", "state" => "idle").increment(1);
+        None
+    }
+
+    /// Takes out what has been idle since before `before`.
+    pub(super) fn idle_since(&self, before: Timestamp) -> Vec<Connection> {
+        let mut old = Vec::new();
+        let mut all = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        for kept in all.values_mut() {
+            old.extend(kept.extract_if(.., |idle| idle.since <= before).map(|idle| idle.connection));
+        }
+        all.retain(|_, kept| !kept.is_empty());
+        gauge!("sealpost_delivery_connections", "state" => "idle").decrement(old.len() as f64);
+        old
+    }
+
+    pub(super) fn did_not_answer(&self, address: SocketAddr, now: Timestamp) {
+        let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
+        if dead.len() >= MAX_DEAD {
+            dead.retain(|_, since| now.since(*since) < DEAD_FOR);
+        }
+        if dead.len() < MAX_DEAD {
+            dead.insert(address, now);
+        }
+    }
+
+    pub(super) fn answered(&self, address: SocketAddr) {
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner).remove(&address);
+    }
+
+    pub(super) fn is_dead(&self, address: SocketAddr, now: Timestamp) -> bool {
+        let dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
+        dead.get(&address).is_some_and(|since| now.since(*since) < DEAD_FOR)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_did_not_answer_is_left_alone_for_a_while() {
+        let pool = Pool::default();
+        let address = SocketAddr::from(([192, 0, 2, 1], 25));
+        let start = Timestamp::from_millis(1_000_000);
+        pool.did_not_answer(address, start);
+        assert!(pool.is_dead(address, start.plus(DEAD_FOR / 2)));
+        assert!(!pool.is_dead(address, start.plus(DEAD_FOR)));
+        pool.answered(address);
+        assert!(!pool.is_dead(address, start));
+    }
+}

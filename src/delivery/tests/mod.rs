@@ -1,0 +1,162 @@
+//! Deliveries to scripted servers on real sockets.
+
+mod scenarios;
+mod server;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{ManualClock, Timestamp};
+use crate::config::{
+    Config, Database, Delivery, Dns, Http, Limits, Log, LogFormat, Notify, Onward, Policy, Queue, Retention, Route,
+    Server, Tls,
+};
+use crate::delivery::{Attempted, Consignment, Courier, attempt};
+use crate::mail::{Address, Assurance, Content, Domain, Message, Method, ReversePath, Utf8, WireLimits};
+use crate::net::tls::stand_in::{Ca, Identity, Shows};
+
+pub(super) const MX: &str = "mx.lab.example";
+const NOW: Timestamp = Timestamp::from_millis(1_795_493_220_000);
+
+/// A CA, and couriers that trust it.
+pub(super) struct World {
+    ca: Ca,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    pub(super) fn new() -> World {
+        let world = World { ca: Ca::new(), folder: tempfile::tempdir().unwrap() };
+        std::fs::write(world.ca_file(), world.ca.pem()).unwrap();
+        world
+    }
+
+    pub(super) fn identity(&self, shows: Shows) -> Identity {
+        self.ca.identity(MX, shows)
+    }
+
+    pub(super) fn ca_file(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// A courier that knows each domain's host.
+    pub(super) fn courier(&self, routes: &[(&str, SocketAddr)]) -> Courier {
+        self.courier_with(routes.iter().map(|(domain, address)| route(domain, *address)).collect())
+    }
+
+    pub(super) fn courier_with(&self, routes: Vec<Route>) -> Courier {
+        let config = config(routes, self.ca_file());
+        Courier::new(Arc::new(config), Arc::new(ManualClock::at(NOW))).unwrap()
+    }
+}
+
+pub(super) fn route(domain: &str, address: SocketAddr) -> Route {
+    Route {
+        domains: vec![domain.to_owned()],
+        host: address.ip().to_string(),
+        port: address.port(),
+        name: Domain::parse(MX).unwrap(),
+        tls: Assurance::Encrypted,
+        ca_file: None,
+        onward: Onward::Final,
+    }
+}
+
+pub(super) fn mail(to: &[&str], method: &str) -> Consignment {
+    mail_of(to, method, "Subject: x\r\n\r\n.one\r\ntwo\r\n")
+}
+
+pub(super) fn mail_of(to: &[&str], method: &str, text: &str) -> Consignment {
+    let limits = WireLimits { message_bytes: 1 << 20, header_bytes: 1 << 20, line_bytes: 1 << 20 };
+    let recipients: Vec<_> = to.iter().map(|text| Address::parse(text).unwrap()).collect();
+    Consignment {
+        sender: ReversePath::Mailbox(Address::parse("ann@clinic.example").unwrap()),
+        domain: recipients[0].domain().clone(),
+        recipients,
+        utf8: Utf8::NotDeclared,
+        method: method.parse::<Method>().unwrap(),
+        content: Content::Mail,
+        message: Message::parse(text.as_bytes().to_vec(), &limits).unwrap(),
+    }
+}
+
+/// Tries once, with nothing remembered.
+pub(super) async fn deliver(courier: &Courier, consignment: &Consignment) -> Attempted {
+    attempt(courier, consignment, None).await
+}
+
+fn config(routes: Vec<Route>, ca_file: PathBuf) -> Config {
+    let second = Duration::from_secs(1);
+    Config {
+        server: Server {
+            hostname: Domain::parse("relay.clinic.example").unwrap(),
+            data_dir: PathBuf::new(),
+            master_key: PathBuf::new(),
+        },
+        notify: Notify {
+            postmaster: Address::parse("it@clinic.example").unwrap(),
+            from: Address::parse("postmaster@relay.clinic.example").unwrap(),
+            digest_hour: 6,
+        },
+        tls: Tls { certificates: Vec::new() },
+        listeners: Vec::new(),
+        clients: Vec::new(),
+        routes,
+        policy: Policy {
+            default: vec![Method::Tls(Assurance::Valid)],
+            rules: Vec::new(),
+            tags: Vec::new(),
+            secure: Vec::new(),
+        },
+        limits: limits(second),
+        queue: Queue {
+            retry: vec![second * 60],
+            expire: second * 86_400,
+            delay_notice: second * 3600,
+            floor_patience: second * 900,
+            hold_expire: second * 86_400,
+            lease: second * 60,
+        },
+        delivery: Delivery {
+            connections: 20,
+            connections_per_destination: 2,
+            messages_per_connection: 3,
+            idle: second * 10,
+            connect: second,
+            command: second * 2,
+            data: second * 2,
+            allow_networks: Vec::new(),
+            ca_file: Some(ca_file),
+        },
+        dns: Dns { servers: vec![SocketAddr::from(([127, 0, 0, 1], 9))], timeout: second },
+        database: Database { url: "sqlite".into(), body_file_bytes: 65_536 },
+        retention: Retention { evidence: second, sweep: second },
+        http: Http { bind: None },
+        log: Log { format: LogFormat::Text, filter: "info".into() },
+    }
+}
+
+fn limits(second: Duration) -> Limits {
+    Limits {
+        message_bytes: 1 << 20,
+        header_bytes: 1 << 16,
+        line_bytes: 1000,
+        command_bytes: 512,
+        recipients: 100,
+        connections: 10,
+        connections_per_address: 10,
+        messages_per_connection: 10,
+        errors_per_connection: 10,
+        idle: second,
+        session: second,
+        data: second,
+        memory_bytes: 1 << 20,
+        disk_reserve_bytes: 0,
+        mime_depth: 10,
+        mime_parts: 10,
+        mime_ratio: 10,
+        mime_bytes: 1 << 20,
+    }
+}

@@ -1,0 +1,146 @@
+//! A mail server that says what a test wants to hear, and remembers what it heard, in clear and under TLS.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::net::tls::stand_in::Identity;
+
+/// Hangs up instead of answering.
+pub(super) const CLOSE: &str = "close";
+
+#[derive(Clone)]
+pub(super) struct Script {
+    /// What EHLO offers, beside STARTTLS.
+    pub(super) offers: &'static [&'static str],
+    pub(super) starttls: &'static [&'static str],
+    /// Answers given in place of the usual one, each once: at `GREETING`, `EHLO`, `STARTTLS`, `TLS-EHLO`, `MAIL`,
+    /// `RCPT`, `DATA`, `CONTENT` or `RSET`.
+    pub(super) says: Vec<(&'static str, &'static str)>,
+}
+
+#[derive(Clone)]
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    heard: Arc<Mutex<Vec<String>>>,
+    says: Arc<Mutex<VecDeque<(&'static str, &'static str)>>>,
+    script: Script,
+    identity: Identity,
+}
+
+pub(super) fn plain() -> Script {
+    Script { offers: &["PIPELINING", "8BITMIME", "SMTPUTF8"], starttls: &["STARTTLS"], says: Vec::new() }
+}
+
+pub(super) fn saying(says: &[(&'static str, &'static str)]) -> Script {
+    Script { says: says.to_vec(), ..plain() }
+}
+
+impl Server {
+    pub(super) async fn start(script: Script, identity: Identity) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let says = Arc::new(Mutex::new(script.says.iter().copied().collect()));
+        let address = listener.local_addr().unwrap();
+        let server = Server { address, heard: Arc::default(), says, script, identity };
+        let serving = server.clone();
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                serving.note("(connected)");
+                let server = serving.clone();
+                tokio::spawn(async move { server.greet(tcp).await });
+            }
+        });
+        server
+    }
+
+    /// Every line it was sent, in order; content without its dots doubled.
+    pub(super) fn heard(&self) -> Vec<String> {
+        self.heard.lock().unwrap().clone()
+    }
+
+    pub(super) fn count(&self, what: &str) -> usize {
+        self.heard().iter().filter(|line| line.starts_with(what)).count()
+    }
+
+    pub(super) fn will_say(&self, at: &'static str, text: &'static str) {
+        self.says.lock().unwrap().push_back((at, text));
+    }
+
+    fn note(&self, line: &str) {
+        self.heard.lock().unwrap().push(line.to_owned());
+    }
+
+    /// The answer at this point: the scripted one, or the usual one. None hangs up.
+    fn answer(&self, at: &str, usual: &str) -> Option<String> {
+        let mut says = self.says.lock().unwrap();
+        let scripted = says.iter().position(|(point, _)| *point == at).and_then(|index| says.remove(index));
+        let text = scripted.map_or(usual, |(_, text)| text);
+        (text != CLOSE).then(|| format!("{text}\r\n"))
+    }
+
+    async fn greet(&self, tcp: TcpStream) -> Option<()> {
+        let mut clear = BufReader::new(tcp);
+        clear.write_all(self.answer("GREETING", "220 mx.lab.example ESMTP")?.as_bytes()).await.ok()?;
+        loop {
+            let line = read(&mut clear).await?;
+            self.note(&line);
+            let answer = match verb(&line).as_str() {
+                "EHLO" => self.answer("EHLO", &hello(self.script.starttls))?,
+                "STARTTLS" => self.answer("STARTTLS", "220 go ahead")?,
+                _ => "530 5.7.0 Must issue STARTTLS\r\n".to_owned(),
+            };
+            clear.write_all(answer.as_bytes()).await.ok()?;
+            if verb(&line) == "STARTTLS" && answer.starts_with("220") {
+                let tls = self.identity.accept(clear.into_inner()).await.ok()?;
+                self.note("(tls)");
+                return self.talk(BufReader::new(tls)).await;
+            }
+        }
+    }
+
+    async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&self, mut tls: BufReader<S>) -> Option<()> {
+        loop {
+            let line = read(&mut tls).await?;
+            self.note(&line);
+            let answer = match verb(&line).as_str() {
+                "EHLO" => self.answer("TLS-EHLO", &hello(self.script.offers))?,
+                "MAIL" => self.answer("MAIL", "250 2.1.0 ok")?,
+                "RCPT" => self.answer("RCPT", "250 2.1.5 ok")?,
+                "DATA" => self.answer("DATA", "354 go ahead")?,
+                "RSET" => self.answer("RSET", "250 2.0.0 ok")?,
+                "QUIT" => "221 bye\r\n".to_owned(),
+                _ => "500 what\r\n".to_owned(),
+            };
+            tls.write_all(answer.as_bytes()).await.ok()?;
+            if answer.starts_with("354") {
+                while let Some(line) = read(&mut tls).await.filter(|line| line != ".") {
+                    self.note(&format!("> {}", line.strip_prefix('.').unwrap_or(&line)));
+                }
+                let answer = self.answer("CONTENT", "250 2.0.0 Ok: queued as 4X7Q")?;
+                tls.write_all(answer.as_bytes()).await.ok()?;
+            }
+            tls.flush().await.ok()?;
+        }
+    }
+}
+
+async fn read<S: AsyncRead + Unpin>(from: &mut BufReader<S>) -> Option<String> {
+    let mut line = String::new();
+    let read = from.read_line(&mut line).await.ok()?;
+    (read > 0).then(|| line.trim_end_matches("\r\n").to_owned())
+}
+
+fn verb(line: &str) -> String {
+    line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase()
+}
+
+fn hello(offers: &[&str]) -> String {
+    let mut lines = vec!["mx.lab.example"];
+    lines.extend(offers);
+    let last = lines.len() - 1;
+    let text = |(at, line): (usize, &&str)| format!("250{}{line}", if at == last { ' ' } else { '-' });
+    lines.iter().enumerate().map(text).collect::<Vec<_>>().join("\r\n")
+}

@@ -1,0 +1,112 @@
+//! One batch, from the queue's content to the queue's settlement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{counter, histogram};
+use tracing::{error, info};
+
+use crate::delivery::courier::{Attempted, Consignment, Courier, Hop, attempt};
+use crate::delivery::lanes::Found;
+use crate::delivery::{Desk, InHand, report};
+use crate::mail::{Address, Message};
+use crate::queue::{DestinationSeen, Job, Outcome};
+use crate::smtp::client::{Answer, Means, Stage};
+
+/// Whether two jobs can share a transaction: one message, one domain, one way.
+pub(super) fn travel_together(one: &InHand, other: &InHand) -> bool {
+    one.job.message == other.job.message
+        && one.job.method == other.job.method
+        && one.job.content == other.job.content
+        && one.job.recipient.domain() == other.job.recipient.domain()
+}
+
+/// Attempts a batch and settles each of its jobs. What cannot be read or settled now is left to its lease.
+pub(super) async fn work(desk: Desk, courier: Arc<Courier>, batch: Vec<InHand>) -> Found {
+    let Some(first) = batch.first() else { return Found::Alive };
+    let message = match desk.queue.content(&first.job).await {
+        Ok(message) => message,
+        Err(failure) => {
+            error!(message.id = %first.job.message, error = %failure, "the content of a message cannot be read now");
+            return Found::Alive;
+        }
+    };
+    let consignment = consignment(&batch, &first.job, message);
+    // Without its memory a stranger could not be told from the usual host, so nothing is sent.
+    let known = match desk.directory.remembered(&consignment.domain).await {
+        Ok(known) => known,
+        Err(failure) => {
+            error!(message.id = %first.job.message, error = %failure, "what is known of a destination cannot be read now");
+            return Found::Alive;
+        }
+    };
+    let attempted = attempt(&courier, &consignment, known.as_ref()).await;
+    let found = found(&attempted.answers);
+    settle(&desk, batch, attempted).await;
+    found
+}
+
+/// Gives jobs back that were not tried, since their destination does not answer and others need the room.
+pub(super) async fn put_off(desk: Desk, batch: Vec<InHand>) -> Found {
+    let words = "not tried: the destination does not answer, and too much is waiting for it";
+    let answers = vec![Answer::ours(Stage::Connect, Means::Later, words); batch.len()];
+    let attempted = Attempted { answers, hop: Hop::default(), seen: None, took: Duration::ZERO };
+    settle(&desk, batch, attempted).await;
+    Found::Dead
+}
+
+fn consignment(batch: &[InHand], first: &Job, message: Message) -> Consignment {
+    let recipients: Vec<Address> = batch.iter().map(|in_hand| in_hand.job.recipient.clone()).collect();
+    Consignment {
+        sender: first.sender.clone(),
+        domain: first.recipient.domain().clone(),
+        recipients,
+        utf8: first.utf8,
+        method: first.method,
+        content: first.content,
+        message,
+    }
+}
+
+fn found(answers: &[Answer]) -> Found {
+    let unreached = |answer: &Answer| answer.means == Means::Later && answer.stage <= Stage::Greeting;
+    if answers.iter().all(unreached) { Found::Dead } else { Found::Alive }
+}
+
+async fn settle(desk: &Desk, batch: Vec<InHand>, attempted: Attempted) {
+    let took_ms = u64::try_from(attempted.took.as_millis()).unwrap_or(u64::MAX);
+    histogram!("sealpost_delivery_seconds").record(attempted.took.as_secs_f64());
+    let mut seen = attempted.seen;
+    for (in_hand, answer) in batch.into_iter().zip(attempted.answers) {
+        let job = in_hand.job;
+        let result = report::result(answer.means);
+        counter!("sealpost_delivery_attempts_total", "result" => result).increment(1);
+        info!(
+            message.id = %job.message,
+            job.id = %job.id,
+            method = %job.method,
+            recipient.domain = %job.recipient.domain(),
+            mx.host = attempted.hop.host,
+            stage = answer.stage.name(),
+            reply.code = answer.reply.as_ref().map(|reply| reply.code.value()),
+            took.ms = took_ms,
+            "attempt {}: {result}", job.number
+        );
+        let record = report::record(job.method, &attempted.hop, &answer, took_ms);
+        let sealed = desk.evidence.seal_attempt(job.message, job.id, job.number, &record).await;
+        let evidence = match sealed {
+            Ok(sealed) => Some(sealed),
+            Err(failure) => {
+                // Left to its lease: an attempt without evidence would be one that nobody can prove.
+                error!(message.id = %job.message, job.id = %job.id, error = %failure, "an attempt cannot be sealed");
+                continue;
+            }
+        };
+        let (message, id) = (job.message, job.id);
+        let seen = seen.take().map(|now| DestinationSeen { domain: job.recipient.domain().clone(), now });
+        let outcome = Outcome { progress: report::progress(answer.means), evidence, seen };
+        if let Err(failure) = desk.queue.settle(job, outcome).await {
+            error!(message.id = %message, job.id = %id, error = %failure, "an attempt cannot be settled");
+        }
+    }
+}

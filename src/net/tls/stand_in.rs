@@ -1,0 +1,67 @@
+//! The server side of TLS for scripted servers in tests: a CA made on the spot, and good and bad certificates.
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::server::TlsStream;
+
+/// What a scripted server shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shows {
+    Valid,
+    SelfSigned,
+    WrongName,
+    Expired,
+}
+
+pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
+
+#[derive(Clone)]
+pub(crate) struct Identity(TlsAcceptor);
+
+impl Ca {
+    pub(crate) fn new() -> Ca {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "A CA made for one test");
+        Ca(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    pub(crate) fn identity(&self, name: &str, shows: Shows) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let name = if shows == Shows::WrongName { "other.example" } else { name };
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        if shows == Shows::Expired {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2021, 1, 1);
+        }
+        let certificate = match shows {
+            Shows::SelfSigned => params.self_signed(&key).unwrap(),
+            Shows::Valid | Shows::WrongName | Shows::Expired => params.signed_by(&key, &self.0).unwrap(),
+        };
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        Identity(TlsAcceptor::from(Arc::new(config)))
+    }
+}
+
+impl Identity {
+    pub(crate) async fn accept(&self, tcp: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+        self.0.accept(tcp).await
+    }
+}
