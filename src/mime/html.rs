@@ -109,7 +109,7 @@ impl Page {
             "br" | "p" | "div" | "tr" | "li" | "ul" | "ol" | "table" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6"
             | "hr" | "blockquote" | "pre" | "section" | "article" | "header" | "footer" | "dt" | "dd" | "dl"
             | "title" | "head" | "body" | "form" | "option" | "address" | "caption" | "tbody" | "thead" => {
-                self.gap('\n')
+                self.gap('\n');
             }
             _ => {}
         }

@@ -34,7 +34,7 @@ pub(super) fn split(body: &Bytes, boundary: &str, most: usize) -> Pieces {
             Line::Next => Line::Next,
             Line::Last => Line::Last,
         };
-        let piece = without_line_end(body.slice(start..line.start));
+        let piece = without_line_end(&body.slice(start..line.start));
         if opened {
             pieces.parts.push(piece);
         } else {
@@ -78,7 +78,7 @@ fn delimiter(line: &[u8], boundary: &str) -> Line {
 }
 
 /// RFC 2046 §5.1.1: the line end before a delimiter belongs to the delimiter.
-fn without_line_end(piece: Bytes) -> Bytes {
+fn without_line_end(piece: &Bytes) -> Bytes {
     let end = if piece.ends_with(b"\r\n") { piece.len() - 2 } else { piece.len() };
     piece.slice(..end)
 }

@@ -20,7 +20,7 @@ pub(super) fn walk(message: &Message, budget: &Budget) -> Tree {
     let mut walk = Walk::new(budget);
     walk.stack.push(Entity { bytes: message.bytes().clone(), section: String::new(), depth: 0, place: Place::Message });
     while let Some(entity) = walk.stack.pop() {
-        walk.entity(entity);
+        walk.entity(&entity);
     }
     let text = |name: &str| fields::named(header, name).next().map(|field| Phi::new(read::text(field.value)));
     Tree {
@@ -73,7 +73,7 @@ impl<'a> Walk<'a> {
         Walk { budget, stack, parts, met: 0, decoded: 0, shown: HashSet::new(), logos }
     }
 
-    fn entity(&mut self, entity: Entity) {
+    fn entity(&mut self, entity: &Entity) {
         self.met += 1;
         let (header, body) = cut(&entity.bytes);
         let default = if entity.place == Place::Digest { Default::Message } else { Default::Plain };
@@ -89,10 +89,11 @@ impl<'a> Walk<'a> {
             return self.unreadable(&leaf, &head, Unreadable::TooDeep);
         }
         if head.media_type.starts_with("multipart/") {
-            return self.multipart(&entity, &head, &body);
+            return self.multipart(entity, &head, &body);
         }
         if matches!(head.media_type.as_str(), "message/rfc822" | "message/global") {
-            return self.nested(Entity { section: leaf, bytes: body, ..entity }, &head);
+            let nested = Entity { section: leaf, bytes: body, depth: entity.depth + 1, place: Place::Message };
+            return self.nested(nested, &head);
         }
         self.leaf(leaf, &head, &body);
     }
@@ -101,10 +102,10 @@ impl<'a> Walk<'a> {
     fn message(&mut self, header: &[u8], section: &str) {
         for field in fields::named(header, "subject") {
             let subject = Content::Text(Phi::new(read::text(field.value)));
-            self.add(join(section, "subject"), "text/plain", None, subject);
+            self.add(join(section, "subject"), None, subject);
         }
         if SINGLE.iter().any(|name| fields::named(header, name).nth(1).is_some()) {
-            self.add(join(section, "header"), "text/rfc822-headers", None, Content::Unreadable(Unreadable::Broken));
+            self.add(join(section, "header"), None, Content::Unreadable(Unreadable::Broken));
         }
     }
 
@@ -148,7 +149,7 @@ impl<'a> Walk<'a> {
         };
         match decoded {
             Ok(bytes) => {
-                self.stack.push(Entity { bytes, depth: entity.depth + 1, place: Place::Message, ..entity });
+                self.stack.push(Entity { bytes, ..entity });
             }
             Err(why) => self.unreadable(&entity.section, head, why),
         }
@@ -167,7 +168,7 @@ impl<'a> Walk<'a> {
         };
         if let Some(name) = &head.name {
             let text = Content::Text(Phi::new(name.clone()));
-            self.add(join(&section, "name"), "text/plain", None, text);
+            self.add(join(&section, "name"), None, text);
         }
         if content == Err(Unreadable::Broken) && body.len() + self.decoded <= self.budget.bytes {
             // What can be made out of it is classified too.
@@ -177,7 +178,7 @@ impl<'a> Walk<'a> {
             self.unreadable(&section, head, Unreadable::Encrypted);
         }
         let content = content.map_or_else(Content::Unreadable, |text| Content::Text(Phi::new(text)));
-        self.add(section, &head.media_type, head.name.clone(), content);
+        self.add(section, Some(head), content);
     }
 
     fn text(&mut self, head: &Head, body: &Bytes, reader: decode::Reader) -> Result<String, Unreadable> {
@@ -221,15 +222,18 @@ impl<'a> Walk<'a> {
             Ok(octets) => Content::Text(Phi::new(String::from_utf8_lossy(&octets).into_owned())),
             Err(why) => Content::Unreadable(why),
         };
-        self.add(path, "text/plain", None, text);
+        self.add(path, None, text);
     }
 
     fn unreadable(&mut self, section: &str, head: &Head, why: Unreadable) {
-        self.add(section.to_owned(), &head.media_type, head.name.clone(), Content::Unreadable(why));
+        self.add(section.to_owned(), Some(head), Content::Unreadable(why));
     }
 
-    fn add(&mut self, path: String, media_type: &str, name: Option<String>, content: Content) {
-        self.parts.push(Part { path, media_type: media_type.to_owned(), name: name.map(Phi::new), content });
+    /// A part; what has no head of its own is plain text.
+    fn add(&mut self, path: String, head: Option<&Head>, content: Content) {
+        let media_type = head.map_or("text/plain", |head| head.media_type.as_str()).to_owned();
+        let name = head.and_then(|head| head.name.clone()).map(Phi::new);
+        self.parts.push(Part { path, media_type, name, content });
     }
 
     /// The parts, without the logos that a page of the message shows.
