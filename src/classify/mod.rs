@@ -1,9 +1,22 @@
 //! Whether a message holds PHI, and what was found where.
 
+mod checks;
+mod labels;
+mod lexicon;
+mod names;
+mod record;
+mod shapes;
+mod weigh;
+
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
-use crate::mime::Tree;
+use crate::mime::{Content, Part, Tree};
 use crate::phi::Kind;
+
+/// Names the rules and lexicons that made a verdict; it changes with them.
+pub const VERSION: &str = "rules-1";
 
 /// One thing that was recognised. Never the text of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +42,205 @@ pub struct Verdict {
     pub version: String,
 }
 
-pub fn classify(_tree: &Tree) -> Verdict {
-    todo!()
+/// Reads a text and says what it recognises. Each looks at the text once; none keeps any of it.
+trait Detector: Sync {
+    fn detect(&self, text: &str, hits: &mut Vec<Hit>);
+}
+
+/// A finding in the octets of one text, with what it says of the reader's case.
+#[derive(Clone, Debug, PartialEq)]
+struct Hit {
+    kind: Kind,
+    span: Range<usize>,
+    confidence: f32,
+    sense: Sense,
+}
+
+/// How a hit can take part in the rule that makes PHI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sense {
+    /// Points at a person, or says something of health, as its kind's axis says.
+    Plain,
+    /// A health worker in that capacity: nobody's patient.
+    Professional,
+    /// Health words put to the person who is written to.
+    Addressed,
+    /// Ties a person to health by itself.
+    Record,
+}
+
+impl Hit {
+    fn new(kind: Kind, span: Range<usize>, confidence: f32) -> Hit {
+        Hit { kind, span, confidence, sense: Sense::Plain }
+    }
+}
+
+const DETECTORS: [&dyn Detector; 5] =
+    [&record::Records, &labels::Labels, &shapes::Shapes, &names::Names, &lexicon::Lexicon];
+
+/// Runs every detector over every part.
+pub fn classify(tree: &Tree) -> Verdict {
+    let mut findings = Vec::new();
+    let mut read = Vec::new();
+    for part in &tree.parts {
+        match &part.content {
+            // The detectors read the text and keep only kinds and places.
+            Content::Text(text) => {
+                let hits = detect(text.expose());
+                findings.extend(located(&hits, text.expose(), &part.path));
+                read.push(weigh::Read { part, text: text.expose(), hits });
+            }
+            Content::Unreadable(_) => findings.push(unreadable(part)),
+        }
+    }
+    let has_unreadable = findings.iter().any(|finding| finding.kind == Kind::Unreadable);
+    let score = weigh::score(tree, &read);
+    // What cannot be read is treated as PHI: nobody can say that it is none.
+    let score = if has_unreadable { score.max(weigh::UNREADABLE) } else { score };
+    Verdict { phi: score >= weigh::THRESHOLD, score, findings, version: VERSION.to_owned() }
+}
+
+fn unreadable(part: &Part) -> Finding {
+    Finding { kind: Kind::Unreadable, part: part.path.clone(), start: 0, end: 0, confidence: 1.0 }
+}
+
+/// The hits of one text in order. Where two of one kind overlap, the surer one stays.
+fn detect(text: &str) -> Vec<Hit> {
+    let mut hits = Vec::new();
+    for detector in DETECTORS {
+        detector.detect(text, &mut hits);
+    }
+    hits.sort_by(|a, b| (a.span.start, b.span.end).cmp(&(b.span.start, a.span.end)));
+    let mut kept: Vec<Hit> = Vec::with_capacity(hits.len());
+    for hit in hits {
+        let near = kept.len().saturating_sub(4);
+        let twin = kept[near..].iter_mut().find(|other| other.kind == hit.kind && hit.span.start < other.span.end);
+        match twin {
+            Some(twin) if twin.confidence < hit.confidence => *twin = hit,
+            Some(_) => {}
+            None => kept.push(hit),
+        }
+    }
+    kept
+}
+
+/// Octets to characters, in one pass over the text.
+fn located(hits: &[Hit], text: &str, part: &str) -> Vec<Finding> {
+    let mut ends: Vec<usize> = hits.iter().flat_map(|hit| [hit.span.start, hit.span.end]).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    let mut counts = Vec::with_capacity(ends.len());
+    let (mut at, mut characters) = (0, 0);
+    for end in &ends {
+        characters += text[at..*end].chars().count();
+        at = *end;
+        counts.push(characters);
+    }
+    let character = |octet: usize| ends.binary_search(&octet).ok().and_then(|found| counts.get(found)).copied();
+    let finding = |hit: &Hit| Finding {
+        kind: hit.kind,
+        part: part.to_owned(),
+        start: character(hit.span.start).unwrap_or(0),
+        end: character(hit.span.end).unwrap_or(0),
+        confidence: hit.confidence,
+    };
+    hits.iter().map(finding).collect()
+}
+
+/// The text up to `length` octets before `at`, in lower case.
+fn before(text: &str, at: usize, length: usize) -> String {
+    text[text.floor_char_boundary(at.saturating_sub(length))..at].to_ascii_lowercase()
+}
+
+fn is_word(byte: Option<&u8>) -> bool {
+    byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80)
+}
+
+/// Whether the span stands by itself, not inside a longer word or number.
+fn stands_alone(text: &str, span: &Range<usize>) -> bool {
+    let bytes = text.as_bytes();
+    let before = span.start.checked_sub(1).and_then(|at| bytes.get(at));
+    !is_word(before) && !is_word(bytes.get(span.end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mime::Unreadable;
+    use crate::phi::Phi;
+
+    fn tree(parts: &[(&str, &str)]) -> Tree {
+        let part = |(path, text): &(&str, &str)| Part {
+            path: (*path).to_owned(),
+            media_type: "text/plain".into(),
+            name: None,
+            content: Content::Text(Phi::new((*text).to_owned())),
+        };
+        Tree {
+            subject: Phi::default(),
+            from: Vec::new(),
+            message_id: None,
+            parts: parts.iter().map(part).collect(),
+            control: Vec::new(),
+        }
+    }
+
+    fn check(text: &str, phi: bool) {
+        let verdict = classify(&tree(&[("1", text)]));
+        assert_eq!(verdict.phi, phi, "{text}: {verdict:?}");
+    }
+
+    #[test]
+    fn a_person_bound_to_health_is_phi() {
+        check("Patient: Maribel Quist, MRN 00482913, has type 2 diabetes and takes metformin.", true);
+        check("Your appointment with the cardiology clinic is on Tuesday.", true);
+        check("Mrs. Quist called about her refill of lisinopril.", true);
+        check("Su cita con el doctor es el martes. Sus resultados están listos.", true);
+    }
+
+    #[test]
+    fn health_without_a_person_and_a_person_without_health_are_not() {
+        check("Metformin is the first drug for type 2 diabetes; hypertension is common.", false);
+        check("Maribel Quist, 12 Oak Street, asked for the lease. Phone (602) 555-0143.", false);
+        check("The build failed on main again, can you look at the logs?", false);
+        check("", false);
+    }
+
+    #[test]
+    fn animals_and_health_workers_at_work_are_not() {
+        check("Veterinary note: Biscuit, canine, is due for rabies vaccination at the animal hospital.", false);
+        check("Dr. Hale (NPI 1234567893) is due for re-credentialing. Upload the malpractice sheet.", false);
+    }
+
+    #[test]
+    fn a_person_in_the_subject_is_bound_to_the_body() {
+        let parts = [("subject", "Patient Maribel Quist"), ("1", "Assessment: pneumonia. Started azithromycin.")];
+        assert!(classify(&tree(&parts)).phi);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_treated_as_phi() {
+        let mut tree = tree(&[("1", "see attached")]);
+        let content = Content::Unreadable(Unreadable::NoReader);
+        tree.parts.push(Part { path: "2".into(), media_type: "application/pdf".into(), name: None, content });
+        let verdict = classify(&tree);
+        assert!(verdict.phi);
+        assert_eq!(verdict.findings[0].kind, Kind::Unreadable);
+    }
+
+    #[test]
+    fn a_range_counts_characters_and_not_octets() {
+        let verdict = classify(&tree(&[("1", "é“ü” SSN: 219-99-8765")]));
+        let ssn = verdict.findings.iter().find(|finding| finding.kind == Kind::Ssn).unwrap();
+        assert_eq!((ssn.start, ssn.end), (10, 21));
+    }
+
+    #[test]
+    fn hostile_texts_are_read_in_bounded_time() {
+        let started = std::time::Instant::now();
+        for piece in ["1", "A1 ", "(", "a@", "Mr. ", "patient ", "01/01/", "Ab Cd, ", "1-1-1-", "https://"] {
+            classify(&tree(&[("1", &piece.repeat(200_000 / piece.len()))]));
+        }
+        assert!(started.elapsed() < std::time::Duration::from_secs(20));
+    }
 }

@@ -1,0 +1,218 @@
+//! The words of health, care and payment, and the ones that speak against a patient being meant. One automaton, one pass.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use crate::classify::{Detector, Hit, Sense, stands_alone};
+use crate::phi::Kind;
+
+/// How strongly a term speaks when its line does not say.
+const USUAL: f32 = 0.8;
+
+pub(super) struct Lexicon;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Meaning {
+    Health {
+        kind: Kind,
+        weight: f32,
+    },
+    Addressed,
+    /// Speaks against a patient; the topic keeps several words of one kind from counting twice.
+    Lower {
+        topic: &'static str,
+    },
+}
+
+struct Terms {
+    automaton: Option<AhoCorasick>,
+    meanings: Vec<Meaning>,
+}
+
+static TERMS: LazyLock<Terms> = LazyLock::new(|| {
+    let mut terms = Vec::new();
+    for (kind, text) in [
+        (Kind::Drug, include_str!("lexicon/drug.txt")),
+        (Kind::Diagnosis, include_str!("lexicon/diagnosis.txt")),
+        (Kind::Procedure, include_str!("lexicon/procedure.txt")),
+        (Kind::Lab, include_str!("lexicon/lab.txt")),
+        (Kind::Care, include_str!("lexicon/care.txt")),
+        (Kind::Billing, include_str!("lexicon/billing.txt")),
+    ] {
+        terms.extend(lines(text).map(|line| weighted(line, kind)));
+    }
+    terms.extend(lines(include_str!("lexicon/second_person.txt")).map(|line| (line, Meaning::Addressed)));
+    let lower = lines(include_str!("lexicon/lower.txt")).filter_map(|line| line.split_once(' '));
+    terms.extend(lower.map(|(topic, term)| (term, Meaning::Lower { topic })));
+    let automaton = AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .match_kind(MatchKind::LeftmostLongest)
+        .build(terms.iter().map(|(term, _)| term));
+    // The lexicons are part of the program, and a test builds them; a failure would find nothing, not stop the mail.
+    Terms { automaton: automaton.ok(), meanings: terms.into_iter().map(|(_, meaning)| meaning).collect() }
+});
+
+static GIVEN_NAMES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| words(include_str!("lexicon/given_name.txt")));
+static STREETS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| words(include_str!("lexicon/street.txt")));
+
+fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+fn words(text: &'static str) -> HashSet<&'static str> {
+    lines(text).flat_map(str::split_whitespace).collect()
+}
+
+fn weighted(line: &'static str, kind: Kind) -> (&'static str, Meaning) {
+    let split = line.split_once('=').and_then(|(term, weight)| Some((term, weight.parse().ok()?)));
+    let (term, weight) = split.unwrap_or((line, USUAL));
+    (term, Meaning::Health { kind, weight })
+}
+
+/// Whether a word, in lower case, is a common given name.
+pub(super) fn is_given_name(word: &str) -> bool {
+    GIVEN_NAMES.contains(word)
+}
+
+/// Whether a word, in lower case, ends a street's name.
+pub(super) fn is_street(word: &str) -> bool {
+    STREETS.contains(word)
+}
+
+fn matches<'a>(text: &'a str) -> impl Iterator<Item = (std::ops::Range<usize>, Meaning)> + 'a {
+    let terms = &*TERMS;
+    let found = terms.automaton.iter().flat_map(move |automaton| automaton.find_iter(text));
+    let found = found.filter(|found| stands_alone(text, &found.range()) || ends_itself(text, found.end()));
+    found.filter_map(|found| Some((found.range(), *terms.meanings.get(found.pattern().as_usize())?)))
+}
+
+/// A term such as `hpi:` that ends in a mark needs nothing behind it.
+fn ends_itself(text: &str, end: usize) -> bool {
+    text[..end].ends_with(':')
+}
+
+/// How many topics speak against a patient being meant.
+pub(super) fn lowering(text: &str) -> HashSet<&'static str> {
+    let topic = |(_, meaning)| match meaning {
+        Meaning::Lower { topic } => Some(topic),
+        Meaning::Health { .. } | Meaning::Addressed => None,
+    };
+    matches(text).filter_map(topic).collect()
+}
+
+impl Detector for Lexicon {
+    fn detect(&self, text: &str, hits: &mut Vec<Hit>) {
+        for (span, meaning) in matches(text) {
+            match meaning {
+                Meaning::Health { kind, weight } => hits.push(Hit::new(kind, span, weight)),
+                Meaning::Addressed => {
+                    hits.push(Hit { kind: Kind::Care, span, confidence: USUAL, sense: Sense::Addressed });
+                }
+                Meaning::Lower { .. } => {}
+            }
+        }
+        stems(text, hits);
+    }
+}
+
+/// Endings that the naming of medicines keeps for them (USAN stems), and the endings of diseases and operations.
+const STEMS: [(&str, Kind); 27] = [
+    ("statin", Kind::Drug),
+    ("sartan", Kind::Drug),
+    ("azepam", Kind::Drug),
+    ("azolam", Kind::Drug),
+    ("oxacin", Kind::Drug),
+    ("mycin", Kind::Drug),
+    ("cillin", Kind::Drug),
+    ("gliptin", Kind::Drug),
+    ("gliflozin", Kind::Drug),
+    ("glutide", Kind::Drug),
+    ("prazole", Kind::Drug),
+    ("conazole", Kind::Drug),
+    ("triptan", Kind::Drug),
+    ("setron", Kind::Drug),
+    ("tinib", Kind::Drug),
+    ("zumab", Kind::Drug),
+    ("ximab", Kind::Drug),
+    ("semide", Kind::Drug),
+    ("dipine", Kind::Drug),
+    ("caine", Kind::Drug),
+    ("ectomy", Kind::Procedure),
+    ("otomy", Kind::Procedure),
+    ("oscopy", Kind::Procedure),
+    ("oplasty", Kind::Procedure),
+    ("itis", Kind::Diagnosis),
+    ("emia", Kind::Diagnosis),
+    ("opathy", Kind::Diagnosis),
+];
+/// Ordinary words with such an ending.
+const NOT_STEMS: [&str; 7] = ["academia", "bohemia", "anatomy", "dichotomy", "cocaine", "empathy", "sympathy"];
+/// The shortest word whose ending says anything.
+const SHORTEST: usize = 7;
+
+fn stems(text: &str, hits: &mut Vec<Hit>) {
+    let mut start = 0;
+    for word in text.split(|c: char| !c.is_ascii_alphabetic()) {
+        // `split` cuts at one character, whose length is what lies between.
+        let at = start;
+        start += word.len() + text[start + word.len()..].chars().next().map_or(0, char::len_utf8);
+        if word.len() < SHORTEST {
+            continue;
+        }
+        let bytes = word.as_bytes();
+        let ends = |stem: &str| bytes[bytes.len() - stem.len()..].eq_ignore_ascii_case(stem.as_bytes());
+        let found = STEMS.iter().find(|(stem, _)| word.len() > stem.len() && ends(stem));
+        if let Some((_, kind)) = found
+            && !NOT_STEMS.iter().any(|other| word.eq_ignore_ascii_case(other))
+        {
+            hits.push(Hit::new(*kind, at..at + word.len(), 0.7));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(text: &str) -> Vec<Kind> {
+        let mut hits = Vec::new();
+        Lexicon.detect(text, &mut hits);
+        hits.iter().map(|hit| hit.kind).collect()
+    }
+
+    #[test]
+    fn the_lexicons_build_and_hold_no_empty_term() {
+        assert!(TERMS.automaton.is_some());
+        for meaning in &TERMS.meanings {
+            if let Meaning::Health { weight, .. } = meaning {
+                assert!(*weight > 0.0 && *weight < 1.0);
+            }
+        }
+        assert!(is_given_name("maria") && is_street("avenue") && !is_street("cfr"));
+    }
+
+    #[test]
+    fn terms_are_found_as_whole_words_in_any_case() {
+        assert_eq!(kinds("Type 2 Diabetes"), [Kind::Diagnosis]);
+        assert_eq!(kinds("LISINOPRIL"), [Kind::Drug]);
+        assert_eq!(kinds("colonoscopy").first(), Some(&Kind::Procedure));
+        assert_eq!(kinds("the copay"), [Kind::Billing]);
+        assert!(kinds("shiver chive").is_empty());
+        assert!(kinds("the redis library").is_empty());
+    }
+
+    #[test]
+    fn unlisted_words_are_known_by_their_ending() {
+        assert_eq!(kinds("took fimasartan"), [Kind::Drug]);
+        assert_eq!(kinds("“sialadenitis”"), [Kind::Diagnosis]);
+        assert!(kinds("in academia").is_empty());
+    }
+
+    #[test]
+    fn each_topic_lowers_once() {
+        assert_eq!(lowering("Unsubscribe from this newsletter about our canine friends").len(), 2);
+        assert!(lowering("see you on Tuesday").is_empty());
+    }
+}

@@ -1,0 +1,258 @@
+//! Names of people, by a title, a label, what stands beside them, or a common given name.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::classify::{Detector, Hit, Sense, lexicon};
+use crate::phi::Kind;
+
+pub(super) struct Names;
+
+/// No name is longer.
+const WINDOW: usize = 80;
+
+static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    // One to three capitalised words, an initial or a comma between them: "Quist, Maribel A", "Ana B. Ruiz".
+    Regex::new(
+        r"^(\p{Lu}[\p{L}'’-]{1,20})(?:(,?) (?:\p{Lu}\.? )?(\p{Lu}[\p{L}'’-]{1,20})(?: (\p{Lu}[\p{L}'’-]{1,20}))?)?",
+    )
+    .ok()
+});
+/// What only a patient's name has beside it.
+static BESIDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"^[ \t,;|]{0,12}\(?(?:(?i:dob|d\.o\.b|mrn|ssn|aged?|member id|date of birth)\b|\d{1,2}[/-]\d{1,2}[/-]\d{2,4}|(?:19|20)\d\d-\d\d-\d\d|\d{1,3}[ -]?(?i:y/?o|yrs?\b|year[- ]old))").ok()
+});
+static CREDENTIAL: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"^,? (?:MD|M\.D\.|DO|D\.O\.|RN|NP|PA-?C?|DDS|DMD|PharmD|PhD|Ph\.D|LCSW|DPM|OD|APRN|FNP|CPA|Esq)\b").ok()
+});
+
+const TITLES: [&str; 10] = ["mr", "mrs", "ms", "miss", "mx", "sra", "sr", "señora", "señor", "master"];
+const PROFESSIONAL: [&str; 6] = ["dr", "doctor", "prof", "professor", "nurse", "dra"];
+const LABELS: [&str; 25] = [
+    "patient",
+    "pt",
+    "member",
+    "subscriber",
+    "insured",
+    "beneficiary",
+    "claimant",
+    "resident",
+    "client",
+    "worker",
+    "paciente",
+    "nombre",
+    "name",
+    "child",
+    "son",
+    "daughter",
+    "husband",
+    "wife",
+    "mother",
+    "father",
+    "mom",
+    "dad",
+    "brother",
+    "sister",
+    "dependent",
+];
+/// Capitalised words that begin no name and end none.
+const NOT_NAMES: [&str; 68] = [
+    "the",
+    "this",
+    "that",
+    "please",
+    "dear",
+    "thank",
+    "thanks",
+    "hello",
+    "hi",
+    "re",
+    "fwd",
+    "from",
+    "to",
+    "date",
+    "subject",
+    "hospital",
+    "clinic",
+    "health",
+    "healthcare",
+    "medical",
+    "center",
+    "centre",
+    "insurance",
+    "medicare",
+    "medicaid",
+    "department",
+    "university",
+    "college",
+    "school",
+    "inc",
+    "llc",
+    "ltd",
+    "corp",
+    "company",
+    "group",
+    "services",
+    "service",
+    "street",
+    "avenue",
+    "road",
+    "drive",
+    "lane",
+    "suite",
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+    "january",
+    "february",
+    "march",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+    "patient",
+    "name",
+    "dob",
+    "mrn",
+    "privacy",
+    "officer",
+    "county",
+    "city",
+];
+
+impl Detector for Names {
+    fn detect(&self, text: &str, hits: &mut Vec<Hit>) {
+        let mut at = 0;
+        let mut word = "";
+        while at < text.len() {
+            let rest = &text[at..];
+            let length = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
+            if length == 0 {
+                at += rest.chars().next().map_or(1, char::len_utf8);
+                continue;
+            }
+            let hit = rest.starts_with(char::is_uppercase).then(|| name(text, at, word)).flatten();
+            word = &rest[..length];
+            at = hit.as_ref().map_or(at + length, |hit| hit.span.end.max(at + length));
+            hits.extend(hit);
+        }
+    }
+}
+
+/// The name that begins at `at`, if there is one; `word` is the word before.
+fn name(text: &str, at: usize, word: &str) -> Option<Hit> {
+    let window = &text[at..text.floor_char_boundary(at + WINDOW)];
+    let found = NAME.as_ref()?.captures(window)?;
+    let lower = |group: usize| found.get(group).map(|part| part.as_str().to_lowercase());
+    let first = lower(1).filter(|first| !is_no_name(first))?;
+    let second = lower(3).filter(|second| !is_no_name(second));
+    let last = found.get(4).filter(|part| !is_no_name(&part.as_str().to_lowercase()));
+    let end = match (&second, last) {
+        (Some(_), Some(last)) => last.end(),
+        (Some(_), None) => found.get(3)?.end(),
+        (None, _) => found.get(1)?.end(),
+    };
+    let (confidence, sense) = judge(
+        text,
+        &Candidate {
+            between: gap(text, at, word),
+            word: word.to_lowercase(),
+            behind: &text[at + end..text.floor_char_boundary(at + end + WINDOW)],
+            turned: found.get(2).is_some_and(|comma| !comma.is_empty()),
+            first,
+            second,
+        },
+    )?;
+    Some(Hit { kind: Kind::Name, span: at..at + end, confidence, sense })
+}
+
+struct Candidate<'a> {
+    /// The word before, in lower case, and what stands between.
+    word: String,
+    between: &'a str,
+    behind: &'a str,
+    first: String,
+    second: Option<String>,
+    /// "Last, First".
+    turned: bool,
+}
+
+fn judge(text: &str, candidate: &Candidate<'_>) -> Option<(f32, Sense)> {
+    let Candidate { word, between, behind, first, second, turned } = candidate;
+    let word = word.as_str();
+    let near = between.len() <= 3 && !text.is_empty();
+    if near && PROFESSIONAL.contains(&word) {
+        return Some((0.7, Sense::Professional));
+    }
+    if near && TITLES.contains(&word) && !between.contains(':') {
+        return Some((0.9, Sense::Plain));
+    }
+    let second = second.as_deref()?;
+    if CREDENTIAL.as_ref()?.is_match(behind) {
+        return Some((0.7, Sense::Professional));
+    }
+    if BESIDE.as_ref()?.is_match(behind) {
+        return Some((0.9, Sense::Plain));
+    }
+    let labelled = LABELS.contains(&word) && between.len() <= 4;
+    let known = if *turned { lexicon::is_given_name(second) } else { lexicon::is_given_name(first) };
+    match (labelled, known) {
+        (true, true) => Some((0.95, Sense::Plain)),
+        (true, false) if between.contains(':') || !turned => Some((0.8, Sense::Plain)),
+        (false, true) => Some((0.6, Sense::Plain)),
+        (true | false, false) => None,
+    }
+}
+
+fn is_no_name(word: &str) -> bool {
+    NOT_NAMES.contains(&word) || PROFESSIONAL.contains(&word) || TITLES.contains(&word) || LABELS.contains(&word)
+}
+
+/// What stands between the word before and `at`; nothing of another line but its end.
+fn gap<'a>(text: &'a str, at: usize, word: &str) -> &'a str {
+    let lead = &text[text.floor_char_boundary(at.saturating_sub(word.len() + 8))..at];
+    lead.rfind(word).map_or(lead, |found| &lead[found + word.len()..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &[(&str, Sense)]) {
+        let mut hits = Vec::new();
+        Names.detect(text, &mut hits);
+        let got: Vec<_> = hits.iter().map(|hit| (&text[hit.span.clone()], hit.sense)).collect();
+        assert_eq!(got, expected, "{text}");
+    }
+
+    #[test]
+    fn a_title_a_label_or_a_given_name_makes_a_name() {
+        check("Mrs. Quist called", &[("Quist", Sense::Plain)]);
+        check("Patient: Upkaar Day came", &[("Upkaar Day", Sense::Plain)]);
+        check("we saw Maria B. Ruiz today", &[("Maria B. Ruiz", Sense::Plain)]);
+        check("QUIST, MARIA was", &[("QUIST, MARIA", Sense::Plain)]);
+        check("08:00 Oretha Zed 03/04/1977", &[("Oretha Zed", Sense::Plain)]);
+        check("la paciente José Núñez", &[("José Núñez", Sense::Plain)]);
+    }
+
+    #[test]
+    fn a_health_worker_is_a_professional() {
+        check("Dr. Hale said", &[("Hale", Sense::Professional)]);
+        check("Anna Hale, MD", &[("Anna Hale", Sense::Professional)]);
+    }
+
+    #[test]
+    fn capitals_alone_make_no_name() {
+        for text in ["Thank You", "Project Orion starts", "Mesa Clinic", "March Madness", "A B C", "Ted hose"] {
+            check(text, &[]);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The rule that makes PHI: something that points at a person, bound to health, care, or payment for care.
+//!
+//! A person `p` in a part is bound to the health words within [`NEAR`] octets, and to those of the subject, as strongly as
+//! `p * (1 - product of (1 - SHARE * weight))` over the different words. In a part that is dense with health words, a
+//! chart note, nearness is the whole part. A message's score is its strongest binding; half of the second one's strength
+//! is added to what is left to 1. Health words put to the reader ("your appointment") bind the addressed recipient; a
+//! record of a patient binds by itself. Topics that speak of no patient lower what was not bound by a record.
+
+use std::collections::HashSet;
+
+use crate::classify::{Hit, Sense, lexicon};
+use crate::mime::{Part, Tree};
+use crate::phi::{Axis, Kind};
+
+/// From here on, a message counts as PHI.
+pub(super) const THRESHOLD: f32 = 0.5;
+/// The score of a message with a part that cannot be read.
+pub(super) const UNREADABLE: f32 = 0.9;
+const RECORD: f32 = 0.99;
+const ADDRESSED: f32 = 0.75;
+const NEAR: usize = 300;
+/// How much of the doubt one health word takes away, at full weight.
+const SHARE: f32 = 0.7;
+/// So many different health words make a chart note of a part.
+const DENSE: usize = 12;
+/// What is left of a score for each topic that speaks against a patient, and for a mailing list.
+const LOWERED: f32 = 0.72;
+const LISTED: f32 = 0.5;
+/// Words that are looked at around one person, and persons in one part: a bound on the work.
+const MOST_WORDS: usize = 40;
+const MOST_PERSONS: usize = 2000;
+
+/// A part and what was found in it.
+pub(super) struct Read<'a> {
+    pub(super) part: &'a Part,
+    pub(super) text: &'a str,
+    pub(super) hits: Vec<Hit>,
+}
+
+impl Read<'_> {
+    fn is_subject(&self) -> bool {
+        self.part.path == "subject" || self.part.path.ends_with(".subject")
+    }
+}
+
+pub(super) fn score(tree: &Tree, read: &[Read<'_>]) -> f32 {
+    let all = || read.iter().flat_map(|part| &part.hits);
+    if all().any(|hit| hit.sense == Sense::Record) {
+        return RECORD;
+    }
+    let subjects: Vec<&Read<'_>> = read.iter().filter(|part| part.is_subject()).collect();
+    let bound = read.iter().map(|part| bind(part, &subjects)).fold((0.0, 0.0), strongest);
+    let addressed = if all().any(|hit| hit.sense == Sense::Addressed) { ADDRESSED } else { 0.0 };
+    let (best, second) = strongest(bound, (addressed, 0.0));
+    let joined = 1.0 - (1.0 - best) * (1.0 - 0.5 * second);
+    let topics: HashSet<&str> = read.iter().flat_map(|part| lexicon::lowering(part.text)).collect();
+    let topics = i32::try_from(topics.len()).unwrap_or(i32::MAX);
+    let listed =
+        if tree.control.iter().any(|(name, _)| name == "list-id" || name == "list-unsubscribe") { LISTED } else { 1.0 };
+    joined * LOWERED.powi(topics) * listed
+}
+
+fn strongest(one: (f32, f32), other: (f32, f32)) -> (f32, f32) {
+    let mut all = [one.0, one.1, other.0, other.1];
+    all.sort_by(|a, b| b.total_cmp(a));
+    (all[0], all[1])
+}
+
+/// The two strongest bindings of persons in a part, or in the subject, to health in the part.
+fn bind(part: &Read<'_>, subjects: &[&Read<'_>]) -> (f32, f32) {
+    let health: Vec<&Hit> = part.hits.iter().filter(|hit| tells_of_health(hit)).collect();
+    let words: HashSet<&str> = health.iter().map(|hit| &part.text[hit.span.clone()]).collect();
+    let dense = words.len() >= DENSE;
+    let of_subject: Vec<(&str, f32)> = if part.is_subject() { Vec::new() } else { subject_words(subjects) };
+    let mut best = (0.0, 0.0);
+    for person in part.hits.iter().filter(|hit| points_at(hit) > 0.0).take(MOST_PERSONS) {
+        let near = if dense { health.as_slice() } else { within(&health, person) };
+        let near = near.iter().filter(|hit| hit.span != person.span).take(MOST_WORDS);
+        let near = near.map(|hit| (&part.text[hit.span.clone()], health_weight(hit))).chain(of_subject.iter().copied());
+        best = strongest(best, (points_at(person) * together(near), 0.0));
+    }
+    if !part.is_subject() && !health.is_empty() {
+        let whole =
+            together(health.iter().take(MOST_WORDS).map(|hit| (&part.text[hit.span.clone()], health_weight(hit))));
+        let named = subjects.iter().flat_map(|subject| &subject.hits).map(points_at).fold(0.0, f32::max);
+        best = strongest(best, (named * whole, 0.0));
+    }
+    best
+}
+
+fn subject_words<'a>(subjects: &[&'a Read<'_>]) -> Vec<(&'a str, f32)> {
+    let words = |subject: &&'a Read<'_>| {
+        let health = subject.hits.iter().filter(|hit| tells_of_health(hit));
+        health.map(|hit| (&subject.text[hit.span.clone()], health_weight(hit))).collect::<Vec<_>>()
+    };
+    subjects.iter().flat_map(words).collect()
+}
+
+/// The health hits within reach of a person; both are in the order of the text.
+fn within<'a, 'b>(health: &'a [&'b Hit], person: &Hit) -> &'a [&'b Hit] {
+    let from = health.partition_point(|hit| hit.span.end + NEAR < person.span.start);
+    let to = health.partition_point(|hit| hit.span.start < person.span.end + NEAR);
+    health.get(from..to).unwrap_or(&[])
+}
+
+/// One word counts once, however often it is said.
+fn together<'a>(words: impl Iterator<Item = (&'a str, f32)>) -> f32 {
+    let mut seen = HashSet::new();
+    let mut doubt = 1.0;
+    for (word, weight) in words {
+        if seen.insert(word) {
+            doubt *= 1.0 - SHARE * weight;
+        }
+    }
+    1.0 - doubt
+}
+
+fn tells_of_health(hit: &Hit) -> bool {
+    health_weight(hit) > 0.0
+}
+
+fn health_weight(hit: &Hit) -> f32 {
+    match (hit.kind.axis(), hit.kind) {
+        (Axis::Health, _) => hit.confidence,
+        // A number that only health care gives, beside a name, tells that the person is somebody's patient or member.
+        (_, Kind::Mrn | Kind::Mbi) => 0.85,
+        (_, Kind::MemberId) => 0.6,
+        (Axis::Identifier | Axis::Unreadable, _) => 0.0,
+    }
+}
+
+/// How surely a hit points at one person who is not there as a health worker.
+fn points_at(hit: &Hit) -> f32 {
+    if hit.sense == Sense::Professional {
+        return 0.0;
+    }
+    let kind = match hit.kind {
+        Kind::Ssn | Kind::Mrn | Kind::Mbi | Kind::DateOfBirth | Kind::Name => 1.0,
+        Kind::MemberId | Kind::Address => 0.9,
+        Kind::Account | Kind::Phone | Kind::Vehicle | Kind::Device => 0.6,
+        Kind::License | Kind::Fax | Kind::Email => 0.4,
+        Kind::Zip | Kind::Ip | Kind::Date => 0.25,
+        Kind::Npi | Kind::Dea | Kind::Url => 0.0,
+        Kind::Diagnosis | Kind::Icd10 | Kind::Drug | Kind::Ndc | Kind::Procedure | Kind::Cpt | Kind::Hcpcs => 0.0,
+        Kind::Loinc | Kind::Lab | Kind::Care | Kind::Billing | Kind::Record | Kind::Unreadable => 0.0,
+    };
+    kind * hit.confidence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hit(kind: Kind, start: usize, confidence: f32) -> Hit {
+        Hit::new(kind, start..start + 4, confidence)
+    }
+
+    #[test]
+    fn a_word_said_twice_counts_once() {
+        let once = together([("flu", 0.8)].into_iter());
+        let twice = together([("flu", 0.8), ("flu", 0.8)].into_iter());
+        assert!((once - twice).abs() < f32::EPSILON);
+        assert!(together([("flu", 0.8), ("rash", 0.8)].into_iter()) > once);
+    }
+
+    #[test]
+    fn only_what_is_near_is_bound() {
+        let near = hit(Kind::Drug, 100, 0.8);
+        let far = hit(Kind::Drug, 2000, 0.8);
+        let health = [&near, &far];
+        assert_eq!(within(&health, &hit(Kind::Name, 0, 0.9)).len(), 1);
+        assert!(within(&health, &hit(Kind::Name, 1000, 0.9)).is_empty());
+    }
+
+    #[test]
+    fn a_health_worker_points_at_no_patient() {
+        let doctor = Hit { sense: Sense::Professional, ..hit(Kind::Name, 0, 0.9) };
+        assert!(points_at(&doctor) <= 0.0);
+        assert!(points_at(&hit(Kind::Npi, 0, 0.9)) <= 0.0);
+        assert!(points_at(&hit(Kind::Ssn, 0, 0.9)) > 0.8);
+    }
+}

@@ -1,0 +1,184 @@
+//! `sealpost classify PATH…`: what the classifier finds in message files, one line each.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::classify::{Finding, Verdict, classify};
+use crate::mail::{Malformed, Message, WireLimits};
+use crate::mime::{self, Budget};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Json,
+    Text,
+}
+
+/// How many files went which way; the caller makes the exit code of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub phi: usize,
+    pub clear: usize,
+    pub unreadable: usize,
+}
+
+/// One file's line of JSON. The file's name is the operator's own word, and no text of the message is in it.
+#[derive(Serialize)]
+struct Line<'a> {
+    file: String,
+    phi: bool,
+    score: f32,
+    findings: &'a [Finding],
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error("cannot be read: {0}")]
+    File(#[from] io::Error),
+    #[error("is no message: {0}")]
+    Message(#[from] Malformed),
+}
+
+/// A file is not bound by what a connection may send; the work on it is.
+const LIMITS: WireLimits = WireLimits { message_bytes: usize::MAX, header_bytes: usize::MAX, line_bytes: usize::MAX };
+const BUDGET: Budget = Budget { depth: 32, parts: 2000, ratio: 20, bytes: 256 << 20 };
+const LARGEST_FILE: u64 = 512 << 20;
+
+/// Classifies every file, and every file below a folder, in the order of their names. A file that cannot be read is told
+/// on stderr and counted; an error is only that `out` cannot be written.
+pub fn run(paths: &[PathBuf], out: &mut dyn Write, format: Format) -> io::Result<Counts> {
+    let mut counts = Counts::default();
+    // The last one is taken first: what a folder holds goes on top, the first name uppermost.
+    let mut waiting: Vec<PathBuf> = paths.iter().rev().cloned().collect();
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            match entries(&path) {
+                Ok(inside) => waiting.extend(inside.into_iter().rev()),
+                Err(why) => complain(&path, &why.into(), &mut counts),
+            }
+            continue;
+        }
+        match judge(&path) {
+            Ok(verdict) => {
+                if verdict.phi {
+                    counts.phi += 1;
+                } else {
+                    counts.clear += 1;
+                }
+                print(&path, &verdict, out, format)?;
+            }
+            Err(why) => complain(&path, &why, &mut counts),
+        }
+    }
+    Ok(counts)
+}
+
+fn complain(path: &Path, why: &Unreadable, counts: &mut Counts) {
+    counts.unreadable += 1;
+    eprintln!("{}: {why}", path.display());
+}
+
+/// What a folder holds, sorted; links to folders are left out, so that no walk goes in a circle.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut inside = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() || kind.is_file() || (kind.is_symlink() && entry.path().is_file()) {
+            inside.push(entry.path());
+        }
+    }
+    inside.sort();
+    Ok(inside)
+}
+
+fn judge(path: &Path) -> Result<Verdict, Unreadable> {
+    if fs::metadata(path)?.len() > LARGEST_FILE {
+        return Err(Malformed::TooLarge.into());
+    }
+    let message = Message::parse(wire_lines(&fs::read(path)?), &LIMITS)?;
+    Ok(classify(&mime::parse(&message, &BUDGET)))
+}
+
+/// Files on disk often end their lines with a bare line feed, and some with nothing; a message on the wire does not.
+fn wire_lines(file: &[u8]) -> Vec<u8> {
+    let mut wire = Vec::with_capacity(file.len() + file.len() / 32);
+    for line in file.split_inclusive(|byte| *byte == b'\n') {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        wire.extend(text.iter().map(|byte| if matches!(byte, b'\r' | 0) { b' ' } else { *byte }));
+        wire.extend_from_slice(b"\r\n");
+    }
+    wire
+}
+
+fn print(path: &Path, verdict: &Verdict, out: &mut dyn Write, format: Format) -> io::Result<()> {
+    let file = path.display().to_string();
+    match format {
+        Format::Json => {
+            let line = Line { file, phi: verdict.phi, score: verdict.score, findings: &verdict.findings };
+            serde_json::to_writer(&mut *out, &line)?;
+            writeln!(out)
+        }
+        Format::Text => {
+            let word = if verdict.phi { "PHI" } else { "no PHI" };
+            writeln!(out, "{file}: {word}, score {:.2}{}", verdict.score, kinds(&verdict.findings))
+        }
+    }
+}
+
+/// The kinds found, each with its number: `; DRUG 2, NAME 1`.
+fn kinds(findings: &[Finding]) -> String {
+    let mut counts = BTreeMap::new();
+    for finding in findings {
+        *counts.entry(finding.kind.name()).or_insert(0_usize) += 1;
+    }
+    let counts: Vec<String> = counts.into_iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    if counts.is_empty() { String::new() } else { format!("; {}", counts.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(paths: &[PathBuf], format: Format) -> (Counts, String) {
+        let mut out = Vec::new();
+        let counts = run(paths, &mut out, format).unwrap();
+        (counts, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn a_folder_is_walked_in_order_and_a_missing_file_does_not_stop_it() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("b")).unwrap();
+        fs::write(folder.path().join("b/2.eml"), "Subject: lunch\n\nAt noon?\n").unwrap();
+        fs::write(folder.path().join("a.eml"), "Subject: x\n\nPatient: Maria Quist, MRN 00482913, has asthma").unwrap();
+        let paths = [folder.path().join("missing.eml"), folder.path().to_path_buf()];
+        let (counts, out) = output(&paths, Format::Json);
+        assert_eq!(counts, Counts { phi: 1, clear: 1, unreadable: 1 });
+        let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(lines[0]["file"].as_str().unwrap().ends_with("a.eml"));
+        assert_eq!(lines[0]["phi"], true);
+        assert_eq!(lines[1]["phi"], false);
+        let mrn = lines[0]["findings"].as_array().unwrap().iter().find(|f| f["kind"] == "MRN").unwrap();
+        assert_eq!((&mrn["part"], &mrn["start"], &mrn["end"]), (&"1".into(), &26.into(), &34.into()));
+        assert!(!out.contains("Quist"));
+    }
+
+    #[test]
+    fn the_text_form_groups_the_kinds() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.eml"), "Subject: x\n\nTakes metformin and lisinopril\n").unwrap();
+        let (_, out) = output(&[folder.path().to_path_buf()], Format::Text);
+        assert!(out.trim_end().ends_with("; DRUG 2"), "{out}");
+    }
+
+    #[test]
+    fn files_get_the_line_ends_of_the_wire() {
+        assert_eq!(wire_lines(b"a\nb\r\nc\0\r"), b"a\r\nb\r\nc \r\n");
+        assert!(wire_lines(b"").is_empty());
+    }
+}
