@@ -1,11 +1,12 @@
 //! The words of health, care and payment, and the ones that speak against a patient being meant. One automaton, one pass.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use crate::classify::{Detector, Hit, Sense, stands_alone};
+use crate::classify::{Detector, Hit, Sense, before, stands_alone};
 use crate::phi::Kind;
 
 /// How strongly a term speaks when its line does not say.
@@ -19,7 +20,9 @@ enum Meaning {
         kind: Kind,
         weight: f32,
     },
-    Addressed,
+    Addressed {
+        weight: f32,
+    },
     /// Speaks against a patient; the topic keeps several words of one kind from counting twice.
     Lower {
         topic: &'static str,
@@ -41,9 +44,15 @@ static TERMS: LazyLock<Terms> = LazyLock::new(|| {
         (Kind::Care, include_str!("lexicon/care.txt")),
         (Kind::Billing, include_str!("lexicon/billing.txt")),
     ] {
-        terms.extend(lines(text).map(|line| weighted(line, kind)));
+        terms.extend(lines(text).map(|line| {
+            let (term, weight) = weighted(line);
+            (term, Meaning::Health { kind, weight })
+        }));
     }
-    terms.extend(lines(include_str!("lexicon/second_person.txt")).map(|line| (line, Meaning::Addressed)));
+    terms.extend(lines(include_str!("lexicon/second_person.txt")).map(|line| {
+        let (term, weight) = weighted(line);
+        (term, Meaning::Addressed { weight })
+    }));
     let lower = lines(include_str!("lexicon/lower.txt")).filter_map(|line| line.split_once(' '));
     terms.extend(lower.map(|(topic, term)| (term, Meaning::Lower { topic })));
     let automaton = AhoCorasick::builder()
@@ -65,10 +74,9 @@ fn words(text: &'static str) -> HashSet<&'static str> {
     lines(text).flat_map(str::split_whitespace).collect()
 }
 
-fn weighted(line: &'static str, kind: Kind) -> (&'static str, Meaning) {
+fn weighted(line: &'static str) -> (&'static str, f32) {
     let split = line.split_once('=').and_then(|(term, weight)| Some((term, weight.parse().ok()?)));
-    let (term, weight) = split.unwrap_or((line, USUAL));
-    (term, Meaning::Health { kind, weight })
+    split.unwrap_or((line, USUAL))
 }
 
 /// Whether a word, in lower case, is a common given name.
@@ -81,7 +89,7 @@ pub(super) fn is_street(word: &str) -> bool {
     STREETS.contains(word)
 }
 
-fn matches<'a>(text: &'a str) -> impl Iterator<Item = (std::ops::Range<usize>, Meaning)> + 'a {
+fn matches(text: &str) -> impl Iterator<Item = (Range<usize>, Meaning)> {
     let terms = &*TERMS;
     let found = terms.automaton.iter().flat_map(move |automaton| automaton.find_iter(text));
     let found = found.filter(|found| stands_alone(text, &found.range()) || ends_itself(text, found.end()));
@@ -97,18 +105,29 @@ fn ends_itself(text: &str, end: usize) -> bool {
 pub(super) fn lowering(text: &str) -> HashSet<&'static str> {
     let topic = |(_, meaning)| match meaning {
         Meaning::Lower { topic } => Some(topic),
-        Meaning::Health { .. } | Meaning::Addressed => None,
+        Meaning::Health { .. } | Meaning::Addressed { .. } => None,
     };
     matches(text).filter_map(topic).collect()
+}
+
+/// Whether the word belongs to the reader: "your telehealth visit", "your next infusion". A disease is left out, because
+/// advice to everybody speaks of "your diabetes".
+fn is_addressed(text: &str, span: &Range<usize>, kind: Kind) -> bool {
+    let lead = before(text, span.start, 24);
+    let near = lead.rfind("your ").map(|at| &lead[at..]);
+    kind != Kind::Diagnosis && near.is_some_and(|words| !words.contains(['.', ',', ';', '\n', ':']))
 }
 
 impl Detector for Lexicon {
     fn detect(&self, text: &str, hits: &mut Vec<Hit>) {
         for (span, meaning) in matches(text) {
             match meaning {
-                Meaning::Health { kind, weight } => hits.push(Hit::new(kind, span, weight)),
-                Meaning::Addressed => {
-                    hits.push(Hit { kind: Kind::Care, span, confidence: USUAL, sense: Sense::Addressed });
+                Meaning::Health { kind, weight } => {
+                    let sense = if is_addressed(text, &span, kind) { Sense::Addressed } else { Sense::Plain };
+                    hits.push(Hit { kind, span, confidence: weight, sense });
+                }
+                Meaning::Addressed { weight } => {
+                    hits.push(Hit { kind: Kind::Care, span, confidence: weight, sense: Sense::Addressed });
                 }
                 Meaning::Lower { .. } => {}
             }

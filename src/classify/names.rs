@@ -21,14 +21,38 @@ static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 /// What only a patient's name has beside it.
 static BESIDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"^[ \t,;|]{0,12}\(?(?:(?i:dob|d\.o\.b|mrn|ssn|aged?|member id|date of birth)\b|\d{1,2}[/-]\d{1,2}[/-]\d{2,4}|(?:19|20)\d\d-\d\d-\d\d|\d{1,3}[ -]?(?i:y/?o|yrs?\b|year[- ]old))").ok()
+    Regex::new(r"^[ \t,;|]{0,12}\(?(?:(?i:dob|d\.o\.b|mrn|ssn|aged?|member id|date of birth)\b|\d{1,2}[/-]\d{1,2}[/-]\d{2,4}|(?:19|20)\d\d-\d\d-\d\d|\d{1,3}[ -]?(?i:y/?o|yrs?\b|year[- ]old)|(?i:id)\b ?[#:]? ?[A-Z]?\d|\d{1,3}[fFmM]\b)").ok()
 });
 static CREDENTIAL: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^,? (?:MD|M\.D\.|DO|D\.O\.|RN|NP|PA-?C?|DDS|DMD|PharmD|PhD|Ph\.D|LCSW|DPM|OD|APRN|FNP|CPA|Esq)\b").ok()
 });
 
+/// What a sentence about a person goes on with.
+static ACTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let verbs = "underwent|presents|presented|returns|returned|reports|reported|denies|complains|complained|states|attended|\
+        was seen|was admitted|was discharged|was diagnosed|was referred|has been|is an? \\d|tolerated|called";
+    Regex::new(&format!(r"^(?: also| then|,? who)? (?:{verbs})\b")).ok()
+});
+
 const TITLES: [&str; 10] = ["mr", "mrs", "ms", "miss", "mx", "sra", "sr", "señora", "señor", "master"];
 const PROFESSIONAL: [&str; 6] = ["dr", "doctor", "prof", "professor", "nurse", "dra"];
+/// Words that often stand before a name, and before little else that has two capitals.
+const LEADS: [&str; 14] = [
+    "for",
+    "about",
+    "regarding",
+    "saw",
+    "seen",
+    "met",
+    "hi",
+    "hello",
+    "dear",
+    "with",
+    "re",
+    "examined",
+    "treated",
+    "is",
+];
 const LABELS: [&str; 25] = [
     "patient",
     "pt",
@@ -167,6 +191,7 @@ fn name(text: &str, at: usize, word: &str) -> Option<Hit> {
             word: word.to_lowercase(),
             behind: &text[at + end..text.floor_char_boundary(at + end + WINDOW)],
             turned: found.get(2).is_some_and(|comma| !comma.is_empty()),
+            shouted: found.get(1).is_some_and(|word| word.as_str().chars().nth(1).is_some_and(char::is_uppercase)),
             first,
             second,
         },
@@ -183,10 +208,12 @@ struct Candidate<'a> {
     second: Option<String>,
     /// "Last, First".
     turned: bool,
+    /// In capitals throughout, as headings are.
+    shouted: bool,
 }
 
 fn judge(text: &str, candidate: &Candidate<'_>) -> Option<(f32, Sense)> {
-    let Candidate { word, between, behind, first, second, turned } = candidate;
+    let Candidate { word, between, behind, first, second, turned, shouted } = candidate;
     let word = word.as_str();
     let near = between.len() <= 3 && !text.is_empty();
     if near && PROFESSIONAL.contains(&word) {
@@ -206,9 +233,14 @@ fn judge(text: &str, candidate: &Candidate<'_>) -> Option<(f32, Sense)> {
     let known = if *turned { lexicon::is_given_name(second) } else { lexicon::is_given_name(first) };
     match (labelled, known) {
         (true, true) => Some((0.95, Sense::Plain)),
-        (true, false) if between.contains(':') || !turned => Some((0.8, Sense::Plain)),
+        (true, false) => Some((0.8, Sense::Plain)),
         (false, true) => Some((0.6, Sense::Plain)),
-        (true | false, false) => None,
+        (false, false) if *turned || *shouted => None,
+        (false, false) => {
+            let led = LEADS.contains(&word) && between.len() <= 2;
+            let acts = ACTS.as_ref()?.is_match(behind);
+            (led || acts).then_some((0.55, Sense::Plain))
+        }
     }
 }
 
@@ -241,6 +273,13 @@ mod tests {
         check("QUIST, MARIA was", &[("QUIST, MARIA", Sense::Plain)]);
         check("08:00 Oretha Zed 03/04/1977", &[("Oretha Zed", Sense::Plain)]);
         check("la paciente José Núñez", &[("José Núñez", Sense::Plain)]);
+    }
+
+    #[test]
+    fn an_uncommon_name_is_known_by_what_is_said_of_it() {
+        check("Can you look at this for Osha Suresh?", &[("Osha Suresh", Sense::Plain)]);
+        check("Tanay Vell also underwent surgery", &[("Tanay Vell", Sense::Plain)]);
+        check("PHYSICAL EXAM presents", &[]);
     }
 
     #[test]

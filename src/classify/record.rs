@@ -51,7 +51,12 @@ fn fhir_json(text: &str) -> Place {
         value.starts_with("\"Patient\"") || value.starts_with("\"RelatedPerson\"")
     });
     let subject = ["\"subject\"", "\"patient\"", "\"beneficiary\""].into_iter().any(person);
-    (patient || (subject && (text.contains("Patient/") || text.contains("urn:")))).then_some((at, TYPE.len()))
+    (patient || (subject && names_somebody(text))).then_some((at, TYPE.len()))
+}
+
+/// A reference that leads to a person, or shows a name.
+fn names_somebody(text: &str) -> bool {
+    ["Patient/", "urn:uuid:", "\"reference\"", "\"display\""].into_iter().any(|sign| text.contains(sign))
 }
 
 fn fhir_xml(text: &str) -> Place {

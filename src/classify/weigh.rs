@@ -18,6 +18,8 @@ pub(super) const THRESHOLD: f32 = 0.5;
 pub(super) const UNREADABLE: f32 = 0.9;
 const RECORD: f32 = 0.99;
 const ADDRESSED: f32 = 0.75;
+/// A phrase of this weight ties the reader to health by itself.
+const SURE: f32 = 0.7;
 const NEAR: usize = 300;
 /// How much of the doubt one health word takes away, at full weight.
 const SHARE: f32 = 0.7;
@@ -50,7 +52,7 @@ pub(super) fn score(tree: &Tree, read: &[Read<'_>]) -> f32 {
     }
     let subjects: Vec<&Read<'_>> = read.iter().filter(|part| part.is_subject()).collect();
     let bound = read.iter().map(|part| bind(part, &subjects)).fold((0.0, 0.0), strongest);
-    let addressed = if all().any(|hit| hit.sense == Sense::Addressed) { ADDRESSED } else { 0.0 };
+    let addressed = read.iter().map(|part| addressed(part, read)).fold(0.0, f32::max);
     let (best, second) = strongest(bound, (addressed, 0.0));
     let joined = 1.0 - (1.0 - best) * (1.0 - 0.5 * second);
     let topics: HashSet<&str> = read.iter().flat_map(|part| lexicon::lowering(part.text)).collect();
@@ -58,6 +60,19 @@ pub(super) fn score(tree: &Tree, read: &[Read<'_>]) -> f32 {
     let listed =
         if tree.control.iter().any(|(name, _)| name == "list-id" || name == "list-unsubscribe") { LISTED } else { 1.0 };
     joined * LOWERED.powi(topics) * listed
+}
+
+/// How strongly a part ties the reader to health: surely by its own words, or by weaker ones with others anywhere.
+fn addressed(part: &Read<'_>, read: &[Read<'_>]) -> f32 {
+    let strength = part.hits.iter().filter(|hit| hit.sense == Sense::Addressed).map(|hit| hit.confidence);
+    let strength = strength.fold(0.0, f32::max);
+    if strength <= 0.0 || strength >= SURE {
+        return strength.min(ADDRESSED);
+    }
+    let others = read.iter().flat_map(|part| part.hits.iter().map(move |hit| (part, hit)));
+    let others = others.filter(|(_, hit)| hit.sense == Sense::Plain && hit.kind.axis() == Axis::Health);
+    let words = others.map(|(part, hit)| (&part.text[hit.span.clone()], hit.confidence)).take(MOST_WORDS);
+    strength + 0.5 * together(words) * (1.0 - strength)
 }
 
 fn strongest(one: (f32, f32), other: (f32, f32)) -> (f32, f32) {
