@@ -81,7 +81,21 @@ fn weighted(line: &'static str) -> (&'static str, f32) {
 
 /// Whether a word, in lower case, is a common given name.
 pub(super) fn is_given_name(word: &str) -> bool {
-    GIVEN_NAMES.contains(word)
+    GIVEN_NAMES.contains(word) || (!word.is_ascii() && GIVEN_NAMES.contains(unaccented(word).as_str()))
+}
+
+fn unaccented(word: &str) -> String {
+    let plain = |letter| match letter {
+        'á' | 'à' | 'â' | 'ã' | 'ä' => 'a',
+        'é' | 'è' | 'ê' | 'ë' => 'e',
+        'í' | 'ì' | 'î' | 'ï' => 'i',
+        'ó' | 'ò' | 'ô' | 'õ' | 'ö' => 'o',
+        'ú' | 'ù' | 'û' | 'ü' => 'u',
+        'ñ' => 'n',
+        'ç' => 'c',
+        other => other,
+    };
+    word.chars().map(plain).collect()
 }
 
 /// Whether a word, in lower case, ends a street's name.
@@ -209,7 +223,7 @@ mod tests {
                 assert!(*weight > 0.0 && *weight < 1.0);
             }
         }
-        assert!(is_given_name("maria") && is_street("avenue") && !is_street("cfr"));
+        assert!(is_given_name("maria") && is_given_name("andrés") && is_street("avenue") && !is_street("cfr"));
     }
 
     #[test]

@@ -27,10 +27,12 @@ static CREDENTIAL: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^,? (?:MD|M\.D\.|DO|D\.O\.|RN|NP|PA-?C?|DDS|DMD|PharmD|PhD|Ph\.D|LCSW|DPM|OD|APRN|FNP|CPA|Esq)\b").ok()
 });
 
+/// Age and sex as charts write them, behind a surname too: "Quist 62f", "Quist, 45 yo".
+static AGED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^,? \(?\d{1,3}(?:[fFmM]| ?y/?o ?[fFmM]?)\b").ok());
 /// What a sentence about a person goes on with.
 static ACTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let verbs = "underwent|presents|presented|returns|returned|reports|reported|denies|complains|complained|states|attended|\
-        was seen|was admitted|was discharged|was diagnosed|was referred|has been|is an? \\d|tolerated|called";
+        was seen|was admitted|was discharged|was diagnosed|was referred|has been|is an? (?:very )?(?:pleasant )?\\d|tolerated|called";
     Regex::new(&format!(r"^(?: also| then|,? who)? (?:{verbs})\b")).ok()
 });
 
@@ -222,6 +224,9 @@ fn judge(text: &str, candidate: &Candidate<'_>) -> Option<(f32, Sense)> {
     if near && TITLES.contains(&word) && !between.contains(':') {
         return Some((0.9, Sense::Plain));
     }
+    if AGED.as_ref()?.is_match(behind) && !shouted {
+        return Some((0.7, Sense::Plain));
+    }
     let second = second.as_deref()?;
     if CREDENTIAL.as_ref()?.is_match(behind) {
         return Some((0.7, Sense::Professional));
@@ -231,16 +236,15 @@ fn judge(text: &str, candidate: &Candidate<'_>) -> Option<(f32, Sense)> {
     }
     let labelled = LABELS.contains(&word) && between.len() <= 4;
     let known = if *turned { lexicon::is_given_name(second) } else { lexicon::is_given_name(first) };
+    let led = LEADS.contains(&word) && between.len() <= 2;
+    let acts = ACTS.as_ref()?.is_match(behind);
     match (labelled, known) {
         (true, true) => Some((0.95, Sense::Plain)),
-        (true, false) => Some((0.8, Sense::Plain)),
+        (true, false) if !shouted || between.contains(':') => Some((0.8, Sense::Plain)),
+        (false, true) if acts || led => Some((0.8, Sense::Plain)),
         (false, true) => Some((0.6, Sense::Plain)),
-        (false, false) if *turned || *shouted => None,
-        (false, false) => {
-            let led = LEADS.contains(&word) && between.len() <= 2;
-            let acts = ACTS.as_ref()?.is_match(behind);
-            (led || acts).then_some((0.55, Sense::Plain))
-        }
+        (false, false) if !turned && !shouted && (led || acts) => Some((0.6, Sense::Plain)),
+        (true | false, false) => None,
     }
 }
 
@@ -279,6 +283,7 @@ mod tests {
     fn an_uncommon_name_is_known_by_what_is_said_of_it() {
         check("Can you look at this for Osha Suresh?", &[("Osha Suresh", Sense::Plain)]);
         check("Tanay Vell also underwent surgery", &[("Tanay Vell", Sense::Plain)]);
+        check("bed 3 Vell 62f migraine", &[("Vell", Sense::Plain)]);
         check("PHYSICAL EXAM presents", &[]);
     }
 

@@ -24,7 +24,7 @@ const NEAR: usize = 300;
 /// How much of the doubt one health word takes away, at full weight.
 const SHARE: f32 = 0.7;
 /// So many different health words make a chart note of a part.
-const DENSE: usize = 12;
+const DENSE: usize = 8;
 /// What is left of a score for each topic that speaks against a patient, and for a mailing list.
 const LOWERED: f32 = 0.72;
 const LISTED: f32 = 0.5;
