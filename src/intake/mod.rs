@@ -1,0 +1,360 @@
+//! Mail comes in: it is read, classified, decided, and kept, before anybody is told that it was accepted.
+
+mod edits;
+mod record;
+mod refusal;
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tracing::{error, info};
+
+pub use refusal::{Fault, Refusal};
+
+use crate::audit::{Actor, HoldCause};
+use crate::classify::{self, Verdict};
+use crate::clock::Clock;
+use crate::config::{self, Config, OnRefusal};
+use crate::crypto::Digest;
+use crate::directory::Directory;
+use crate::evidence::Evidence;
+use crate::mail::{Address, ClientName, Content, Domain, Envelope, Message, Peer};
+use crate::mime::{self, Budget, Edit, Tree};
+use crate::policy::{self, Action, Decision, Facts, Rules, Submission};
+use crate::queue::{Accept, Queue, Receipt, Way};
+use edits::{Hop, MAX_RECEIVED};
+use record::{Kept, record};
+
+/// Up to this size, reading a message costs less than handing it to another thread.
+const READ_INLINE_BYTES: usize = 64 * 1024;
+/// What is not known of a recipient by then counts as not known.
+const FACTS_WITHIN: Duration = Duration::from_secs(3);
+/// RFC 5321 §4.5.3.2.6: a client waits 10 minutes for the answer to its final dot; well before that it gets a 451.
+const KEPT_WITHIN: Duration = Duration::from_secs(120);
+
+/// The rooms that intake puts in an order.
+#[derive(Clone, Debug)]
+pub struct Rooms {
+    pub queue: Queue,
+    pub evidence: Evidence,
+    pub directory: Directory,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Takes submissions. What comes from the config is swapped by `reload`; a submission keeps what it began with.
+#[derive(Debug)]
+pub struct Intake {
+    rooms: Rooms,
+    settings: RwLock<Arc<Settings>>,
+}
+
+/// What one config says about taking mail.
+#[derive(Debug)]
+pub struct Settings {
+    hostname: Domain,
+    rules: Rules,
+    clients: HashMap<ClientName, Allowed>,
+    budget: Budget,
+    config: Digest,
+}
+
+/// What one client may do.
+#[derive(Debug)]
+struct Allowed {
+    senders: Vec<String>,
+    on_refusal: OnRefusal,
+    standing: Standing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Welcome,
+    Suspended,
+}
+
+/// Everything that was found out about a message, and what follows from it.
+#[derive(Debug)]
+pub struct Examination {
+    pub tree: Tree,
+    pub verdict: Verdict,
+    pub facts: Facts,
+    pub decisions: Vec<Decision>,
+    /// What policy takes off: tags and control headers.
+    pub edits: Vec<Edit>,
+}
+
+impl Intake {
+    /// `config` digest names the config in the evidence of every message that it decides.
+    pub fn new(rooms: Rooms, config: &Config, digest: Digest) -> Intake {
+        Intake { rooms, settings: RwLock::new(Arc::new(Settings::new(config, digest))) }
+    }
+
+    pub fn reload(&self, config: &Config, digest: Digest) {
+        let settings = Arc::new(Settings::new(config, digest));
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    /// What would be decided for a message, without keeping anything.
+    pub async fn examine(
+        &self,
+        envelope: &Envelope,
+        message: &Message,
+        client: Option<&ClientName>,
+    ) -> Result<Examination, Refusal> {
+        let settings = self.settings();
+        let (tree, verdict) = read(&settings, message).await?;
+        Ok(settings.decide(envelope, client, Read { tree, verdict, facts: self.facts(envelope).await }))
+    }
+
+    /// Keeps a submission. The receipt exists once the message, its decisions and its evidence are on disk.
+    pub async fn accept(&self, envelope: Envelope, message: Message, peer: Peer) -> Result<Receipt, Refusal> {
+        let started = self.rooms.clock.now();
+        let client = peer.client.clone();
+        let result = self.take(envelope, message, peer).await;
+        let took = self.rooms.clock.now().since(started);
+        metrics::histogram!("sealpost_accept_seconds").record(took.as_secs_f64());
+        if let Err(refusal) = &result {
+            tell_refusal(refusal, client.as_ref(), took);
+        }
+        result
+    }
+
+    async fn take(&self, envelope: Envelope, message: Message, peer: Peer) -> Result<Receipt, Refusal> {
+        let settings = self.settings();
+        let started = self.rooms.clock.now();
+        let client = peer.client.clone().ok_or(Refusal::NotAuthenticated)?;
+        let allowed = settings.allowed(&client)?;
+        // RFC 5321 §6.3: a loop is found by counting trace headers.
+        if edits::received_count(&message) > MAX_RECEIVED {
+            return Err(Refusal::Loop);
+        }
+        let (tree, verdict) = read(&settings, &message).await?;
+        check_from(&tree.from, &allowed.senders)?;
+        let facts = self.facts(&envelope).await;
+        let examination = settings.decide(&envelope, Some(&client), Read { tree, verdict, facts });
+        let ways = ways(&examination.decisions, allowed.on_refusal)?;
+        let told = Told::of(&examination, &message, &ways);
+
+        let received = Received { envelope, message, peer };
+        let receipt = self.keep(&settings, examination, received, ways).await?;
+        told.tell(&receipt, &client, self.rooms.clock.now().since(started));
+        Ok(receipt)
+    }
+
+    /// Seals the evidence, makes the edits, and hands all of it to the queue.
+    async fn keep(
+        &self,
+        settings: &Settings,
+        examination: Examination,
+        received: Received,
+        ways: Vec<Way>,
+    ) -> Result<Receipt, Refusal> {
+        let Received { envelope, message, peer } = received;
+        let id = self.rooms.queue.new_id()?;
+        let hop = Hop { hostname: &settings.hostname, id, at: self.rooms.clock.now() };
+        let (mut edits, words) = edits::edits(&message, &hop, examination.edits.clone());
+        edits.push(edits::received(&envelope, &peer, &hop));
+        let sent = mime::edit(&message, &edits);
+        let kept = Kept {
+            envelope: &envelope,
+            peer: &peer,
+            bytes: message.len(),
+            message_id: message_id(&examination.tree, &hop),
+            edits: words,
+            at: hop.at,
+        };
+        let evidence = self.rooms.evidence.seal(id, &record(settings, &examination, kept), &message)?;
+        let client = peer.client;
+        let actor = client.clone().map_or(Actor::System, Actor::Client);
+        let accept =
+            Accept { id, envelope, message: sent, client, content: Content::Mail, ways, evidence, settles: None };
+        match tokio::time::timeout(KEPT_WITHIN, self.rooms.queue.accept(accept, actor)).await {
+            Ok(answer) => Ok(answer?),
+            // It may be kept all the same, and come twice; a 250 that is not true would lose it.
+            Err(_) => Err(Refusal::Unavailable(Fault::Slow)),
+        }
+    }
+
+    async fn facts(&self, envelope: &Envelope) -> Facts {
+        // Not known in time is a fact too: the remarks say so.
+        tokio::time::timeout(FACTS_WITHIN, self.rooms.directory.facts(envelope)).await.unwrap_or_default()
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A submission as it came.
+struct Received {
+    envelope: Envelope,
+    message: Message,
+    peer: Peer,
+}
+
+/// A message that has been read, and what is known of its recipients.
+struct Read {
+    tree: Tree,
+    verdict: Verdict,
+    facts: Facts,
+}
+
+impl Settings {
+    pub fn new(config: &Config, digest: Digest) -> Settings {
+        let limits = &config.limits;
+        Settings {
+            hostname: config.server.hostname.clone(),
+            rules: Rules::compile(&config.policy),
+            clients: config.clients.iter().map(|client| (client.name.clone(), Allowed::of(client))).collect(),
+            budget: Budget {
+                depth: limits.mime_depth,
+                parts: limits.mime_parts,
+                ratio: limits.mime_ratio,
+                bytes: limits.mime_bytes,
+            },
+            config: digest,
+        }
+    }
+
+    fn allowed(&self, client: &ClientName) -> Result<&Allowed, Refusal> {
+        let allowed = self.clients.get(client).ok_or(Refusal::ClientGone)?;
+        match allowed.standing {
+            Standing::Welcome => Ok(allowed),
+            Standing::Suspended => Err(Refusal::ClientGone),
+        }
+    }
+
+    fn decide(&self, envelope: &Envelope, client: Option<&ClientName>, read: Read) -> Examination {
+        let Read { tree, verdict, facts } = read;
+        let submission = Submission { client, envelope, tree: &tree };
+        let decisions = policy::decide(&self.rules, &submission, &verdict, &facts);
+        let edits = policy::edits(&tree, &policy::marks(&self.rules, &tree, client));
+        Examination { tree, verdict, facts, decisions, edits }
+    }
+}
+
+impl Allowed {
+    fn of(client: &config::Client) -> Allowed {
+        let standing = if client.suspended { Standing::Suspended } else { Standing::Welcome };
+        Allowed { senders: client.senders.clone(), on_refusal: client.on_refusal, standing }
+    }
+}
+
+async fn read(settings: &Settings, message: &Message) -> Result<(Tree, Verdict), Refusal> {
+    let budget = settings.budget;
+    if message.len() <= READ_INLINE_BYTES {
+        return Ok(read_now(message, &budget));
+    }
+    let message = message.clone();
+    let reading = tokio::task::spawn_blocking(move || read_now(&message, &budget));
+    reading.await.map_err(|_| Refusal::Unavailable(Fault::Reading))
+}
+
+fn read_now(message: &Message, budget: &Budget) -> (Tree, Verdict) {
+    let tree = mime::parse(message, budget);
+    let verdict = classify::classify(&tree);
+    (tree, verdict)
+}
+
+/// RFC 6409 §6.1: every author must be one that this client may speak for.
+fn check_from(from: &[Address], senders: &[String]) -> Result<(), Refusal> {
+    if from.is_empty() {
+        return Err(Refusal::NoFrom);
+    }
+    let speaks_for = |author: &Address| senders.iter().any(|pattern| author.matches(pattern));
+    if from.iter().all(speaks_for) { Ok(()) } else { Err(Refusal::FromNotAllowed) }
+}
+
+/// What the queue is to do for each recipient. Rejected for all is a refusal; rejected for some is accepted, and those
+/// are told by a DSN.
+fn ways(decisions: &[Decision], on_refusal: OnRefusal) -> Result<Vec<Way>, Refusal> {
+    let rejection = |decision: &Decision| match &decision.action {
+        Action::Reject { text } => Some(text.clone()),
+        Action::Deliver { .. } | Action::Hold { .. } => None,
+    };
+    let mut ways = Vec::with_capacity(decisions.len());
+    for decision in decisions {
+        let (action, cause) = match (rejection(decision), on_refusal) {
+            (Some(reason), OnRefusal::AcceptAndHold) => (Action::Hold { reason }, Some(HoldCause::AcceptAndHold)),
+            (Some(_), OnRefusal::Reject) | (None, _) => (decision.action.clone(), decision.cause),
+        };
+        ways.push(Way { recipient: decision.recipient.clone(), action, cause });
+    }
+    let rejected = |way: &Way| matches!(way.action, Action::Reject { .. });
+    match decisions.iter().find_map(rejection) {
+        Some(text) if ways.iter().all(rejected) => Err(Refusal::Policy { text }),
+        Some(_) | None => Ok(ways),
+    }
+}
+
+/// The Message-ID with which the message leaves: its own, or the one that is added.
+fn message_id(tree: &Tree, hop: &Hop<'_>) -> String {
+    // For the sealed evidence, where the message is to be found by it.
+    let own = tree.message_id.as_ref().map(|id| id.expose().clone());
+    own.unwrap_or_else(|| format!("<{}@{}>", hop.id, hop.hostname))
+}
+
+/// What the log says of an accepted message: numbers and our own words.
+struct Told {
+    bytes: usize,
+    findings: usize,
+    recipients: usize,
+    methods: String,
+}
+
+impl Told {
+    fn of(examination: &Examination, message: &Message, ways: &[Way]) -> Told {
+        let mut methods: Vec<&str> = ways.iter().flat_map(|way| way_names(&way.action)).collect();
+        methods.sort_unstable();
+        methods.dedup();
+        Told {
+            bytes: message.len(),
+            findings: examination.verdict.findings.len(),
+            recipients: ways.len(),
+            methods: methods.join(" "),
+        }
+    }
+
+    fn tell(&self, receipt: &Receipt, client: &ClientName, took: Duration) {
+        let Told { bytes, findings, recipients, methods } = self;
+        let (id, millis) = (receipt.id, took.as_millis());
+        metrics::counter!("sealpost_accepted_total", "client" => client.0.clone()).increment(1);
+        info!(
+            message.id = %id, client.name = %client, size.bytes = bytes, findings.count = findings,
+            recipients.count = recipients, methods, took.ms = millis, "queued message {id} by {methods}"
+        );
+    }
+}
+
+fn way_names(action: &Action) -> Vec<&'static str> {
+    match action {
+        Action::Deliver { methods, .. } => methods.iter().map(|method| method.name()).collect(),
+        Action::Hold { .. } => vec!["hold"],
+        Action::Reject { .. } => vec!["reject"],
+    }
+}
+
+fn tell_refusal(refusal: &Refusal, client: Option<&ClientName>, took: Duration) {
+    let (reason, code) = (refusal.name(), refusal.reply().code);
+    let (client, millis) = (client.map_or("", |client| client.0.as_str()), took.as_millis());
+    metrics::counter!("sealpost_refused_total", "reason" => reason).increment(1);
+    match refusal {
+        Refusal::Unavailable(fault) => {
+            error!(client.name = client, reply.code = %code, took.ms = millis, "could not keep a message: {fault}");
+        }
+        Refusal::NotAuthenticated
+        | Refusal::ClientGone
+        | Refusal::NoFrom
+        | Refusal::FromNotAllowed
+        | Refusal::Loop
+        | Refusal::Policy { .. }
+        | Refusal::Busy
+        | Refusal::Full => {
+            info!(client.name = client, reply.code = %code, took.ms = millis, "refused a message: {reason}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
