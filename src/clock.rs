@@ -50,6 +50,12 @@ impl Timestamp {
         Some(Timestamp(parsed.as_millisecond()))
     }
 
+    /// Reads the time of a Date: field (RFC 5322 §3.3); a wrong weekday is overlooked.
+    pub fn parse_rfc5322(text: &str) -> Option<Timestamp> {
+        let parser = jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true);
+        Some(Timestamp(parser.parse_timestamp(text.trim()).ok()?.as_millisecond()))
+    }
+
     fn civil(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
@@ -144,6 +150,9 @@ mod tests {
         assert_eq!(moment.rfc3339(), "2026-11-24T04:07:00.007Z");
         assert_eq!(moment.rfc5322(), "Tue, 24 Nov 2026 04:07:00 +0000");
         assert_eq!(Timestamp::parse_rfc3339("2026-11-24T04:07:00.007Z"), Some(moment));
+        let second = Timestamp::from_millis(1_795_493_220_000);
+        assert_eq!(Timestamp::parse_rfc5322(" Tue, 24 Nov 2026 05:07:00 +0100 "), Some(second));
+        assert_eq!(Timestamp::parse_rfc5322("yesterday"), None);
     }
 
     #[test]

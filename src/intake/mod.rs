@@ -14,13 +14,14 @@ pub use refusal::{Fault, Refusal};
 
 use crate::audit::{Actor, HoldCause};
 use crate::classify::{self, Verdict};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Config, OnRefusal};
 use crate::crypto::Digest;
 use crate::directory::Directory;
 use crate::evidence::Evidence;
 use crate::mail::{Address, ClientName, Content, Domain, Envelope, Message, Peer};
 use crate::mime::{self, Budget, Edit, Tree};
+use crate::phi::Phi;
 use crate::policy::{self, Action, Decision, Facts, Rules, Submission};
 use crate::queue::{Accept, Queue, Receipt, Way};
 use edits::{Hop, MAX_RECEIVED};
@@ -38,8 +39,16 @@ const KEPT_WITHIN: Duration = Duration::from_secs(120);
 pub struct Rooms {
     pub queue: Queue,
     pub evidence: Evidence,
-    pub directory: Directory,
     pub clock: Arc<dyn Clock>,
+}
+
+/// A config that came into force, and what was built from it.
+#[derive(Debug)]
+pub struct Loaded<'a> {
+    pub config: &'a Config,
+    /// The name of the config in the evidence of every message that it decides.
+    pub digest: Digest,
+    pub directory: Directory,
 }
 
 /// Takes submissions. What comes from the config is swapped by `reload`; a submission keeps what it began with.
@@ -57,6 +66,7 @@ pub struct Settings {
     clients: HashMap<ClientName, Allowed>,
     budget: Budget,
     config: Digest,
+    directory: Directory,
 }
 
 /// What one client may do.
@@ -85,13 +95,12 @@ pub struct Examination {
 }
 
 impl Intake {
-    /// `config` digest names the config in the evidence of every message that it decides.
-    pub fn new(rooms: Rooms, config: &Config, digest: Digest) -> Intake {
-        Intake { rooms, settings: RwLock::new(Arc::new(Settings::new(config, digest))) }
+    pub fn new(rooms: Rooms, loaded: Loaded<'_>) -> Intake {
+        Intake { rooms, settings: RwLock::new(Arc::new(Settings::new(loaded))) }
     }
 
-    pub fn reload(&self, config: &Config, digest: Digest) {
-        let settings = Arc::new(Settings::new(config, digest));
+    pub fn reload(&self, loaded: Loaded<'_>) {
+        let settings = Arc::new(Settings::new(loaded));
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
@@ -102,9 +111,7 @@ impl Intake {
         message: &Message,
         client: Option<&ClientName>,
     ) -> Result<Examination, Refusal> {
-        let settings = self.settings();
-        let (tree, verdict) = read(&settings, message).await?;
-        Ok(settings.decide(envelope, client, Read { tree, verdict, facts: self.facts(envelope).await }))
+        self.settings().examine(envelope, message, client).await
     }
 
     /// Keeps a submission. The receipt exists once the message, its decisions and its evidence are on disk.
@@ -131,26 +138,20 @@ impl Intake {
         }
         let (tree, verdict) = read(&settings, &message).await?;
         check_from(&tree.from, &allowed.senders)?;
-        let facts = self.facts(&envelope).await;
+        let facts = settings.facts(&envelope).await;
         let examination = settings.decide(&envelope, Some(&client), Read { tree, verdict, facts });
         let ways = ways(&examination.decisions, allowed.on_refusal)?;
         let told = Told::of(&examination, &message, &ways);
 
-        let received = Received { envelope, message, peer };
-        let receipt = self.keep(&settings, examination, received, ways).await?;
+        let taken = Taken { envelope, message, peer, ways };
+        let receipt = self.keep(&settings, examination, taken).await?;
         told.tell(&receipt, &client, self.rooms.clock.now().since(started));
         Ok(receipt)
     }
 
     /// Seals the evidence, makes the edits, and hands all of it to the queue.
-    async fn keep(
-        &self,
-        settings: &Settings,
-        examination: Examination,
-        received: Received,
-        ways: Vec<Way>,
-    ) -> Result<Receipt, Refusal> {
-        let Received { envelope, message, peer } = received;
+    async fn keep(&self, settings: &Settings, examination: Examination, taken: Taken) -> Result<Receipt, Refusal> {
+        let Taken { envelope, message, peer, ways } = taken;
         let id = self.rooms.queue.new_id()?;
         let hop = Hop { hostname: &settings.hostname, id, at: self.rooms.clock.now() };
         let (mut edits, words) = edits::edits(&message, &hop, examination.edits.clone());
@@ -161,6 +162,7 @@ impl Intake {
             peer: &peer,
             bytes: message.len(),
             message_id: message_id(&examination.tree, &hop),
+            date: date(&message, &hop),
             edits: words,
             at: hop.at,
         };
@@ -176,21 +178,17 @@ impl Intake {
         }
     }
 
-    async fn facts(&self, envelope: &Envelope) -> Facts {
-        // Not known in time is a fact too: the remarks say so.
-        tokio::time::timeout(FACTS_WITHIN, self.rooms.directory.facts(envelope)).await.unwrap_or_default()
-    }
-
     fn settings(&self) -> Arc<Settings> {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// A submission as it came.
-struct Received {
+/// A submission as it came, and what is to become of it.
+struct Taken {
     envelope: Envelope,
     message: Message,
     peer: Peer,
+    ways: Vec<Way>,
 }
 
 /// A message that has been read, and what is known of its recipients.
@@ -201,7 +199,8 @@ struct Read {
 }
 
 impl Settings {
-    pub fn new(config: &Config, digest: Digest) -> Settings {
+    pub fn new(loaded: Loaded<'_>) -> Settings {
+        let Loaded { config, digest, directory } = loaded;
         let limits = &config.limits;
         Settings {
             hostname: config.server.hostname.clone(),
@@ -214,7 +213,24 @@ impl Settings {
                 bytes: limits.mime_bytes,
             },
             config: digest,
+            directory,
         }
+    }
+
+    /// What would be decided for a message, without keeping anything: `explain` asks this where no daemon runs.
+    pub async fn examine(
+        &self,
+        envelope: &Envelope,
+        message: &Message,
+        client: Option<&ClientName>,
+    ) -> Result<Examination, Refusal> {
+        let (tree, verdict) = read(self, message).await?;
+        Ok(self.decide(envelope, client, Read { tree, verdict, facts: self.facts(envelope).await }))
+    }
+
+    async fn facts(&self, envelope: &Envelope) -> Facts {
+        // Not known in time is a fact too: the remarks say so.
+        tokio::time::timeout(FACTS_WITHIN, self.directory.facts(envelope)).await.unwrap_or_default()
     }
 
     fn allowed(&self, client: &ClientName) -> Result<&Allowed, Refusal> {
@@ -289,10 +305,14 @@ fn ways(decisions: &[Decision], on_refusal: OnRefusal) -> Result<Vec<Way>, Refus
 }
 
 /// The Message-ID with which the message leaves: its own, or the one that is added.
-fn message_id(tree: &Tree, hop: &Hop<'_>) -> String {
-    // For the sealed evidence, where the message is to be found by it.
-    let own = tree.message_id.as_ref().map(|id| id.expose().clone());
-    own.unwrap_or_else(|| format!("<{}@{}>", hop.id, hop.hostname))
+fn message_id(tree: &Tree, hop: &Hop<'_>) -> Phi<String> {
+    tree.message_id.clone().unwrap_or_else(|| Phi::new(format!("<{}@{}>", hop.id, hop.hostname)))
+}
+
+/// The moment of the Date with which the message leaves; none when its own cannot be read as one.
+fn date(message: &Message, hop: &Hop<'_>) -> Option<Timestamp> {
+    // Only a time comes out of it, whatever a sender wrote there.
+    mime::header(message, "Date").map_or(Some(hop.at), |date| Timestamp::parse_rfc5322(date.expose()))
 }
 
 /// What the log says of an accepted message: numbers and our own words.

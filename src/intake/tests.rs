@@ -1,7 +1,6 @@
 //! From what a client hands in to what the queue is given.
 
 use super::*;
-use crate::clock::Timestamp;
 use crate::config::{Last, Rule, Then, When};
 use crate::mail::{MessageId, Method, ReversePath, WireLimits};
 use crate::policy::RuleResult;
@@ -55,6 +54,7 @@ fn settings() -> Settings {
         ]),
         budget: Budget { depth: 10, parts: 100, ratio: 100, bytes: 1 << 20 },
         config: Digest::ZERO,
+        directory: Directory,
     }
 }
 
@@ -150,7 +150,18 @@ fn a_message_without_an_id_is_found_by_the_one_it_was_given() {
     let settings = settings();
     let id = MessageId::from_parts(Timestamp::from_millis(0), 1);
     let hop = Hop { hostname: &settings.hostname, id, at: Timestamp::from_millis(0) };
-    let named = |text: &str| message_id(&mime::parse(&message(text), &settings.budget), &hop);
+    let named = |text: &str| message_id(&mime::parse(&message(text), &settings.budget), &hop).into_exposed();
     assert_eq!(named("From: ann@clinic.example\r\n\r\n"), format!("<{id}@relay.clinic.example>"));
     assert!(named("Message-ID: <7@clinic.example>\r\n\r\n").contains("7@clinic.example"));
+}
+
+#[test]
+fn a_date_is_kept_as_a_time_or_not_at_all() {
+    let settings = settings();
+    let id = MessageId::from_parts(Timestamp::from_millis(0), 1);
+    let hop = Hop { hostname: &settings.hostname, id, at: Timestamp::from_millis(9_000) };
+    let kept = |text: &str| date(&message(text), &hop).map(Timestamp::millis);
+    assert_eq!(kept("Date: Tue, 24 Nov 2026 05:07:00 +0100\r\n\r\n"), Some(1_795_493_220_000));
+    assert_eq!(kept("Date: Maribel Quist's birthday\r\n\r\n"), None);
+    assert_eq!(kept("From: ann@clinic.example\r\n\r\n"), Some(9_000));
 }

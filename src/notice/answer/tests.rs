@@ -1,0 +1,119 @@
+//! Who is told what, from what the queue and the evidence say.
+
+use super::*;
+use crate::audit::HoldCause;
+use crate::clock::Timestamp;
+use crate::crypto::Digest;
+use crate::evidence::ToldAttempt;
+use crate::evidence::record::{Answer, Attempt, Classified, Known, Origin, Recipient, Versions};
+use crate::mail::{Domain, JobId, MessageId, Method, ReversePath};
+use crate::phi::Phi;
+use crate::store::OwedId;
+
+const START: Timestamp = Timestamp::from_millis(0);
+
+fn address(text: &str) -> Address {
+    Address::parse(text).unwrap()
+}
+
+fn owed(about: About, to: &str) -> Owed {
+    let job = JobId::from_parts(START, 1);
+    let to = if to.is_empty() { ReversePath::Null } else { ReversePath::Mailbox(address(to)) };
+    Owed {
+        id: OwedId { job, about },
+        job,
+        message: MessageId::from_parts(START, 2),
+        about,
+        to,
+        recipient: address("results@lab.example"),
+        accepted: START,
+        expires: Timestamp::from_millis(9_000),
+        cause: Some(HoldCause::Policy),
+    }
+}
+
+fn attempt(job: u128, number: u32, code: u16) -> ToldAttempt {
+    let text = Phi::new("results@lab.example is unknown here".to_owned());
+    let attempt = Attempt {
+        method: Method::Portal,
+        host: "mx.lab.example".into(),
+        address: None,
+        tls: None,
+        certificate: None,
+        judgement: None,
+        answer: Some(Answer { code, enhanced: Some("5.1.1".into()), text }),
+        remote_id: None,
+        took_ms: 1,
+        failure: None,
+    };
+    ToldAttempt { job: JobId::from_parts(START, job), number, at: Timestamp::from_millis(number.into()), attempt }
+}
+
+fn story(action: Action) -> Story {
+    let record = Record {
+        accepted: START,
+        origin: Origin::OwnNotice,
+        sender: ReversePath::Null,
+        message_id: Some(Phi::new("<7@clinic.example>".into())),
+        date: Some(START),
+        bytes: 1,
+        classified: Classified { phi: false, score: 0.0, found: Vec::new() },
+        recipients: vec![Recipient {
+            address: address("results@lab.example"),
+            action,
+            rule: "it".into(),
+            tried: Vec::new(),
+            remarks: Vec::new(),
+            known: Known { routed: false, tls_seen: None, mx_seen: Vec::new() },
+        }],
+        edits: Vec::new(),
+        versions: Versions { config: Digest::ZERO, classifier: "1".into(), sealpost: "1".into() },
+    };
+    Story { record, attempts: vec![attempt(1, 1, 450), attempt(1, 2, 550), attempt(5, 3, 421)] }
+}
+
+#[test]
+fn the_sender_is_told_and_the_postmaster_of_what_waits_or_ran_out() {
+    let voice = Voice {
+        hostname: Domain::parse("relay.clinic.example").unwrap(),
+        from: address("postmaster@clinic.example"),
+        postmaster: address("it@clinic.example"),
+        digest_hour: 6,
+    };
+    let (ann, it) = ("ann@clinic.example", "it@clinic.example");
+    for (about, to, expected) in [
+        (About::Failed, ann, &[ann][..]),
+        (About::Delayed, ann, &[ann]),
+        (About::Rejected, ann, &[ann]),
+        (About::Undeliverable, ann, &[ann]),
+        (About::Held, ann, &[ann, it]),
+        (About::Expired, ann, &[ann, it]),
+        (About::Held, it, &[it]),
+        (About::Held, "", &[it]),
+        (About::Failed, "", &[]),
+        (About::Delayed, "", &[]),
+    ] {
+        let told: Vec<String> = told(&voice, &owed(about, to)).iter().map(|a| a.expose().to_owned()).collect();
+        assert_eq!(told, expected, "{about:?}");
+    }
+}
+
+#[test]
+fn the_codes_are_those_of_the_jobs_own_last_attempt() {
+    let deliver = Action::Deliver { methods: Vec::new(), last: crate::policy::Last::Hold };
+    let fate = fate(&owed(About::Failed, "ann@clinic.example"), &story(deliver));
+    let last = fate.last.unwrap();
+    assert_eq!((last.code.unwrap().value(), last.at.millis()), (550, 2));
+    assert_eq!(last.enhanced, Some(Enhanced::new(5, 1, 1)));
+    assert_eq!(fate.what, What::Refused);
+    assert_eq!(fate.original.message_id(), Some("<7@clinic.example>"));
+}
+
+#[test]
+fn a_hold_and_a_rejection_carry_the_words_of_the_rule() {
+    let held = fate(&owed(About::Held, ""), &story(Action::Hold { reason: "look".into() }));
+    let until = Timestamp::from_millis(9_000);
+    assert_eq!(held.what, What::Held { cause: Some(HoldCause::Policy), reason: Some("look".into()), until });
+    let rejected = fate(&owed(About::Rejected, ""), &story(Action::Reject { text: "no".into() }));
+    assert_eq!(rejected.what, What::Rejected { text: "no".into() });
+}

@@ -1,0 +1,115 @@
+//! The words of notices about one message: short, for whoever runs the office.
+
+use crate::audit::HoldCause;
+use crate::clock::Timestamp;
+use crate::notice::{Fate, What};
+
+/// A subject and a body, lines ended by line feeds.
+#[derive(Debug)]
+pub(super) struct Text {
+    pub(super) subject: String,
+    pub(super) body: String,
+}
+
+pub(super) fn of(fate: &Fate) -> Text {
+    let reference = fate.reference;
+    let (headline, paragraphs) = match &fate.what {
+        What::Refused => ("Not delivered", refused(fate)),
+        What::Expired => ("Not delivered in time", expired(fate)),
+        What::Delayed { until } => ("Still trying to deliver", delayed(fate, *until)),
+        What::Rejected { text } => ("Not sent", rejected(fate, text)),
+        What::Undeliverable => ("Not sent: no protected way", undeliverable(fate)),
+        What::Held { cause, reason, until } => ("Held", held(fate, (*cause, reason.as_deref()), *until)),
+    };
+    let mut lines = vec![paragraphs];
+    if let Some(date) = fate.original.date() {
+        lines.push(format!("Your message of: {}", date.rfc5322()));
+    }
+    if let Some(message_id) = fate.original.message_id() {
+        lines.push(format!("Its Message-ID: {message_id}"));
+    }
+    lines.push(format!("Our reference: {reference}"));
+    Text { subject: format!("{headline} (reference {reference})"), body: lines.join("\n") + "\n" }
+}
+
+fn refused(fate: &Fate) -> String {
+    let domain = fate.recipient.domain();
+    let why = match fate.last.and_then(|last| last.enhanced).map(|code| (code.subject, code.detail)) {
+        Some((1, 1 | 2 | 10)) => "There is no such mailbox. Please check the address.",
+        Some((2, 2)) => "The mailbox is full.",
+        Some((2, _)) => "The mailbox does not take mail at present.",
+        Some((3, 4)) => "The message is too large for it.",
+        Some((7, _)) => "It does not accept this message by its own rules.",
+        Some(_) | None => "It gave no reason that we can name.",
+    };
+    format!(
+        "Your message could not be delivered to one of its recipients, at {domain}.\n\n\
+         The mail server there refused it for good. {why}\n\n\
+         It will not be tried again. The full address and the codes are in the attached report.\n"
+    )
+}
+
+fn expired(fate: &Fate) -> String {
+    let domain = fate.recipient.domain();
+    format!(
+        "Your message could not be delivered in time to one of its recipients, at {domain}.\n\n\
+         It was never sent without protection. It will not be tried again; if it still matters, please reach the\n\
+         recipient in another way. The full address and the codes are in the attached report.\n"
+    )
+}
+
+fn delayed(fate: &Fate, until: Timestamp) -> String {
+    let domain = fate.recipient.domain();
+    format!(
+        "Your message has not reached one of its recipients yet, at {domain}. You need not do anything.\n\n\
+         We are still trying, until {}, and tell you if it fails.\n\
+         The full address is in the attached report.\n",
+        until.rfc5322()
+    )
+}
+
+fn rejected(fate: &Fate, text: &str) -> String {
+    let domain = fate.recipient.domain();
+    format!(
+        "Your message was not sent to one of its recipients, at {domain}.\n\n\
+         A rule of your organisation forbids it: {}\n\n\
+         The other recipients are not affected. The full address is in the attached report.\n",
+        one_line(text)
+    )
+}
+
+fn undeliverable(fate: &Fate) -> String {
+    let domain = fate.recipient.domain();
+    format!(
+        "Your message was not sent to one of its recipients, at {domain}.\n\n\
+         The mail server there offers no way that is protected well enough, and your organisation's rules allow no\n\
+         other. The message was not sent without protection. Please reach the recipient in another way.\n\
+         The full address is in the attached report.\n"
+    )
+}
+
+fn held(fate: &Fate, (cause, reason): (Option<HoldCause>, Option<&str>), until: Timestamp) -> String {
+    let domain = fate.recipient.domain();
+    let reference = fate.reference;
+    let reason = reason.map(|reason| format!(" ({})", one_line(reason))).unwrap_or_default();
+    let why = match cause {
+        Some(HoldCause::Policy) => "A rule of your organisation asks that somebody look at it first",
+        Some(HoldCause::AcceptAndHold) => "A rule of your organisation refuses it",
+        Some(HoldCause::MethodsExhausted) => "There is no way to send it that is protected well enough",
+        Some(HoldCause::Operator) => "An administrator stopped it",
+        None => "It was held, and may have been released since",
+    };
+    format!(
+        "A message is held here and has not been sent to one of its recipients, at {domain}.\n\n\
+         {why}{reason}.\n\n\
+         It is kept until {}; then it goes back to its sender as not delivered.\n\n\
+         For the administrator:\n  sealpost explain {reference}          shows why\n  \
+         sealpost queue release {reference}    sends it on\n  sealpost queue cancel {reference}     ends it\n",
+        until.rfc5322()
+    )
+}
+
+/// Words of the config stand in one line, so that they cannot look like another part of the notice.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
