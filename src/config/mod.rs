@@ -1,13 +1,35 @@
 //! The config: one typed tree, one type per table, and the mistakes that a text can hold.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+mod client;
+mod database;
+mod delivery;
+mod limits;
+mod listener;
+mod policy;
+mod queue;
+mod reader;
+mod reference;
+mod route;
+mod server;
+#[cfg(test)]
+mod tests;
+mod value;
 
-use ipnet::IpNet;
+use std::path::{Path, PathBuf};
 
-use crate::mail::{Address, Assurance, ClientName, Domain, Method, Role};
-use crate::phi::Kind;
+pub use client::{Client, OnRefusal, Profile};
+pub use database::{Database, Retention};
+pub use delivery::{Delivery, Dns};
+pub use limits::Limits;
+pub use listener::{Certificate, Listener, Tls};
+pub use policy::{Last, Policy, Rule, Then, When};
+pub use queue::Queue;
+pub use reader::Mistake;
+pub use reference::{REFERENCE, page as reference_page};
+pub use route::{Onward, Route};
+pub use server::{Http, Log, LogFormat, Notify, Server};
+
+use reader::{Reader, Table};
 
 /// A whole config, checked: every value has its type, and what refers to something refers to what exists.
 #[derive(Clone, Debug)]
@@ -29,253 +51,66 @@ pub struct Config {
     pub log: Log,
 }
 
-/// `[server]`
-#[derive(Clone, Debug)]
-pub struct Server {
-    /// The name in the greeting, in EHLO and in trace headers.
-    pub hostname: Domain,
-    pub data_dir: PathBuf,
-    /// Where the master key is when it is neither a systemd credential nor in the environment.
-    pub master_key: PathBuf,
+/// Reads a whole config, or says everything that is wrong with it, in the order of its lines.
+pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
+    let mut reader = Reader::new(text);
+    let config = reader.read(reference::schema(), read);
+    match config {
+        Some(Some(config)) if reader.mistakes.is_empty() => Ok(config),
+        Some(_) | None => Err(reader.mistakes),
+    }
 }
 
-/// `[notify]`
-#[derive(Clone, Debug)]
-pub struct Notify {
-    /// Who is told of holds, expiries and failed checks, and gets the daily digest.
-    pub postmaster: Address,
-    /// From: of what we write ourselves; default `postmaster@` the host name.
-    pub from: Address,
-    /// Local hour (UTC) of the daily digest, 0 to 23.
-    pub digest_hour: u8,
+/// `None` when something required is missing or wrong; its mistake is then recorded.
+fn read(root: &mut Table<'_, '_>) -> Option<Config> {
+    let server = root.table("server", Server::read);
+    let hostname = server.as_ref().map(|server| &server.hostname);
+    let notify = root.table("notify", |table| Notify::read(table, hostname));
+    let tls = root.table("tls", Tls::read);
+    let listeners = listener::read_all(root);
+    let http = root.table("http", |table| Http::read(table, &listeners));
+    let clients = client::read_all(root);
+    let routes = route::read_all(root);
+    let policy = root.table("policy", |table| Policy::read(table, &clients));
+    let limits = root.table("limits", Limits::read);
+    let queue = root.table("queue", Queue::read);
+    let delivery = root.table("delivery", Delivery::read);
+    let dns = root.table("dns", Dns::read);
+    let database = root.table("database", Database::read);
+    let retention = root.table("retention", Retention::read);
+    let log = root.table("log", Log::read);
+    let (server, notify, clients) = (server?, notify?, clients.all);
+    Some(Config {
+        server,
+        notify,
+        tls,
+        listeners,
+        clients,
+        routes,
+        policy,
+        limits,
+        queue,
+        delivery,
+        dns,
+        database,
+        retention,
+        http,
+        log,
+    })
 }
 
-/// `[tls]`
-#[derive(Clone, Debug)]
-pub struct Tls {
-    pub certificates: Vec<Certificate>,
-}
-
-/// `[[tls.certificate]]`
-#[derive(Clone, Debug)]
-pub struct Certificate {
-    pub chain: PathBuf,
-    pub key: PathBuf,
-}
-
-/// `[[listener]]`
-#[derive(Clone, Debug)]
-pub struct Listener {
-    pub role: Role,
-    pub bind: SocketAddr,
-}
-
-/// What a kind of client needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    Standard,
-    /// Sends whole batches again on a 5xx, so policy refusals are accepted and held.
-    OpenEmr,
-}
-
-/// What a client is answered when policy refuses its message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnRefusal {
-    Reject,
-    AcceptAndHold,
-}
-
-/// `[[client]]`
-#[derive(Clone, Debug)]
-pub struct Client {
-    pub name: ClientName,
-    pub profile: Profile,
-    pub login: String,
-    /// A PHC string, `$argon2id$…`.
-    pub password_hash: String,
-    /// Patterns for MAIL FROM and From: `ann@clinic.example`, `*@clinic.example`, `*@*.clinic.example`.
-    pub senders: Vec<String>,
-    /// When not empty, logins are taken from these networks only.
-    pub networks: Vec<IpNet>,
-    pub on_refusal: OnRefusal,
-    /// A suspended client's login is answered 4xx.
-    pub suspended: bool,
-}
-
-/// What lies behind a smarthost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Onward {
-    /// It is the recipients' own server.
-    Final,
-    /// It relays on, and enforces TLS at our floor when it does.
-    Enforced,
-    /// Not known: carries notices and end-to-end sealed mail only.
-    Unknown,
-}
-
-/// `[[route]]`
-#[derive(Clone, Debug)]
-pub struct Route {
-    /// `lab.example`, `*.lab.example`, `*`.
-    pub domains: Vec<String>,
-    pub host: String,
-    pub port: u16,
-    /// The name that the certificate must carry.
-    pub name: Domain,
-    pub tls: Assurance,
-    pub ca_file: Option<PathBuf>,
-    pub onward: Onward,
-}
-
-/// `[policy]`
-#[derive(Clone, Debug)]
-pub struct Policy {
-    pub default: Vec<Method>,
-    pub rules: Vec<Rule>,
-    /// Subject tags that ask for protection, without the brackets' case mattering: `[secure]`, `[encrypt]`.
-    pub tags: Vec<String>,
-    /// The methods that a tag or `X-Sealpost-Secure: yes` asks for.
-    pub secure: Vec<Method>,
-}
-
-/// `[[policy.rule]]`
-#[derive(Clone, Debug)]
-pub struct Rule {
-    pub name: String,
-    pub when: When,
-    pub then: Then,
-}
-
-/// All conditions given must hold; a list holds when one of its entries does.
-#[derive(Clone, Debug, Default)]
-pub struct When {
-    pub client: Vec<ClientName>,
-    /// Address patterns, as in `Client::senders`.
-    pub sender: Vec<String>,
-    pub recipient: Vec<String>,
-    pub recipient_domain: Vec<String>,
-    pub phi: Option<bool>,
-    pub kinds: Vec<Kind>,
-    /// Whether the sender asked for protection by a tag, a control header or a sensitivity.
-    pub marked: Option<bool>,
-}
-
-#[derive(Clone, Debug)]
-pub enum Then {
-    /// `deliver = [...]`, with `last = "hold"` or `"undeliverable"`.
-    Deliver(Vec<Method>, Last),
-    /// `hold = "why"`
-    Hold(String),
-    /// `reject = "text"`
-    Reject(String),
-}
-
-/// What becomes of a message when its list of methods runs out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Last {
-    Hold,
-    Undeliverable,
-}
-
-/// `[limits]`
-#[derive(Clone, Debug)]
-pub struct Limits {
-    pub message_bytes: usize,
-    pub header_bytes: usize,
-    pub line_bytes: usize,
-    pub command_bytes: usize,
-    pub recipients: usize,
-    pub connections: usize,
-    pub connections_per_address: usize,
-    pub messages_per_connection: usize,
-    pub errors_per_connection: usize,
-    pub idle: Duration,
-    pub session: Duration,
-    pub data: Duration,
-    /// Bytes of messages that may be in memory before new ones are answered 4xx.
-    pub memory_bytes: usize,
-    /// Free disk below which new messages are answered 4xx.
-    pub disk_reserve_bytes: u64,
-    pub mime_depth: usize,
-    pub mime_parts: usize,
-    /// How many times its encoded size a part may grow to when decoded.
-    pub mime_ratio: usize,
-    /// Decoded bytes of one message that are read in all.
-    pub mime_bytes: usize,
-}
-
-/// `[queue]`
-#[derive(Clone, Debug)]
-pub struct Queue {
-    /// Waits between attempts; the last repeats.
-    pub retry: Vec<Duration>,
-    pub expire: Duration,
-    /// When a sender is told that a message is late.
-    pub delay_notice: Duration,
-    /// How long a floor may stay unmet before the next method is tried.
-    pub floor_patience: Duration,
-    /// How long a held message is kept before it expires.
-    pub hold_expire: Duration,
-    pub lease: Duration,
-}
-
-/// `[delivery]`
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    pub connections: usize,
-    pub connections_per_destination: usize,
-    pub messages_per_connection: usize,
-    pub idle: Duration,
-    pub connect: Duration,
-    pub command: Duration,
-    pub data: Duration,
-    /// Private and loopback networks that an MX may lie in.
-    pub allow_networks: Vec<IpNet>,
-    /// Trusted roots beside the system's.
-    pub ca_file: Option<PathBuf>,
-}
-
-/// `[dns]`
-#[derive(Clone, Debug)]
-pub struct Dns {
-    /// Empty: the system's resolvers.
-    pub servers: Vec<SocketAddr>,
-    pub timeout: Duration,
-}
-
-/// `[database]`
-#[derive(Clone, Debug)]
-pub struct Database {
-    /// `sqlite`, or `postgres://…`.
-    pub url: String,
-    /// Bodies from this size on lie in files of their own.
-    pub body_file_bytes: usize,
-}
-
-/// `[retention]`
-#[derive(Clone, Debug)]
-pub struct Retention {
-    /// Evidence and audit (45 CFR 164.316(b)(2)(i): six years).
-    pub evidence: Duration,
-    pub sweep: Duration,
-}
-
-/// `[http]`
-#[derive(Clone, Debug)]
-pub struct Http {
-    pub bind: Option<SocketAddr>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    Text,
-    Json,
-}
-
-/// `[log]`
-#[derive(Clone, Debug)]
-pub struct Log {
-    pub format: LogFormat,
-    /// A `tracing` filter, such as `info` or `sealpost::delivery=debug,info`.
-    pub filter: String,
+impl Config {
+    /// With relative paths made to start at the folder that the config lies in.
+    pub fn resolve(mut self, folder: &Path) -> Config {
+        let resolve = |path: &mut PathBuf| *path = folder.join(&*path);
+        resolve(&mut self.server.data_dir);
+        resolve(&mut self.server.master_key);
+        for certificate in &mut self.tls.certificates {
+            resolve(&mut certificate.chain);
+            resolve(&mut certificate.key);
+        }
+        self.routes.iter_mut().filter_map(|route| route.ca_file.as_mut()).for_each(resolve);
+        self.delivery.ca_file.iter_mut().for_each(resolve);
+        self
+    }
 }

@@ -1,0 +1,44 @@
+//! `[database]` and `[retention]`: where state is kept, and for how long.
+
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use crate::config::reader::Table;
+use crate::config::value::{self, bytes, duration};
+
+/// `[database]`
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// `sqlite`, or `postgres://…`.
+    pub url: String,
+    /// Bodies from this size on lie in files of their own.
+    pub body_file_bytes: usize,
+}
+
+impl Database {
+    pub(super) fn read(table: &mut Table<'_, '_>) -> Database {
+        Database { url: table.setting("url", url), body_file_bytes: table.setting("body_file_bytes", bytes) }
+    }
+}
+
+/// It may hold a password, so it is not shown again.
+fn url(written: &DeValue<'_>) -> Result<String, String> {
+    let url = value::text(written)?;
+    let known = url == "sqlite" || url.starts_with("postgres://") || url.starts_with("postgresql://");
+    if known { Ok(url) } else { Err("write \"sqlite\", or \"postgres://user:password@host/name\"".into()) }
+}
+
+/// `[retention]`
+#[derive(Clone, Debug)]
+pub struct Retention {
+    /// Evidence and audit (45 CFR 164.316(b)(2)(i): six years).
+    pub evidence: Duration,
+    pub sweep: Duration,
+}
+
+impl Retention {
+    pub(super) fn read(table: &mut Table<'_, '_>) -> Retention {
+        Retention { evidence: table.setting("evidence", duration), sweep: table.setting("sweep", duration) }
+    }
+}

@@ -1,0 +1,69 @@
+//! `[limits]`: what a message, a connection and the machine may be asked to bear.
+
+use std::time::Duration;
+
+use crate::config::reader::Table;
+use crate::config::value::{bytes, count, duration};
+
+/// `[limits]`
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub message_bytes: usize,
+    pub header_bytes: usize,
+    pub line_bytes: usize,
+    pub command_bytes: usize,
+    pub recipients: usize,
+    pub connections: usize,
+    pub connections_per_address: usize,
+    pub messages_per_connection: usize,
+    pub errors_per_connection: usize,
+    pub idle: Duration,
+    pub session: Duration,
+    pub data: Duration,
+    /// Bytes of messages that may be in memory before new ones are answered 4xx.
+    pub memory_bytes: usize,
+    /// Free disk below which new messages are answered 4xx.
+    pub disk_reserve_bytes: u64,
+    pub mime_depth: usize,
+    pub mime_parts: usize,
+    /// How many times its encoded size a part may grow to when decoded.
+    pub mime_ratio: usize,
+    /// Decoded bytes of one message that are read in all.
+    pub mime_bytes: usize,
+}
+
+impl Limits {
+    pub(super) fn read(table: &mut Table<'_, '_>) -> Limits {
+        let command_line = table.line_of("command_bytes");
+        let memory_line = table.line_of("memory_bytes");
+        let limits = Limits {
+            message_bytes: table.setting("message_bytes", bytes),
+            header_bytes: table.setting("header_bytes", bytes),
+            line_bytes: table.setting("line_bytes", bytes),
+            command_bytes: table.setting("command_bytes", bytes),
+            recipients: table.setting("recipients", count),
+            connections: table.setting("connections", count),
+            connections_per_address: table.setting("connections_per_address", count),
+            messages_per_connection: table.setting("messages_per_connection", count),
+            errors_per_connection: table.setting("errors_per_connection", count),
+            idle: table.setting("idle", duration),
+            session: table.setting("session", duration),
+            data: table.setting("data", duration),
+            memory_bytes: table.setting("memory_bytes", bytes),
+            disk_reserve_bytes: table.setting("disk_reserve_bytes", bytes),
+            mime_depth: table.setting("mime_depth", count),
+            mime_parts: table.setting("mime_parts", count),
+            mime_ratio: table.setting("mime_ratio", count),
+            mime_bytes: table.setting("mime_bytes", bytes),
+        };
+        // RFC 5321 §4.5.3.1.4: a command line has up to 512 octets.
+        if limits.command_bytes < 512 && limits.command_bytes > 0 {
+            table.mistake(command_line, "command_bytes", "write at least 512: SMTP's own commands need that many");
+        }
+        if limits.memory_bytes < limits.message_bytes && limits.memory_bytes > 0 {
+            let text = "write at least message_bytes: a message of that size could never be taken";
+            table.mistake(memory_line, "memory_bytes", text);
+        }
+        limits
+    }
+}

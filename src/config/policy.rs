@@ -1,0 +1,172 @@
+//! `[policy]`: the default, and the rules.
+
+use std::collections::BTreeMap;
+
+use toml::de::DeValue;
+
+use crate::config::client::Clients;
+use crate::config::reader::{Absent, Given, Table};
+use crate::config::value::{self, nearest};
+use crate::mail::{ClientName, Method};
+use crate::phi::Kind;
+
+/// `[policy]`
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub default: Vec<Method>,
+    pub rules: Vec<Rule>,
+    /// Subject tags that ask for protection, without the brackets' case mattering: `[secure]`, `[encrypt]`.
+    pub tags: Vec<String>,
+    /// The methods that a tag or `X-Sealpost-Secure: yes` asks for.
+    pub secure: Vec<Method>,
+}
+
+/// `[[policy.rule]]`
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pub name: String,
+    pub when: When,
+    pub then: Then,
+}
+
+/// All conditions given must hold; a list holds when one of its entries does.
+#[derive(Clone, Debug, Default)]
+pub struct When {
+    pub client: Vec<ClientName>,
+    /// Address patterns, as in `Client::senders`.
+    pub sender: Vec<String>,
+    pub recipient: Vec<String>,
+    pub recipient_domain: Vec<String>,
+    pub phi: Option<bool>,
+    pub kinds: Vec<Kind>,
+    /// Whether the sender asked for protection by a tag, a control header or a sensitivity.
+    pub marked: Option<bool>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Then {
+    /// `deliver = [...]`, with `last = "hold"` or `"undeliverable"`.
+    Deliver(Vec<Method>, Last),
+    /// `hold = "why"`
+    Hold(String),
+    /// `reject = "text"`
+    Reject(String),
+}
+
+/// What becomes of a message when its list of methods runs out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Last {
+    #[default]
+    Hold,
+    Undeliverable,
+}
+
+impl Policy {
+    pub(super) fn read(table: &mut Table<'_, '_>, clients: &Clients) -> Policy {
+        let default = methods(table, "default", Absent::Default);
+        let secure = methods(table, "secure", Absent::Default);
+        let tags = table.list("tags", Absent::Default, tag);
+        let mut names: BTreeMap<String, usize> = BTreeMap::new();
+        let rules = table.tables("rule", |table| {
+            let line = table.line_of("name");
+            let name = table.required("name", value::text);
+            if let Some(name) = &name {
+                match names.get(name) {
+                    Some(first) => {
+                        let text = format!("the rule on line {first} has this name already: choose another");
+                        table.mistake(line, "name", text);
+                    }
+                    None => {
+                        names.insert(name.clone(), line);
+                    }
+                }
+            }
+            let when = table.table("when", |table| When::read(table, clients));
+            let then = Then::read(table);
+            Some(Rule { name: name?, when, then: then? })
+        });
+        Policy { default, rules, tags, secure }
+    }
+}
+
+impl When {
+    fn read(table: &mut Table<'_, '_>, clients: &Clients) -> When {
+        let client = table.filled("client", Absent::Nothing, value::text);
+        for Given { line, value: name } in &client {
+            if clients.names.contains(name) {
+                continue;
+            }
+            let text = match nearest(name, clients.names.iter().map(String::as_str)) {
+                Some(near) => format!("no [[client]] has this name; did you mean \"{near}\"?"),
+                None => "no [[client]] has this name: add the client, or take the name out".to_owned(),
+            };
+            table.mistake(*line, "client", text);
+        }
+        When {
+            client: client.into_iter().map(|given| ClientName(given.value)).collect(),
+            sender: condition(table, "sender", value::address_pattern),
+            recipient: condition(table, "recipient", value::address_pattern),
+            recipient_domain: condition(table, "recipient_domain", value::domain_pattern),
+            phi: table.optional("phi", value::flag),
+            kinds: condition(table, "kinds", value::kind),
+            marked: table.optional("marked", value::flag),
+        }
+    }
+}
+
+/// One list of `when`. An empty one could never hold, and reads as if it always did, so it is a mistake.
+fn condition<T>(
+    table: &mut Table<'_, '_>,
+    key: &'static str,
+    convert: impl Fn(&DeValue<'_>) -> Result<T, String>,
+) -> Vec<T> {
+    table.filled(key, Absent::Nothing, convert).into_iter().map(|given| given.value).collect()
+}
+
+impl Then {
+    fn read(table: &mut Table<'_, '_>) -> Option<Then> {
+        let line = table.line;
+        let last_line = table.line_of("last");
+        let has_last = table.has("last");
+        let has_deliver = table.has("deliver");
+        let written: Vec<&str> = ["deliver", "hold", "reject"].into_iter().filter(|key| table.has(key)).collect();
+        let lasts = [("hold", Last::Hold), ("undeliverable", Last::Undeliverable)];
+        let last = table.setting("last", |written| value::one_of(written, lasts));
+        let deliver = methods(table, "deliver", Absent::Nothing);
+        let hold = table.optional("hold", value::text);
+        let reject = table.optional("reject", value::text);
+        if has_last && !has_deliver {
+            table.mistake(last_line, "last", "goes with deliver only: take it out, or write deliver");
+        }
+        match written.as_slice() {
+            [] => table.mistake(line, "deliver", "is missing: write one of deliver, hold and reject"),
+            [_] => {}
+            [first, ..] => {
+                let text = format!("leave one of {}: a rule does one thing", written.join(" and "));
+                table.mistake(line, first, text);
+            }
+        }
+        let deliver = has_deliver.then_some(Then::Deliver(deliver, last));
+        deliver.or(hold.map(Then::Hold)).or(reject.map(Then::Reject))
+    }
+}
+
+/// A list of methods: at least one, each once.
+fn methods(table: &mut Table<'_, '_>, key: &'static str, absent: Absent) -> Vec<Method> {
+    let given = table.filled(key, absent, value::method);
+    let mut methods = Vec::new();
+    for Given { line, value: method } in given {
+        if methods.contains(&method) {
+            table.mistake(line, key, format!("{method} stands here twice: leave the first"));
+        }
+        methods.push(method);
+    }
+    methods
+}
+
+fn tag(written: &DeValue<'_>) -> Result<String, String> {
+    let tag = value::text(written)?;
+    let word = tag.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let plain = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if word.is_some_and(plain) { Ok(tag) } else { Err("write a word in brackets, as in \"[secure]\"".into()) }
+}

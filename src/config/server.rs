@@ -1,0 +1,91 @@
+//! `[server]`, `[notify]`, `[http]` and `[log]`: who this machine is, and whom it tells.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::config::listener::{Listener, collide};
+use crate::config::reader::Table;
+use crate::config::value;
+use crate::mail::{Address, Domain};
+
+/// `[server]`
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The name in the greeting, in EHLO and in trace headers.
+    pub hostname: Domain,
+    pub data_dir: PathBuf,
+    /// Where the master key is when it is neither a systemd credential nor in the environment.
+    pub master_key: PathBuf,
+}
+
+impl Server {
+    pub(super) fn read(table: &mut Table<'_, '_>) -> Option<Server> {
+        let data_dir = table.setting("data_dir", value::path);
+        let master_key = table.setting("master_key", value::path);
+        let hostname = table.required("hostname", value::domain)?;
+        Some(Server { hostname, data_dir, master_key })
+    }
+}
+
+/// `[notify]`
+#[derive(Clone, Debug)]
+pub struct Notify {
+    /// Who is told of holds, expiries and failed checks, and gets the daily digest.
+    pub postmaster: Address,
+    /// From: of what we write ourselves; default `postmaster@` the host name.
+    pub from: Address,
+    /// Local hour (UTC) of the daily digest, 0 to 23.
+    pub digest_hour: u8,
+}
+
+impl Notify {
+    pub(super) fn read(table: &mut Table<'_, '_>, hostname: Option<&Domain>) -> Option<Notify> {
+        let digest_hour = table.setting("digest_hour", value::hour);
+        let from = table.optional("from", value::address);
+        let postmaster = table.required("postmaster", value::address)?;
+        let from = from.or_else(|| Address::parse(&format!("postmaster@{}", hostname?)).ok())?;
+        Some(Notify { postmaster, from, digest_hour })
+    }
+}
+
+/// `[http]`
+#[derive(Clone, Debug)]
+pub struct Http {
+    pub bind: Option<SocketAddr>,
+}
+
+impl Http {
+    pub(super) fn read(table: &mut Table<'_, '_>, listeners: &[Listener]) -> Http {
+        let line = table.line_of("bind");
+        let bind = table.setting("bind", value::socket_or_off);
+        if bind.is_some_and(|bind| listeners.iter().any(|listener| collide(bind, listener.bind))) {
+            table.mistake(line, "bind", "a listener has this port already: give one of them another");
+        }
+        Http { bind }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// `[log]`
+#[derive(Clone, Debug)]
+pub struct Log {
+    pub format: LogFormat,
+    /// A `tracing` filter, such as `info` or `sealpost::delivery=debug,info`.
+    pub filter: String,
+}
+
+impl Log {
+    pub(super) fn read(table: &mut Table<'_, '_>) -> Log {
+        let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        Log {
+            format: table.setting("format", |written| value::one_of(written, formats)),
+            filter: table.setting("filter", value::text),
+        }
+    }
+}
