@@ -1,0 +1,421 @@
+//! `sealpost client`: who may send. Clients live in the config only; this edits it and keeps what else stands there.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use data_encoding::BASE32_NOPAD;
+use serde::Serialize;
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TomlError, value};
+use zeroize::Zeroizing;
+
+use crate::config::{self, Client, Config, Mistake, Profile};
+use crate::crypto::{self, NoEntropy};
+
+/// The shortest password that is taken; those that are made have 24 letters and digits.
+const MIN_PASSWORD: usize = 12;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("cannot read {}: {error}", path.display())]
+    Read { path: PathBuf, error: io::Error },
+    #[error("cannot write {}: {error}", path.display())]
+    Write { path: PathBuf, error: io::Error },
+    #[error("the config has mistakes already; mend them first:\n{}", lines(.0))]
+    WrongBefore(Vec<Mistake>),
+    #[error("the config would be wrong, and was left as it is:\n{}", lines(.0))]
+    WrongAfter(Vec<Mistake>),
+    #[error("the config cannot be edited: {0}")]
+    NotToml(#[from] TomlError),
+    #[error("no client is called {0}: `sealpost client list` shows those that are")]
+    Unknown(String),
+    #[error("a client is called {0} already: `sealpost client passwd {0}` gives it another password")]
+    Taken(String),
+    #[error("write the clients as tables, [[client]], not as a list in one line")]
+    NotTables,
+    #[error("a password needs at least {MIN_PASSWORD} characters, none of them a line end")]
+    WeakPassword,
+    #[error(transparent)]
+    NoEntropy(#[from] NoEntropy),
+}
+
+fn lines(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// A client that is to be added.
+#[derive(Clone, Debug)]
+pub struct NewClient {
+    pub name: String,
+    pub profile: Profile,
+    /// Default: the name.
+    pub login: Option<String>,
+    /// Default: everybody at the postmaster's domain.
+    pub senders: Vec<String>,
+}
+
+/// Where a client's password comes from.
+#[derive(Clone)]
+pub enum Password {
+    /// A strong one is made, and shown once.
+    Made,
+    /// As it was read from standard input.
+    Given(Zeroizing<String>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Done {
+    Added,
+    PasswordChanged,
+    Suspended,
+    Resumed,
+    Removed,
+}
+
+/// What was changed, to be told once the daemon has been asked to reload.
+#[derive(Clone, Serialize)]
+pub struct Changed {
+    pub client: String,
+    pub login: String,
+    pub done: Done,
+    /// Only when it was made here; shown this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+/// One line of `client list`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    pub client: String,
+    pub login: String,
+    pub profile: &'static str,
+    pub senders: Vec<String>,
+    pub suspended: bool,
+}
+
+pub fn add(path: &Path, new: &NewClient, password: &Password) -> Result<Changed, ClientError> {
+    let (text, config) = read(path)?;
+    if config.clients.iter().any(|client| client.name.0 == new.name) {
+        return Err(ClientError::Taken(new.name.clone()));
+    }
+    let login = new.login.clone().unwrap_or_else(|| new.name.clone());
+    let (hash, shown) = hashed(password)?;
+    let everybody = [format!("*@{}", config.notify.postmaster.domain())];
+    let senders = if new.senders.is_empty() { everybody.as_slice() } else { new.senders.as_slice() };
+    let mut table = Table::new();
+    table.insert("name", value(&new.name));
+    match new.profile {
+        Profile::Standard => {}
+        Profile::OpenEmr => drop(table.insert("profile", value(new.profile.name()))),
+    }
+    table.insert("login", value(&login));
+    table.insert("password_hash", value(hash));
+    table.insert("senders", value(senders.iter().collect::<Array>()));
+    edit(path, &text, |document| {
+        let clients = document.entry("client").or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+        clients.as_array_of_tables_mut().ok_or(ClientError::NotTables)?.push(table);
+        Ok(())
+    })?;
+    Ok(Changed { client: new.name.clone(), login, done: Done::Added, password: shown })
+}
+
+pub fn passwd(path: &Path, name: &str, password: &Password) -> Result<Changed, ClientError> {
+    let (hash, shown) = hashed(password)?;
+    let changed = change(path, name, Done::PasswordChanged, |client| {
+        client["password_hash"] = value(hash);
+    })?;
+    Ok(Changed { password: shown, ..changed })
+}
+
+pub fn suspend(path: &Path, name: &str) -> Result<Changed, ClientError> {
+    change(path, name, Done::Suspended, |client| client["suspended"] = value(true))
+}
+
+pub fn resume(path: &Path, name: &str) -> Result<Changed, ClientError> {
+    change(path, name, Done::Resumed, |client| drop(client.remove("suspended")))
+}
+
+/// A rule that names the client would then name nobody, which is a mistake: the config is left as it is.
+pub fn remove(path: &Path, name: &str) -> Result<Changed, ClientError> {
+    let (text, config) = read(path)?;
+    let login = find(&config, name)?.login.clone();
+    edit(path, &text, |document| {
+        tables(document)?.retain(|client| !is(client, name));
+        Ok(())
+    })?;
+    Ok(Changed { client: name.to_owned(), login, done: Done::Removed, password: None })
+}
+
+pub fn list(path: &Path) -> Result<Vec<Row>, ClientError> {
+    let (_, config) = read(path)?;
+    let row = |client: &Client| Row {
+        client: client.name.0.clone(),
+        login: client.login.clone(),
+        profile: client.profile.name(),
+        senders: client.senders.clone(),
+        suspended: client.suspended,
+    };
+    Ok(config.clients.iter().map(row).collect())
+}
+
+/// `client list` for people.
+pub fn tell(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return "No client may send yet: `sealpost client add NAME`.\n".to_owned();
+    }
+    let width = |of: fn(&Row) -> &str, head: usize| rows.iter().map(|row| of(row).len()).max().unwrap_or(0).max(head);
+    let (names, logins) = (width(|row| &row.client, 6), width(|row| &row.login, 5));
+    let mut text = format!("{:names$}  {:logins$}  {:8}  {:9}  SENDERS\n", "CLIENT", "LOGIN", "PROFILE", "STATE");
+    for row in rows {
+        let state = if row.suspended { "suspended" } else { "active" };
+        let senders = row.senders.join(", ");
+        text.push_str(&format!(
+            "{:names$}  {:logins$}  {:8}  {state:9}  {senders}\n",
+            row.client, row.login, row.profile
+        ));
+    }
+    text
+}
+
+impl Changed {
+    /// For people. It shows a password that was made here.
+    pub fn tell(&self) -> String {
+        let client = &self.client;
+        let done = match self.done {
+            Done::Added => format!("Client {client} may send."),
+            Done::PasswordChanged => format!("Client {client} has a new password; the old one no longer works."),
+            Done::Suspended => {
+                format!("Client {client} is suspended: its logins are answered 4xx. Mail that is queued goes on.")
+            }
+            Done::Resumed => format!("Client {client} may send again."),
+            Done::Removed => format!("Client {client} is removed; its login no longer works."),
+        };
+        match &self.password {
+            Some(password) => format!(
+                "{done}\n  User name  {login}\n  Password   {password}\n\
+                 The password is shown this once. A lost one is replaced: sealpost client passwd {client}\n",
+                login = self.login
+            ),
+            None => format!("{done}\n"),
+        }
+    }
+}
+
+/// Replaces a file so that after a crash there is the old one or the new one, whole. Mode and owner stay; a new file
+/// is for its owner only.
+pub(super) fn replace_file(path: &Path, text: &str) -> io::Result<()> {
+    // Behind a link, the file itself is replaced, and not the link.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let before = match fs::metadata(path) {
+        Ok(about) => Some(about),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let mode = before.as_ref().map_or(0o600, |about| about.mode() & 0o777);
+    let temporary = path.with_added_extension("new");
+    // Left over from a crash; nobody reads it.
+    drop(fs::remove_file(&temporary));
+    let mut file = File::options().write(true).create_new(true).mode(mode).open(&temporary)?;
+    let written = (|| {
+        if let Some(about) = &before {
+            file.set_permissions(about.permissions())?;
+            let mine = file.metadata()?;
+            if (mine.uid(), mine.gid()) != (about.uid(), about.gid()) {
+                fchown(&file, Some(about.uid()), Some(about.gid()))?;
+            }
+        }
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        // Without this, the rename itself may be lost with the power.
+        File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+    })();
+    if written.is_err() {
+        // Best effort: the error that is reported is the first one.
+        drop(fs::remove_file(&temporary));
+    }
+    written
+}
+
+fn read(path: &Path) -> Result<(String, Config), ClientError> {
+    let text = fs::read_to_string(path).map_err(|error| ClientError::Read { path: path.to_owned(), error })?;
+    let config = config::parse(&text).map_err(ClientError::WrongBefore)?;
+    Ok((text, config))
+}
+
+fn find<'c>(config: &'c Config, name: &str) -> Result<&'c Client, ClientError> {
+    let client = config.clients.iter().find(|client| client.name.0 == name);
+    client.ok_or_else(|| ClientError::Unknown(name.to_owned()))
+}
+
+fn change(path: &Path, name: &str, done: Done, change: impl FnOnce(&mut Table)) -> Result<Changed, ClientError> {
+    let (text, config) = read(path)?;
+    let login = find(&config, name)?.login.clone();
+    edit(path, &text, |document| {
+        let client = tables(document)?.iter_mut().find(|client| is(client, name));
+        change(client.ok_or_else(|| ClientError::Unknown(name.to_owned()))?);
+        Ok(())
+    })?;
+    Ok(Changed { client: name.to_owned(), login, done, password: None })
+}
+
+/// Changes the text, and replaces the file with it only when it is still a config.
+fn edit(
+    path: &Path,
+    text: &str,
+    change: impl FnOnce(&mut DocumentMut) -> Result<(), ClientError>,
+) -> Result<(), ClientError> {
+    let mut document: DocumentMut = text.parse()?;
+    change(&mut document)?;
+    let text = document.to_string();
+    config::parse(&text).map_err(ClientError::WrongAfter)?;
+    replace_file(path, &text).map_err(|error| ClientError::Write { path: path.to_owned(), error })
+}
+
+fn tables(document: &mut DocumentMut) -> Result<&mut ArrayOfTables, ClientError> {
+    document.get_mut("client").and_then(Item::as_array_of_tables_mut).ok_or(ClientError::NotTables)
+}
+
+fn is(client: &Table, name: &str) -> bool {
+    client.get("name").and_then(Item::as_str) == Some(name)
+}
+
+/// The hash for the config, and the password itself when it has to be shown.
+fn hashed(password: &Password) -> Result<(String, Option<String>), ClientError> {
+    match password {
+        Password::Made => {
+            // 120 bits, in letters that survive being typed off a screen.
+            let made = BASE32_NOPAD.encode(&crypto::random::<15>()?).to_lowercase();
+            Ok((crypto::hash_password(&made)?, Some(made)))
+        }
+        Password::Given(given) => {
+            if given.chars().count() < MIN_PASSWORD || given.chars().any(char::is_control) {
+                return Err(ClientError::WeakPassword);
+            }
+            Ok((crypto::hash_password(given)?, None))
+        }
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[password]")
+    }
+}
+
+impl std::fmt::Debug for Changed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Changed").field("client", &self.client).field("done", &self.done).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = r#"# Kept by hand.
+[server]
+hostname = "relay.clinic.example" # the name
+
+[notify]
+postmaster = "it@clinic.example"
+
+[[tls.certificate]]
+chain = "tls/chain.pem"
+key = "tls/key.pem"
+
+# Only from inside.
+[[listener]]
+role = "submission"
+bind = "127.0.0.1:2587"
+
+[queue]
+expire = "2d"
+"#;
+
+    fn config() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sealpost.toml");
+        fs::write(&path, CONFIG).unwrap();
+        (folder, path)
+    }
+
+    fn openemr() -> NewClient {
+        NewClient { name: "openemr".into(), profile: Profile::OpenEmr, login: None, senders: Vec::new() }
+    }
+
+    fn parsed(path: &Path) -> Config {
+        config::parse(&fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_client_is_added_and_everything_else_stays_as_it_was_written() {
+        let (_folder, path) = config();
+        let changed = add(&path, &openemr(), &Password::Made).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with(CONFIG), "{text}");
+        let client = &parsed(&path).clients[0];
+        let password = changed.password.clone().unwrap();
+        assert_eq!((client.login.as_str(), client.profile), ("openemr", Profile::OpenEmr));
+        assert_eq!(client.senders, ["*@clinic.example"]);
+        assert_eq!(crypto::verify_password(&password, &client.password_hash), Ok(true));
+        assert!(password.len() == 24 && !text.contains(&password) && changed.tell().contains(&password));
+        assert!(matches!(add(&path, &openemr(), &Password::Made), Err(ClientError::Taken(_))));
+    }
+
+    #[test]
+    fn a_given_password_is_taken_when_it_is_long_enough_and_not_shown_again() {
+        let (_folder, path) = config();
+        let given = |text: &str| Password::Given(Zeroizing::new(text.to_owned()));
+        assert!(matches!(add(&path, &openemr(), &given("short")), Err(ClientError::WeakPassword)));
+        assert!(matches!(add(&path, &openemr(), &given("long enough\r\n but two")), Err(ClientError::WeakPassword)));
+        let changed = add(&path, &openemr(), &given("correct horse battery")).unwrap();
+        assert!(changed.password.is_none());
+        let hash = &parsed(&path).clients[0].password_hash;
+        assert_eq!(crypto::verify_password("correct horse battery", hash), Ok(true));
+    }
+
+    #[test]
+    fn a_client_is_suspended_resumed_given_another_password_and_removed() {
+        let (_folder, path) = config();
+        let first = add(&path, &openemr(), &Password::Made).unwrap().password.unwrap();
+        suspend(&path, "openemr").unwrap();
+        assert!(list(&path).unwrap()[0].suspended && tell(&list(&path).unwrap()).contains("suspended"));
+        resume(&path, "openemr").unwrap();
+        assert!(!list(&path).unwrap()[0].suspended);
+        let second = passwd(&path, "openemr", &Password::Made).unwrap().password.unwrap();
+        let hash = parsed(&path).clients[0].password_hash.clone();
+        assert_eq!(crypto::verify_password(&second, &hash), Ok(true));
+        assert_eq!(crypto::verify_password(&first, &hash), Ok(false));
+        remove(&path, "openemr").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), CONFIG);
+        assert!(matches!(remove(&path, "openemr"), Err(ClientError::Unknown(_))));
+    }
+
+    #[test]
+    fn a_change_that_would_make_the_config_wrong_leaves_it_as_it_is() {
+        let (_folder, path) = config();
+        let bad = NewClient { senders: vec!["everybody".into()], ..openemr() };
+        assert!(matches!(add(&path, &bad, &Password::Made), Err(ClientError::WrongAfter(_))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), CONFIG);
+        let rule = "[[policy.rule]]\nname = \"EHR\"\nwhen = { client = [\"openemr\"] }\nhold = \"look\"\n";
+        add(&path, &openemr(), &Password::Made).unwrap();
+        let with_rule = fs::read_to_string(&path).unwrap() + rule;
+        fs::write(&path, &with_rule).unwrap();
+        let error = remove(&path, "openemr").unwrap_err();
+        assert!(error.to_string().contains("no [[client]] has this name"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), with_rule);
+    }
+
+    #[test]
+    fn the_file_keeps_its_mode_and_nothing_is_left_beside_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, path) = config();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        add(&path, &openemr(), &Password::Made).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
