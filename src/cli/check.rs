@@ -1,0 +1,310 @@
+//! `sealpost check`: whether the config and what surrounds it let mail in, keep it and carry it on; and what to do.
+
+mod files;
+mod reach;
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::config::{Config, Onward};
+use crate::keyring::master;
+use crate::mail::{Assurance, Domain, Method};
+
+/// The day of this release: a clock that shows an earlier one is wrong.
+const RELEASED: Timestamp = Timestamp::from_millis(1_795_478_400_000);
+
+/// 45 CFR 164.316(b)(2)(i): six years.
+const SIX_YEARS: Duration = Duration::from_hours(24 * 2191);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Ok,
+    /// It works, and somebody should know.
+    Warn,
+    /// Mail will not come in, be kept, or go out.
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub what: String,
+    pub status: Status,
+    pub found: String,
+    /// What to do; empty when nothing is to be done.
+    pub advice: String,
+}
+
+impl Finding {
+    fn ok(what: impl Into<String>, found: impl Into<String>) -> Finding {
+        Finding { what: what.into(), status: Status::Ok, found: found.into(), advice: String::new() }
+    }
+
+    fn warn(what: impl Into<String>, found: impl Into<String>, advice: impl Into<String>) -> Finding {
+        Finding { what: what.into(), status: Status::Warn, found: found.into(), advice: advice.into() }
+    }
+
+    fn fail(what: impl Into<String>, found: impl Into<String>, advice: impl Into<String>) -> Finding {
+        Finding { what: what.into(), status: Status::Fail, found: found.into(), advice: advice.into() }
+    }
+}
+
+/// What is checked.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// With its paths resolved.
+    pub config: &'a Config,
+    pub file: &'a Path,
+    pub keys: &'a master::Surroundings,
+    /// Hosts beside those of routes to which port 25 is tried, as in `mx.lab.example` or `127.0.0.1:2525`.
+    pub targets: &'a [String],
+    pub now: Timestamp,
+}
+
+/// What the resolver said of a host name.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    Addresses(Vec<IpAddr>),
+    /// It answered that there is no such name, or none with an address.
+    Nothing,
+    /// It did not answer.
+    Silence,
+}
+
+/// Looks at everything. No address is contacted but the resolver, the database, the routes' hosts and the targets.
+pub async fn run(subject: &Subject<'_>, resolve: impl AsyncFn(&Domain) -> Answer) -> Vec<Finding> {
+    let mut findings = files::config(subject);
+    findings.extend(settings(subject.config));
+    findings.push(clock(subject.now));
+    findings.extend(files::certificates(subject));
+    findings.push(files::master_key(subject));
+    findings.extend(files::data_dir(subject.config));
+    findings.extend(reach::ports(subject.config));
+    findings.extend(reach::names(subject.config, &resolve).await);
+    findings.push(reach::database(subject.config, &resolve).await);
+    findings.extend(reach::outgoing(subject, &resolve).await);
+    findings
+}
+
+/// The worst of all, which decides the exit code.
+pub fn worst(findings: &[Finding]) -> Status {
+    findings.iter().map(|finding| finding.status).max().unwrap_or(Status::Ok)
+}
+
+/// For people; `--json` prints the findings themselves.
+pub fn tell(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for Finding { what, status, found, advice } in findings {
+        let mark = match status {
+            Status::Ok => "ok  ",
+            Status::Warn => "warn",
+            Status::Fail => "FAIL",
+        };
+        text.push_str(&format!("{mark}  {what}: {found}\n"));
+        if !advice.is_empty() {
+            text.push_str(&format!("      -> {advice}\n"));
+        }
+    }
+    let count = |status| findings.iter().filter(|finding| finding.status == status).count();
+    text.push_str(&match (count(Status::Fail), count(Status::Warn)) {
+        (0, 0) => "All is well.\n".to_owned(),
+        (0, warned) => format!("It will work; {warned} to look at.\n"),
+        (failed, warned) => format!("{failed} to mend, {warned} to look at.\n"),
+    });
+    text
+}
+
+/// What is allowed, and should be meant.
+fn settings(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if config.clients.is_empty() {
+        findings.push(Finding::warn("clients", "there is none", "sealpost client add NAME lets a program send"));
+    }
+    for route in config.routes.iter().filter(|route| route.onward == Onward::Unknown) {
+        findings.push(Finding::warn(
+            format!("route to {}", route.host),
+            "what lies behind it is unknown, so it carries only notices and mail sealed end to end",
+            "write onward = \"final\" or \"enforced\" in its [[route]] when you know it to be so",
+        ));
+    }
+    let encrypted = Method::Tls(Assurance::Encrypted);
+    if config.policy.default.contains(&encrypted) || config.policy.secure.contains(&encrypted) {
+        findings.push(Finding::warn(
+            "policy",
+            "tls:encrypted is enough, and accepts whoever poses as the recipient's server",
+            "take it out of [policy], and write rules for the partners that need it",
+        ));
+    }
+    if config.retention.evidence < SIX_YEARS {
+        findings.push(Finding::warn(
+            "retention",
+            "evidence is destroyed before six years are over",
+            "45 CFR 164.316(b)(2)(i) asks for six years: take evidence out of [retention], or know why not",
+        ));
+    }
+    findings
+}
+
+fn clock(now: Timestamp) -> Finding {
+    if now < RELEASED {
+        return Finding::fail(
+            "clock",
+            format!("it shows {now}, which is before this Sealpost was released"),
+            "set it, and keep it set: timedatectl set-ntp true",
+        );
+    }
+    Finding::ok("clock", format!("{now}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::init;
+    use crate::config;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_493_220_000);
+
+    /// A set-up as `init` makes it, with the listeners on ports that nobody has.
+    struct SetUp {
+        _folder: tempfile::TempDir,
+        made: init::Made,
+        config: Config,
+    }
+
+    fn set_up() -> SetUp {
+        let folder = tempfile::tempdir().unwrap();
+        let options = init::Options {
+            folder: folder.path().join("relay"),
+            hostname: Some(Domain::parse("relay.clinic.example").unwrap()),
+            ..init::Options::default()
+        };
+        let made = init::run(&options, NOW).unwrap();
+        let text = std::fs::read_to_string(&made.config).unwrap();
+        let mut config = config::parse(&text).unwrap().resolve(made.config.parent().unwrap());
+        for listener in &mut config.listeners {
+            listener.bind = free_port();
+        }
+        config.http.bind = Some(free_port());
+        config.limits.disk_reserve_bytes = 1;
+        SetUp { _folder: folder, made, config }
+    }
+
+    fn free_port() -> std::net::SocketAddr {
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+
+    async fn check(set_up: &SetUp, targets: &[String], now: Timestamp) -> Vec<Finding> {
+        let keys = master::Surroundings::default();
+        let subject = Subject { config: &set_up.config, file: &set_up.made.config, keys: &keys, targets, now };
+        run(&subject, async |name| match name.as_str() {
+            "silent.example" => Answer::Silence,
+            "absent.example" => Answer::Nothing,
+            _ => Answer::Addresses(vec![IpAddr::from([127, 0, 0, 1])]),
+        })
+        .await
+    }
+
+    fn status<'f>(findings: &'f [Finding], what: &str) -> (Status, &'f str) {
+        let finding = findings.iter().filter(|finding| finding.what.starts_with(what)).max_by_key(|found| found.status);
+        let finding = finding.unwrap_or_else(|| panic!("{what} is not among {findings:#?}"));
+        (finding.status, &finding.found)
+    }
+
+    #[tokio::test]
+    async fn a_fresh_set_up_works_and_says_what_is_still_to_do() {
+        let set_up = set_up();
+        let findings = check(&set_up, &[], NOW).await;
+        assert_eq!(worst(&findings), Status::Warn, "{}", tell(&findings));
+        assert_eq!(status(&findings, "clients").0, Status::Warn);
+        assert_eq!(status(&findings, "outgoing mail").0, Status::Warn);
+        assert_eq!(status(&findings, "certificate").0, Status::Ok);
+        assert_eq!(status(&findings, "host name").0, Status::Ok);
+        assert_eq!(status(&findings, "data directory").0, Status::Ok);
+    }
+
+    #[tokio::test]
+    async fn a_master_key_on_the_same_disk_makes_a_stolen_disk_notifiable() {
+        let findings = check(&set_up(), &[], NOW).await;
+        let (status, found) = status(&findings, "master key");
+        assert_eq!(status, Status::Warn);
+        assert!(found.contains("same disk"), "{found}");
+        assert!(tell(&findings).contains("a stolen disk would then be notifiable"));
+    }
+
+    #[tokio::test]
+    async fn what_fails_says_what_to_do() {
+        let mut set_up = set_up();
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        set_up.config.listeners[0].bind = taken.local_addr().unwrap();
+        set_up.config.server.hostname = Domain::parse("absent.example").unwrap();
+        set_up.config.limits.disk_reserve_bytes = u64::MAX;
+        std::fs::remove_file(&set_up.config.server.master_key).unwrap();
+        let findings = check(&set_up, &[], Timestamp::from_millis(0)).await;
+        for what in ["port", "certificate", "free disk", "master key", "clock"] {
+            assert_eq!(status(&findings, what).0, Status::Fail, "{what} in {}", tell(&findings));
+        }
+        assert_eq!(status(&findings, "host name").0, Status::Warn);
+        assert!(findings.iter().all(|finding| finding.status == Status::Ok || !finding.advice.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn a_port_that_the_running_sealpost_has_is_in_order() {
+        let mut set_up = set_up();
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        set_up.config.listeners[0].bind = taken.local_addr().unwrap();
+        let lock = std::fs::File::create(set_up.config.server.data_dir.join("lock")).unwrap();
+        let held = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusiveNonblock).unwrap();
+        assert_eq!(status(&check(&set_up, &[], NOW).await, "port").0, Status::Ok);
+        drop(held);
+        assert_eq!(status(&check(&set_up, &[], NOW).await, "port").0, Status::Fail);
+    }
+
+    #[tokio::test]
+    async fn a_resolver_that_says_nothing_is_a_failure() {
+        let mut set_up = set_up();
+        set_up.config.server.hostname = Domain::parse("silent.example").unwrap();
+        assert_eq!(status(&check(&set_up, &[], NOW).await, "resolver").0, Status::Fail);
+    }
+
+    #[tokio::test]
+    async fn targets_are_connected_to_and_nothing_is_said_to_them() {
+        let set_up = set_up();
+        let mx = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let targets = [format!("mx.lab.example:{}", mx.local_addr().unwrap().port()), free_port().to_string()];
+        let findings = check(&set_up, &targets, NOW).await;
+        assert_eq!(status(&findings, &format!("outgoing mail to {}", targets[0])).0, Status::Ok);
+        assert_eq!(status(&findings, &format!("outgoing mail to {}", targets[1])).0, Status::Fail);
+        let (mut connection, _) = mx.accept().unwrap();
+        let mut said = Vec::new();
+        std::io::Read::read_to_end(&mut connection, &mut said).unwrap();
+        assert!(said.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_ends_soon_or_carries_another_name_is_told() {
+        let mut set_up = set_up();
+        let late = NOW.plus(Duration::from_hours(24 * 815));
+        assert_eq!(status(&check(&set_up, &[], late).await, "certificate").0, Status::Warn);
+        set_up.config.server.hostname = Domain::parse("mail.clinic.example").unwrap();
+        let findings = check(&set_up, &[], NOW).await;
+        let (status, found) = status(&findings, "certificate");
+        assert_eq!(status, Status::Fail);
+        assert!(found.contains("relay.clinic.example"), "{found}");
+    }
+
+    #[tokio::test]
+    async fn a_key_that_others_can_read_is_told() {
+        use std::os::unix::fs::PermissionsExt;
+        let set_up = set_up();
+        let key = &set_up.config.tls.certificates[0].key;
+        std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let findings = check(&set_up, &[], NOW).await;
+        assert_eq!(status(&findings, "certificate").0, Status::Fail);
+        assert!(tell(&findings).contains("chmod 600"));
+    }
+}
