@@ -1,6 +1,7 @@
 //! A `sealpost` of our own: made by `init` in a folder, started as a child process, told to stop, reload or die by
 //! its process id, and asked by its own subcommands.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
@@ -64,6 +65,8 @@ pub struct Daemon {
     child: Option<Child>,
     notify: UnixDatagram,
     pub environment: Vec<(String, String)>,
+    /// A command that `serve` is started through, and that becomes it by `exec`.
+    pub through: Vec<String>,
 }
 
 impl Drop for Daemon {
@@ -92,6 +95,7 @@ impl Daemon {
             child: None,
             notify,
             environment: Vec::new(),
+            through: Vec::new(),
         })
     }
 
@@ -111,9 +115,10 @@ impl Daemon {
         }
         self.forget_notices();
         let log = File::options().create(true).append(true).open(self.log_file())?;
-        let child = Command::new(&self.binary)
-            .args(["serve", "--config"])
-            .arg(&self.config)
+        let mut line: Vec<OsString> = self.through.iter().map(OsString::from).collect();
+        line.extend([self.binary.clone().into(), "serve".into(), "--config".into(), self.config.clone().into()]);
+        let child = Command::new(&line[0])
+            .args(&line[1..])
             .env("NOTIFY_SOCKET", self.folder.join("notify"))
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
