@@ -52,7 +52,7 @@ pub fn page(report: &str) -> String {
     format!(
         "# Benchmarks
 
-Made by `make bench -- --write` on: {}.
+Made by `cargo bench --bench relay -- --write` on: {}.
 
 Each message goes in over STARTTLS with AUTH, 20 per connection, one reply at a time, to one recipient, and out over
 TLS with a verified certificate to one next hop, up to 20 connections. Both relays flush to disk before their 250.

@@ -9,9 +9,11 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::{Resolver, TokioResolver};
 
 use crate::world::authority::{Authority, Kind, credulous_client};
+use crate::world::behaviour::{Act, Behaviour, Extension, Override, Step, Tls};
 use crate::world::client::{Client, Entry, Mail};
+use crate::world::daemon::overlaid;
 use crate::world::dns::{Dns, Failure};
-use crate::world::mx::{Act, Behaviour, Extension, Mx, Override, Step, TAG, Tls};
+use crate::world::mx::{Mx, TAG};
 use crate::world::proxy::{Proxy, Recording, judge};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -234,4 +236,16 @@ async fn dns_answers_from_its_table_over_udp_and_tcp() {
         assert!(resolver.mx_lookup("silent.example.").await.is_err());
     }
     assert!(dns.asked().contains(&("partner.example".to_owned(), "MX".to_owned())));
+}
+
+#[test]
+fn an_overlay_replaces_keys_and_whole_arrays_of_tables() {
+    let config = "[queue]\nexpire = \"5d\"\nlease = \"1m\"\n\n[[listener]]\nbind = \"a\"\n[[listener]]\nbind = \"b\"\n[policy]\ndefault = []\n";
+    let overlay = "[queue]\nexpire = \"1s\"\n[[listener]]\nbind = \"c\"\n[[policy.rule]]\nname = \"r\"\n[limits]\nrecipients = 3\n";
+    let whole: toml::Table = overlaid(config, overlay).unwrap().parse().unwrap();
+    let expected: toml::Table = "queue = { expire = \"1s\", lease = \"1m\" }\nlistener = [{ bind = \"c\" }]\n\
+                                 policy = { default = [], rule = [{ name = \"r\" }] }\nlimits = { recipients = 3 }\n"
+        .parse()
+        .unwrap();
+    assert_eq!(whole, expected);
 }

@@ -57,6 +57,9 @@ impl Printed {
 }
 
 /// A folder with a config, and the daemon that may run on it. Dropped, it kills its child.
+///
+/// Its steps block the thread: a test in which a mail server has to answer meanwhile runs on
+/// `#[tokio::test(flavor = "multi_thread")]`.
 #[derive(Debug)]
 pub struct Daemon {
     binary: PathBuf,
@@ -101,10 +104,8 @@ impl Daemon {
 
     /// Lays TOML over the config: keys replace keys table by table, and arrays of tables replace whole arrays.
     pub fn configure(&self, overlay: &str) -> Result<()> {
-        let mut document: DocumentMut = std::fs::read_to_string(&self.config)?.parse()?;
-        let overlay: DocumentMut = overlay.parse()?;
-        lay_over(document.as_table_mut(), overlay.as_table());
-        std::fs::write(&self.config, document.to_string())?;
+        let text = overlaid(&std::fs::read_to_string(&self.config)?, overlay)?;
+        std::fs::write(&self.config, text)?;
         Ok(())
     }
 
@@ -224,6 +225,14 @@ impl Daemon {
     }
 }
 
+/// The text with the overlay's keys in place of its own.
+pub fn overlaid(text: &str, overlay: &str) -> Result<String> {
+    let mut document: DocumentMut = text.parse()?;
+    let overlay: DocumentMut = overlay.parse()?;
+    lay_over(document.as_table_mut(), overlay.as_table());
+    Ok(document.to_string())
+}
+
 fn lay_over(under: &mut Table, over: &Table) {
     for (key, item) in over {
         match (under.get_mut(key), item) {
@@ -241,7 +250,7 @@ fn lay_over(under: &mut Table, over: &Table) {
 }
 
 /// Runs to the end within the time limit, with the output in files, so that a full pipe blocks nobody.
-fn run(mut command: Command, folder: &Path) -> Result<Printed> {
+pub fn run(mut command: Command, folder: &Path) -> Result<Printed> {
     let out = tempfile::NamedTempFile::new_in(folder)?;
     let err = tempfile::NamedTempFile::new_in(folder)?;
     let mut child = command.stdin(Stdio::null()).stdout(out.reopen()?).stderr(err.reopen()?).spawn()?;

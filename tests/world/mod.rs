@@ -6,6 +6,7 @@
 #![allow(dead_code, unreachable_pub, reason = "three binaries share this folder and each uses a part of it")]
 
 pub mod authority;
+pub mod behaviour;
 pub mod client;
 pub mod daemon;
 pub mod dns;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::world::authority::{Authority, Identity, Kind};
+use crate::world::authority::{Authority, Identity};
+use crate::world::behaviour::{Act, Behaviour, Extension, Override, Step, Times, Tls};
 use crate::world::wire::Wire;
 use crate::world::{Result, until};
 
@@ -18,112 +19,6 @@ const MAX_COMMANDS: usize = 100_000;
 const HANG: Duration = Duration::from_secs(300);
 /// The header that marks a message, so that a second copy is known for one.
 pub const TAG: &str = "X-World-Tag";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
-    Banner,
-    Ehlo,
-    StartTls,
-    Mail,
-    Rcpt,
-    Data,
-    EndOfData,
-}
-
-/// What is done at a step instead of the right thing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Act {
-    Reply(u16, String),
-    Disconnect,
-    /// At the end of data: keeps the message, then disconnects without a reply.
-    TakeThenDisconnect,
-    Hang,
-}
-
-/// Which occurrences of a step are overridden.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Times {
-    Always,
-    First(u32),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Override {
-    pub step: Step,
-    pub act: Act,
-    pub times: Times,
-    /// At RCPT: only for this recipient.
-    pub recipient: Option<String>,
-}
-
-impl Override {
-    pub fn reply(step: Step, code: u16, text: &str) -> Override {
-        Override { step, act: Act::Reply(code, text.to_owned()), times: Times::Always, recipient: None }
-    }
-
-    pub fn act(step: Step, act: Act) -> Override {
-        Override { step, act, times: Times::Always, recipient: None }
-    }
-
-    pub fn first(self, count: u32) -> Override {
-        Override { times: Times::First(count), ..self }
-    }
-
-    pub fn to(self, recipient: &str) -> Override {
-        Override { recipient: Some(recipient.to_owned()), ..self }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tls {
-    With(Kind),
-    NotOffered,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Extension {
-    Pipelining,
-    EightBitMime,
-    SmtpUtf8,
-    EnhancedStatusCodes,
-    Size(usize),
-}
-
-#[derive(Clone, Debug)]
-pub struct Behaviour {
-    pub tls: Tls,
-    /// How many times each sender and recipient pair is answered 451 first.
-    pub greylist: u32,
-    pub extensions: BTreeSet<Extension>,
-    pub overrides: Vec<Override>,
-}
-
-impl Default for Behaviour {
-    /// A good server: valid certificate, all extensions, takes everything.
-    fn default() -> Behaviour {
-        use Extension::{EightBitMime, EnhancedStatusCodes, Pipelining, Size, SmtpUtf8};
-        Behaviour {
-            tls: Tls::With(Kind::Valid),
-            greylist: 0,
-            extensions: BTreeSet::from([Pipelining, EightBitMime, SmtpUtf8, EnhancedStatusCodes, Size(MAX_MESSAGE)]),
-            overrides: Vec::new(),
-        }
-    }
-}
-
-impl Behaviour {
-    pub fn tls(tls: Tls) -> Behaviour {
-        Behaviour { tls, ..Behaviour::default() }
-    }
-
-    pub fn greylisting(times: u32) -> Behaviour {
-        Behaviour { greylist: times, ..Behaviour::default() }
-    }
-
-    pub fn but(overrides: &[Override]) -> Behaviour {
-        Behaviour { overrides: overrides.to_vec(), ..Behaviour::default() }
-    }
-}
 
 /// A message that the server took.
 #[derive(Clone, Debug)]
