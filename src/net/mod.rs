@@ -1,8 +1,3 @@
-//! What asks the network, and what carries our side of it.
-
-mod stream;
-pub mod tls;
-
 //! What asks the network: names, mail exchangers, and TLS. The only room that names rustls and hickory.
 
 pub mod mx;

@@ -5,7 +5,5 @@
 #[path = "../world/mod.rs"]
 mod world;
 
-mod world_self;
-//! Scenarios, one file each.
-
 mod dialogs;
+mod world_self;

@@ -1,20 +1,17 @@
-//! TLS on both sides of Sealpost; the only place that names rustls.
+//! TLS on both sides: 1.2 and 1.3, AEAD suites only. The only place that names rustls.
 
 mod certificate;
+mod client;
 mod connection;
+mod judge;
 mod server;
+#[cfg(test)]
+pub(crate) mod stand_in;
 #[cfg(test)]
 pub(crate) mod trial;
 
 pub use certificate::{CertificateFacts, TlsError, Validity};
-pub(in crate::net) use connection::{Connection, peer_certificates, session};
-pub use server::Server;
-//! TLS on both sides: 1.2 and 1.3, AEAD suites only.
-
-mod client;
-mod judge;
-#[cfg(test)]
-pub(crate) mod stand_in;
-
 pub use client::{Broken, Client};
+pub(in crate::net) use connection::{Connection, peer_certificates, session};
 pub use judge::{Judged, Trust, TrustError};
+pub use server::Server;

@@ -1,0 +1,139 @@
+//! Our certificates as they are loaded from files: each mistake names the file, and says what is wrong in it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::clock::Timestamp;
+use crate::config;
+use crate::mail::Domain;
+
+/// Why TLS cannot be set up, or did not come about.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("there is no [[tls.certificate]] in the config; a listener needs one")]
+    NoneConfigured,
+    #[error("{file} cannot be read: {source}")]
+    Unreadable { file: PathBuf, source: std::io::Error },
+    #[error("{file} is not PEM text")]
+    NotPem { file: PathBuf },
+    #[error("{file} holds no certificate")]
+    NoCertificate { file: PathBuf },
+    #[error("{file} holds a certificate that cannot be read")]
+    BadCertificate { file: PathBuf },
+    #[error("{file} holds no private key")]
+    NoKey { file: PathBuf },
+    #[error("{file} holds a private key of a kind that TLS cannot use here")]
+    BadKey { file: PathBuf },
+    #[error("the key in {key} is not the one of the certificate in {chain}")]
+    KeyMismatch { chain: PathBuf, key: PathBuf },
+    #[error("TLS cannot be set up: {0}")]
+    Setup(rustls::Error),
+    #[error("the handshake failed: {0}")]
+    Handshake(std::io::Error),
+}
+
+/// What is known of one certificate of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFacts {
+    pub chain: PathBuf,
+    /// The names it is for, as they stand in it.
+    pub names: Vec<String>,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+}
+
+/// How a certificate stands at a moment. None of it keeps TLS from starting; each is for a warning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    NotYet,
+    Valid,
+    Expired,
+}
+
+impl CertificateFacts {
+    pub fn validity(&self, now: Timestamp) -> Validity {
+        if now < self.not_before {
+            Validity::NotYet
+        } else if now > self.not_after {
+            Validity::Expired
+        } else {
+            Validity::Valid
+        }
+    }
+
+    /// Whether a client that asks for `name` is shown the right certificate.
+    pub fn covers(&self, name: &str) -> bool {
+        // RFC 6125 §6.4.3: a star stands for one label, the leftmost.
+        let labels = name.split('.').count();
+        let Ok(name) = Domain::parse(name) else { return false };
+        self.names.iter().any(|own| name.matches(own) && own.split('.').count() == labels)
+    }
+}
+
+/// A certificate ready to be shown.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) facts: CertificateFacts,
+    pub(super) key: Arc<CertifiedKey>,
+}
+
+pub(super) fn load(certificate: &config::Certificate, provider: &CryptoProvider) -> Result<Loaded, TlsError> {
+    let config::Certificate { chain: chain_file, key: key_file } = certificate;
+    let chain = read_chain(chain_file)?;
+    let facts = facts(chain_file, &chain)?;
+    let signer = provider
+        .key_provider
+        .load_private_key(read_key(key_file)?)
+        .map_err(|_| TlsError::BadKey { file: key_file.clone() })?;
+    let key = CertifiedKey::new(chain, signer);
+    key.keys_match().map_err(|_| TlsError::KeyMismatch { chain: chain_file.clone(), key: key_file.clone() })?;
+    Ok(Loaded { facts, key: Arc::new(key) })
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(file).map_err(|source| TlsError::Unreadable { file: file.to_owned(), source })
+}
+
+fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = read(file)?;
+    let chain: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
+    let chain = chain.map_err(|_| TlsError::NotPem { file: file.to_owned() })?;
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate { file: file.to_owned() });
+    }
+    Ok(chain)
+}
+
+fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let text = zeroize::Zeroizing::new(read(file)?);
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
+        pem::Error::NoItemsFound => TlsError::NoKey { file: file.to_owned() },
+        _ => TlsError::NotPem { file: file.to_owned() },
+    })
+}
+
+fn facts(file: &Path, chain: &[CertificateDer<'static>]) -> Result<CertificateFacts, TlsError> {
+    let bad = || TlsError::BadCertificate { file: file.to_owned() };
+    let leaf = chain.first().ok_or_else(bad)?;
+    let (_, leaf) = X509Certificate::from_der(leaf).map_err(|_| bad())?;
+    let alternatives = leaf.subject_alternative_name().map_err(|_| bad())?;
+    let names = alternatives.iter().flat_map(|extension| &extension.value.general_names);
+    let names = names.filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    });
+    let moment = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000));
+    Ok(CertificateFacts {
+        chain: file.to_owned(),
+        names: names.collect(),
+        not_before: moment(leaf.validity().not_before.timestamp()),
+        not_after: moment(leaf.validity().not_after.timestamp()),
+    })
+}

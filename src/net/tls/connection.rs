@@ -1,0 +1,43 @@
+//! A connection under TLS, and what was negotiated on it.
+
+use rustls::ProtocolVersion;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
+
+use crate::mail::TlsSession;
+use crate::net::Stream;
+
+pub(in crate::net) type Connection = TlsStream<TcpStream>;
+
+/// The protocol version and the suite, by the names that IANA gives them.
+pub(in crate::net) fn session(connection: &Connection) -> Option<TlsSession> {
+    let (_, common) = connection.get_ref();
+    let version = match common.protocol_version()? {
+        ProtocolVersion::TLSv1_2 => "TLSv1.2".to_owned(),
+        ProtocolVersion::TLSv1_3 => "TLSv1.3".to_owned(),
+        other => format!("{other:?}"),
+    };
+    let suite = common.negotiated_cipher_suite()?.suite();
+    // rustls writes TLS13_AES_256_GCM_SHA384 where RFC 8446 §B.4 writes TLS_AES_256_GCM_SHA384.
+    let suite = format!("{suite:?}").replacen("TLS13_", "TLS_", 1);
+    Some(TlsSession { version, suite })
+}
+
+/// The peer's certificates in DER, its own first; none when it showed none.
+pub(in crate::net) fn peer_certificates(connection: &Connection) -> Vec<Vec<u8>> {
+    let (_, common) = connection.get_ref();
+    let shown = common.peer_certificates().unwrap_or_default();
+    shown.iter().map(|certificate| certificate.to_vec()).collect()
+}
+
+impl From<tokio_rustls::server::TlsStream<TcpStream>> for Stream {
+    fn from(stream: tokio_rustls::server::TlsStream<TcpStream>) -> Stream {
+        Stream::secured(TlsStream::Server(stream))
+    }
+}
+
+impl From<tokio_rustls::client::TlsStream<TcpStream>> for Stream {
+    fn from(stream: tokio_rustls::client::TlsStream<TcpStream>) -> Stream {
+        Stream::secured(TlsStream::Client(stream))
+    }
+}
