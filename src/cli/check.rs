@@ -265,6 +265,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_master_key_that_only_the_running_sealpost_has_is_not_missed() {
+        let set_up = set_up();
+        std::fs::remove_file(&set_up.config.server.master_key).unwrap();
+        assert_eq!(status(&check(&set_up, &[], NOW).await, "master key").0, Status::Fail);
+        let lock = std::fs::File::create(set_up.config.server.data_dir.join("lock")).unwrap();
+        let _held = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusiveNonblock).unwrap();
+        assert_eq!(status(&check(&set_up, &[], NOW).await, "master key").0, Status::Ok);
+    }
+
+    #[tokio::test]
     async fn a_resolver_that_says_nothing_is_a_failure() {
         let mut set_up = set_up();
         set_up.config.server.hostname = Domain::parse("silent.example").unwrap();

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE32_NOPAD;
+use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TomlError, value};
 use zeroize::Zeroizing;
@@ -96,13 +97,13 @@ pub struct Row {
 }
 
 pub fn add(path: &Path, new: &NewClient, password: &Password) -> Result<Changed, ClientError> {
-    let (text, config) = read(path)?;
-    if config.clients.iter().any(|client| client.name.0 == new.name) {
+    let draft = Draft::open(path)?;
+    if draft.config.clients.iter().any(|client| client.name.0 == new.name) {
         return Err(ClientError::Taken(new.name.clone()));
     }
     let login = new.login.clone().unwrap_or_else(|| new.name.clone());
     let (hash, shown) = hashed(password)?;
-    let everybody = [format!("*@{}", config.notify.postmaster.domain())];
+    let everybody = [format!("*@{}", draft.config.notify.postmaster.domain())];
     let senders = if new.senders.is_empty() { everybody.as_slice() } else { new.senders.as_slice() };
     let mut table = Table::new();
     table.insert("name", value(&new.name));
@@ -113,7 +114,7 @@ pub fn add(path: &Path, new: &NewClient, password: &Password) -> Result<Changed,
     table.insert("login", value(&login));
     table.insert("password_hash", value(hash));
     table.insert("senders", value(senders.iter().collect::<Array>()));
-    edit(path, &text, |document| {
+    draft.save(|document| {
         let clients = document.entry("client").or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
         clients.as_array_of_tables_mut().ok_or(ClientError::NotTables)?.push(table);
         Ok(())
@@ -139,9 +140,9 @@ pub fn resume(path: &Path, name: &str) -> Result<Changed, ClientError> {
 
 /// A rule that names the client would then name nobody, which is a mistake: the config is left as it is.
 pub fn remove(path: &Path, name: &str) -> Result<Changed, ClientError> {
-    let (text, config) = read(path)?;
-    let login = find(&config, name)?.login.clone();
-    edit(path, &text, |document| {
+    let draft = Draft::open(path)?;
+    let login = find(&draft.config, name)?.login.clone();
+    draft.save(|document| {
         tables(document)?.retain(|client| !is(client, name));
         Ok(())
     })?;
@@ -245,33 +246,49 @@ fn read(path: &Path) -> Result<(String, Config), ClientError> {
     Ok((text, config))
 }
 
+/// The config while it is being edited, by one at a time: two edits at once would lose one.
+struct Draft {
+    _alone: Flock<File>,
+    path: PathBuf,
+    text: String,
+    config: Config,
+}
+
+impl Draft {
+    fn open(path: &Path) -> Result<Draft, ClientError> {
+        let failed = |error| ClientError::Read { path: path.to_owned(), error };
+        // The folder, since the file itself is replaced by another one.
+        let folder = path.canonicalize().and_then(|path| File::open(path.parent().unwrap_or(Path::new("/"))));
+        let alone = Flock::lock(folder.map_err(failed)?, FlockArg::LockExclusive);
+        let alone = alone.map_err(|(_, error)| failed(error.into()))?;
+        let (text, config) = read(path)?;
+        Ok(Draft { _alone: alone, path: path.to_owned(), text, config })
+    }
+
+    /// Changes the text, and replaces the file with it only when it is still a config.
+    fn save(self, change: impl FnOnce(&mut DocumentMut) -> Result<(), ClientError>) -> Result<(), ClientError> {
+        let mut document: DocumentMut = self.text.parse()?;
+        change(&mut document)?;
+        let text = document.to_string();
+        config::parse(&text).map_err(ClientError::WrongAfter)?;
+        replace_file(&self.path, &text).map_err(|error| ClientError::Write { path: self.path, error })
+    }
+}
+
 fn find<'c>(config: &'c Config, name: &str) -> Result<&'c Client, ClientError> {
     let client = config.clients.iter().find(|client| client.name.0 == name);
     client.ok_or_else(|| ClientError::Unknown(name.to_owned()))
 }
 
 fn change(path: &Path, name: &str, done: Done, change: impl FnOnce(&mut Table)) -> Result<Changed, ClientError> {
-    let (text, config) = read(path)?;
-    let login = find(&config, name)?.login.clone();
-    edit(path, &text, |document| {
+    let draft = Draft::open(path)?;
+    let login = find(&draft.config, name)?.login.clone();
+    draft.save(|document| {
         let client = tables(document)?.iter_mut().find(|client| is(client, name));
         change(client.ok_or_else(|| ClientError::Unknown(name.to_owned()))?);
         Ok(())
     })?;
     Ok(Changed { client: name.to_owned(), login, done, password: None })
-}
-
-/// Changes the text, and replaces the file with it only when it is still a config.
-fn edit(
-    path: &Path,
-    text: &str,
-    change: impl FnOnce(&mut DocumentMut) -> Result<(), ClientError>,
-) -> Result<(), ClientError> {
-    let mut document: DocumentMut = text.parse()?;
-    change(&mut document)?;
-    let text = document.to_string();
-    config::parse(&text).map_err(ClientError::WrongAfter)?;
-    replace_file(path, &text).map_err(|error| ClientError::Write { path: path.to_owned(), error })
 }
 
 fn tables(document: &mut DocumentMut) -> Result<&mut ArrayOfTables, ClientError> {
@@ -407,6 +424,21 @@ expire = "2d"
         let error = remove(&path, "openemr").unwrap_err();
         assert!(error.to_string().contains("no [[client]] has this name"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), with_rule);
+    }
+
+    #[test]
+    fn edits_at_once_lose_none() {
+        let (_folder, path) = config();
+        std::thread::scope(|scope| {
+            for number in 0..4 {
+                let path = &path;
+                scope.spawn(move || {
+                    let new = NewClient { name: format!("client-{number}"), ..openemr() };
+                    add(path, &new, &Password::Made).unwrap();
+                });
+            }
+        });
+        assert_eq!(list(&path).unwrap().len(), 4);
     }
 
     #[test]

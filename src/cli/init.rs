@@ -153,6 +153,13 @@ impl Made {
             wrap = recovery::FILE,
             ports = ports.join(" and "),
         );
+        if !self.hostname.as_str().contains('.') {
+            words = format!(
+                "NOTE: {} is a name without a domain, and partners refuse mail from it: set [server] hostname, or \
+                 init again with --hostname.\n\n{words}",
+                self.hostname
+            );
+        }
         // Writing to a String cannot fail.
         let _ = match &self.ca {
             Some(ca) => writeln!(
@@ -307,7 +314,7 @@ fn text(values: &Values<'_>, certificate: &Certificate, listeners: &[Listener]) 
 }
 
 fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
+    toml_edit::Value::from(text).to_string()
 }
 
 #[cfg(test)]
@@ -364,6 +371,20 @@ mod tests {
         for said in ["client add", "sealpost check", "sealpost serve", "ca.pem", "port 25"] {
             assert!(printed.contains(said), "{said} is not in:\n{printed}");
         }
+    }
+
+    #[test]
+    fn a_name_without_a_domain_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |hostname| {
+            let options = Options {
+                folder: folder.path().join(hostname),
+                hostname: Some(Domain::parse(hostname).unwrap()),
+                ..Options::default()
+            };
+            run(&options, NOW).unwrap().words().contains("NOTE: ")
+        };
+        assert!(told("0b9f3a") && !told("relay.clinic.example"));
     }
 
     #[test]

@@ -29,27 +29,25 @@ pub struct Listener {
 
 impl Tls {
     pub(super) fn read(table: &mut Table<'_, '_>) -> Tls {
-        if !table.has("certificate") {
-            let text = "is missing: write [[tls.certificate]] with chain and key, or let `sealpost init` make one";
-            table.mistake(table.line, "certificate", text);
-        }
+        let (line, before) = (table.line_of("certificate"), table.mistakes());
         let certificates = table.tables("certificate", |table| {
             let chain = table.required("chain", value::path);
             let key = table.required("key", value::path);
             Some(Certificate { chain: chain?, key: key? })
         });
+        if certificates.is_empty() && table.mistakes() == before {
+            let text = "is missing: write [[tls.certificate]] with chain and key, or let `sealpost init` make one";
+            table.mistake(line, "certificate", text);
+        }
         Tls { certificates }
     }
 }
 
 pub(super) fn read_all(root: &mut Table<'_, '_>) -> Vec<Listener> {
-    if !root.has("listener") {
-        let text = "is missing: write [[listener]] with role = \"submission\" and bind = \"0.0.0.0:587\"";
-        root.mistake(1, "listener", text);
-    }
+    let (line, before) = (root.line_of("listener"), root.mistakes());
     let roles = [Role::Submission, Role::Submissions].map(|role| (role.name(), role));
     let mut bound: Vec<(SocketAddr, usize)> = Vec::new();
-    root.tables("listener", |table| {
+    let listeners = root.tables("listener", |table| {
         let line = table.line_of("bind");
         let role = table.required("role", |written| value::one_of(written, roles));
         let bind = table.required("bind", value::socket)?;
@@ -59,11 +57,40 @@ pub(super) fn read_all(root: &mut Table<'_, '_>) -> Vec<Listener> {
         }
         bound.push((bind, line));
         Some(Listener { role: role?, bind })
-    })
+    });
+    if listeners.is_empty() && root.mistakes() == before {
+        let text = "is missing: write [[listener]] with role = \"submission\" and bind = \"0.0.0.0:587\"";
+        root.mistake(line, "listener", text);
+    }
+    listeners
 }
 
-/// Whether the second of two binds would fail: one port, and one address or an address that stands for all.
+/// Whether the second of two binds would fail: one port, and an address that is the other's or stands for it too.
 pub(super) fn collide(one: SocketAddr, other: SocketAddr) -> bool {
-    let all = one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() == other.port() && (one.ip() == other.ip() || (all && one.is_ipv4() == other.is_ipv4()))
+    // On Linux `[::]` takes the port on IPv4 as well, unless told otherwise.
+    let takes = |all: SocketAddr, of: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || of.is_ipv4());
+    one.port() == other.port() && (one.ip() == other.ip() || takes(one, other) || takes(other, one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_stands_for_all_takes_the_port_of_each() {
+        let collide = |one: &str, other: &str| collide(one.parse().unwrap(), other.parse().unwrap());
+        for (one, other) in [
+            ("127.0.0.1:25", "127.0.0.1:25"),
+            ("0.0.0.0:25", "10.0.0.1:25"),
+            ("10.0.0.1:25", "[::]:25"),
+            ("[::]:25", "0.0.0.0:25"),
+            ("[::1]:25", "[::]:25"),
+        ] {
+            assert!(collide(one, other), "{one} {other}");
+        }
+        for (one, other) in [("127.0.0.1:25", "127.0.0.2:25"), ("0.0.0.0:25", "0.0.0.0:26"), ("0.0.0.0:25", "[::1]:25")]
+        {
+            assert!(!collide(one, other), "{one} {other}");
+        }
+    }
 }

@@ -200,6 +200,16 @@ fn every_example_is_a_config_without_a_mistake() {
 }
 
 #[test]
+fn a_config_that_is_cut_anywhere_is_taken_or_refused_with_a_reason() {
+    let text = reference::whole();
+    for cut in (0..text.len()).step_by(97) {
+        if let Err(mistakes) = parse(&text[..text.floor_char_boundary(cut)]) {
+            assert!(!mistakes.is_empty(), "cut at {cut}");
+        }
+    }
+}
+
+#[test]
 fn the_page_of_settings_is_the_reference() {
     check_written(&here("docs/reference/config.md"), &reference_page());
 }

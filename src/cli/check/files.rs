@@ -5,8 +5,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::cli::check::reach::{Serving, is_serving};
 use crate::cli::check::{Finding, Subject};
 use crate::config::{Certificate, Config};
+use crate::keyring::KeyringError;
 use crate::keyring::certificate::{self, KeyMatch, Signed, Validity};
 use crate::keyring::master::{self, Source};
 
@@ -102,9 +104,12 @@ pub(super) fn master_key(subject: &Subject<'_>) -> Finding {
             );
         }
         Ok((_, Source::File(file))) => file,
+        Err(KeyringError::NoMasterKey(_)) if is_serving(&server.data_dir) == Serving::Yes => {
+            return Finding::ok("master key", "the running Sealpost was given it, and no file here has it");
+        }
         Err(error) => {
-            let advice = "put it back, or make it again from the recovery code and recovery.wrap; without it, \
-                          nothing that is kept can be read";
+            let advice = "put it back, or make it again from the recovery code and recovery.wrap; without it, nothing \
+                          that is kept can be read. Where the service is given it as a credential, start the service";
             return Finding::fail("master key", error.to_string(), advice);
         }
     };
@@ -137,6 +142,12 @@ pub(super) fn data_dir(config: &Config) -> Vec<Finding> {
 fn belongs(folder: &Path, about: &Metadata) -> Finding {
     let shown = folder.display();
     let us = nix::unistd::geteuid().as_raw();
+    if us == 0 && about.uid() != us {
+        return Finding::ok(
+            "data directory",
+            format!("{shown} belongs to user {}, who must be the one that serves", about.uid()),
+        );
+    }
     if about.uid() != us {
         return Finding::warn(
             "data directory",

@@ -16,7 +16,7 @@ use crate::mail::Domain;
 const CONNECT: Duration = Duration::from_secs(5);
 
 pub(super) fn ports(config: &Config) -> Vec<Finding> {
-    let serving = is_held(&config.server.data_dir);
+    let serving = is_serving(&config.server.data_dir);
     let listeners = config.listeners.iter().map(|listener| (listener.role.name(), listener.bind));
     let all = listeners.chain(config.http.bind.map(|bind| ("http", bind)));
     all.map(|(role, bind)| port(role, bind, serving)).collect()
@@ -44,13 +44,13 @@ fn port(role: &str, bind: SocketAddr, serving: Serving) -> Finding {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Serving {
+pub(super) enum Serving {
     Yes,
     No,
 }
 
 /// The daemon holds this lock for as long as it runs. A shared lock, given back at once, does not disturb it.
-fn is_held(data_dir: &Path) -> Serving {
+pub(super) fn is_serving(data_dir: &Path) -> Serving {
     let Ok(file) = File::open(data_dir.join("lock")) else { return Serving::No };
     match Flock::lock(file, FlockArg::LockSharedNonblock) {
         Err((_, nix::errno::Errno::EWOULDBLOCK)) => Serving::Yes,
