@@ -84,7 +84,9 @@ pub fn run(options: &Options, now: Timestamp) -> Result<Made, InitError> {
     let postmaster = options.postmaster.clone().or_else(|| postmaster_of(&hostname)).ok_or(InitError::NoPostmaster)?;
     let certificate = options.certificate.as_ref().map(|given| checked(given, &hostname)).transpose()?;
     let listeners = if options.listeners.is_empty() { default_listeners() } else { options.listeners.clone() };
-    let data_dir = options.data_dir.clone().unwrap_or_else(|| "data".into());
+    // Where it was given, it starts where the operator stands; in the config, paths start at its folder.
+    let given = options.data_dir.as_ref().map(|path| std::path::absolute(path).map_err(|error| at(path, error)));
+    let data_dir = given.transpose()?.unwrap_or_else(|| "data".into());
     let made_here = certificate.is_none();
     let certificate =
         certificate.unwrap_or_else(|| Certificate { chain: "tls/chain.pem".into(), key: "tls/key.pem".into() });
