@@ -5,14 +5,58 @@ mod reach;
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Args;
 use serde::Serialize;
 
-use crate::clock::Timestamp;
+use crate::cli::output::{ANSWER_IS_NO, Failed, Format, print_json};
+use crate::cli::reach::{block_on, read_config};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::{Config, Onward};
 use crate::keyring::master;
 use crate::mail::{Assurance, Domain, Method};
+use crate::net::{LookupError, Resolver};
+
+/// What is typed behind `check`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A mail server to try port 25 of, beside those of the routes; may be given several times
+    #[arg(long = "target", value_name = "HOST[:PORT]")]
+    targets: Vec<String>,
+}
+
+pub(super) fn command(path: &Path, arguments: &Arguments, format: Format) -> Result<ExitCode, Failed> {
+    let config = read_config(path)?;
+    let keys = master::Surroundings::of_this_process();
+    let subject =
+        Subject { config: &config, file: path, keys: &keys, targets: &arguments.targets, now: SystemClock.now() };
+    let findings = block_on(async {
+        let resolver = Resolver::new(&config.dns);
+        run(&subject, async |name| match &resolver {
+            Ok(resolver) => ask(resolver, name).await,
+            Err(_) => Answer::Silence,
+        })
+        .await
+    })?;
+    match format {
+        Format::Json => findings.iter().for_each(|finding| print_json(finding)),
+        Format::Text => print!("{}", tell(&findings)),
+    }
+    Ok(match worst(&findings) {
+        Status::Ok | Status::Warn => ExitCode::SUCCESS,
+        Status::Fail => ExitCode::from(ANSWER_IS_NO),
+    })
+}
+
+async fn ask(resolver: &Resolver, name: &Domain) -> Answer {
+    match resolver.addresses(name).await {
+        Ok(addresses) => Answer::Addresses(addresses),
+        Err(LookupError::NoSuchDomain | LookupError::NoRecords) => Answer::Nothing,
+        Err(_) => Answer::Silence,
+    }
+}
 
 /// The day of this release: a clock that shows an earlier one is wrong.
 const RELEASED: Timestamp = Timestamp::from_millis(1_795_478_400_000);

@@ -4,17 +4,33 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
+use clap::Args;
 use serde::Serialize;
 
+use crate::cli::output::{Failed, Format};
 use crate::classify::{Finding, Verdict, classify};
 use crate::mail::{Malformed, Message, WireLimits};
 use crate::mime::{self, Budget};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Json,
-    Text,
+/// What is typed behind `classify`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Message files, or folders of them
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+pub(super) fn command(arguments: &Arguments, format: Format) -> Result<ExitCode, Failed> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let counts = run(&arguments.paths, &mut out, format)?;
+    out.flush()?;
+    if counts.unreadable > 0 {
+        let noun = if counts.unreadable == 1 { "file" } else { "files" };
+        return Err(Failed::Data(format!("{} {noun} could not be read", counts.unreadable)));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// How many files went which way; the caller makes the exit code of it.

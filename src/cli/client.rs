@@ -4,15 +4,115 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
+use clap::{Args, Subcommand};
 use data_encoding::BASE32_NOPAD;
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TomlError, value};
 use zeroize::Zeroizing;
 
+use crate::cli::output::{Failed, Format, print_json};
+use crate::cli::reach;
 use crate::config::{self, Client, Config, Mistake, Profile};
 use crate::crypto::{self, NoEntropy};
+
+/// What is typed behind `client`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Let a program send: prints its login and password once
+    Add(AddArguments),
+    /// Give a client another password
+    Passwd {
+        name: String,
+        /// Read the password from standard input instead of making one
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Show who may send
+    List,
+    /// Answer a client's logins 4xx until it is resumed; what is queued goes on
+    Suspend { name: String },
+    /// Let a suspended client send again
+    Resume { name: String },
+    /// Take a client out of the config
+    Remove { name: String },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AddArguments {
+    /// What the client is called in logs and rules
+    name: String,
+    /// What this kind of program needs
+    #[arg(long, value_parser = profile, default_value = "standard", value_name = "standard|openemr")]
+    profile: Profile,
+    /// The user name; default: the client's name
+    #[arg(long)]
+    login: Option<String>,
+    /// An address that the client may send from, as in '*@clinic.example'; may be given several times
+    #[arg(long = "sender", value_name = "PATTERN")]
+    senders: Vec<String>,
+    /// Read the password from standard input instead of making one
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    Profile::ALL.into_iter().find(|profile| profile.name() == text).ok_or_else(|| {
+        format!("not a profile; one of {}", Profile::ALL.map(Profile::name).join(", "))
+    })
+}
+
+pub(super) fn command(path: &Path, command: Command, format: Format) -> Result<ExitCode, Failed> {
+    let changed = match command {
+        Command::List => {
+            let rows = list(path)?;
+            match format {
+                Format::Json => rows.iter().for_each(|row| print_json(row)),
+                Format::Text => print!("{}", tell(&rows)),
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Add(AddArguments { name, profile, login, senders, password_stdin }) => {
+            add(path, &NewClient { name, profile, login, senders }, &password(password_stdin)?)?
+        }
+        Command::Passwd { name, password_stdin } => passwd(path, &name, &password(password_stdin)?)?,
+        Command::Suspend { name } => suspend(path, &name)?,
+        Command::Resume { name } => resume(path, &name)?,
+        Command::Remove { name } => remove(path, &name)?,
+    };
+    match format {
+        Format::Json => print_json(&changed),
+        Format::Text => print!("{}", changed.tell()),
+    }
+    reach::reload(path)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn password(from_stdin: bool) -> Result<Password, Failed> {
+    if !from_stdin {
+        return Ok(Password::Made);
+    }
+    let mut line = Zeroizing::new(String::new());
+    io::stdin().read_line(&mut line)?;
+    Ok(Password::Given(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned())))
+}
+
+impl From<ClientError> for Failed {
+    fn from(error: ClientError) -> Failed {
+        let text = error.to_string();
+        match error {
+            ClientError::Read { path, error } | ClientError::Write { path, error } => Failed::file(&path, &error),
+            ClientError::WrongBefore(_) | ClientError::WrongAfter(_) | ClientError::NotToml(_) | ClientError::NotTables => {
+                Failed::Config(text)
+            }
+            ClientError::Unknown(_) => Failed::NotFound(text),
+            ClientError::Taken(_) | ClientError::WeakPassword => Failed::Data(text),
+            ClientError::NoEntropy(_) => Failed::Unavailable(text),
+        }
+    }
+}
 
 /// The shortest password that is taken; those that are made have 24 letters and digits.
 const MIN_PASSWORD: usize = 12;

@@ -6,16 +6,61 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
+use clap::Args;
 use serde_json::json;
 
-use crate::clock::Timestamp;
+use crate::cli::output::{Failed, Format, print_json};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::{self, Certificate, Listener, Mistake};
 use crate::keyring::authority::{self, Authority};
 use crate::keyring::certificate::{self, KeyMatch};
 use crate::keyring::recovery::Code;
 use crate::keyring::{KeyringError, master, recovery};
 use crate::mail::{Address, BadDomain, Domain, Role};
+
+/// What is typed behind `init`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The folder to make, as in /etc/sealpost
+    folder: PathBuf,
+    /// The name that clients connect to; default: the machine's full name
+    #[arg(long, value_name = "NAME", value_parser = |text: &str| Domain::parse(text))]
+    hostname: Option<Domain>,
+    /// Who is told of held mail and failed checks; default: postmaster at the host's domain
+    #[arg(long, value_name = "ADDRESS", value_parser = |text: &str| Address::parse(text))]
+    postmaster: Option<Address>,
+    /// Where queue, evidence and log are kept; default: `data` in the folder
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// A certificate chain of your own (PEM); default: one from a local CA made for the purpose
+    #[arg(long, value_name = "FILE", requires = "key")]
+    certificate: Option<PathBuf>,
+    /// The key of that certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+    /// Where STARTTLS submission listens, as in 0.0.0.0:587
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    submission: Option<SocketAddr>,
+    /// Where submission with implicit TLS listens, as in 0.0.0.0:465
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    submissions: Option<SocketAddr>,
+}
+
+pub(super) fn command(arguments: Arguments, format: Format) -> Result<ExitCode, Failed> {
+    let Arguments { folder, hostname, postmaster, data_dir, certificate, key, submission, submissions } = arguments;
+    let certificate = certificate.zip(key).map(|(chain, key)| Certificate { chain, key });
+    let bound = |role, bind: Option<SocketAddr>| bind.map(|bind| Listener { role, bind });
+    let listeners = bound(Role::Submission, submission).into_iter().chain(bound(Role::Submissions, submissions)).collect();
+    let options = Options { folder, hostname, postmaster, data_dir, certificate, listeners };
+    let made = run(&options, SystemClock.now()).map_err(|error| Failed::Io(error.to_string()))?;
+    match format {
+        Format::Json => print_json(&made.json()),
+        Format::Text => made.print(&mut io::stdout()).map_err(|error| Failed::Io(error.to_string()))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
 
 /// What was asked for; everything but the folder has a good default.
 #[derive(Clone, Debug, Default)]

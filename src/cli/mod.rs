@@ -88,14 +88,14 @@ fn run(cli: Cli) -> Result<ExitCode, Failed> {
     let format = if cli.json { Format::Json } else { Format::Text };
     let config = cli.config.as_path();
     match cli.command {
-        Command::Init(arguments) => init::run(arguments, format),
+        Command::Init(arguments) => init::command(arguments, format),
         Command::Serve => serve::run(config),
-        Command::Check(arguments) => check::run(config, arguments, format),
+        Command::Check(arguments) => check::command(config, &arguments, format),
         Command::Explain(arguments) => explain::run(config, &arguments, format),
-        Command::Classify(arguments) => classify::run(&arguments, format),
+        Command::Classify(arguments) => classify::command(&arguments, format),
         Command::Trace(arguments) => trace::run(config, arguments, format),
         Command::Queue(command) => queue::run(config, command, format),
-        Command::Client(command) => client::run(config, command, format),
+        Command::Client(command) => client::command(config, command, format),
         Command::Audit(command) => audit::run(config, command, format),
         Command::Keys(command) => keys::run(config, command, format),
         Command::Completions { shell } => {

@@ -66,3 +66,19 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(work))
 }
+
+/// Has a running daemon read its config again; says so, and says when there is none to ask.
+pub(super) fn reload(path: &Path) -> Result<(), Failed> {
+    let config = read_config(path)?;
+    block_on(async {
+        match Caller::connect(&config.server.data_dir.join(SOCKET)).await {
+            Ok(caller) => {
+                caller.call(&Request::Reload, &mut |_| {}).await?;
+                eprintln!("The running daemon has taken the new config.");
+                Ok(())
+            }
+            Err(error) if nobody_listens(&error) => Ok(()),
+            Err(error) => Err(Failed::Unavailable(format!("the daemon could not be told to reload: {error}"))),
+        }
+    })?
+}
