@@ -176,7 +176,8 @@ pub(super) fn attempts() -> Vec<(JobId, u32, Timestamp, Attempt)> {
     vec![(job(1), 1, at(1), greylisted), (job(1), 2, at(61), good), (job(2), 1, at(2), stranger)]
 }
 
-pub(super) fn events(record: Digest, attempts: &[Digest]) -> Vec<Entry> {
+/// What happened, and by whom, given the commitments to the record and to its attempts.
+pub(super) fn happened(record: Digest, attempts: &[Digest]) -> Vec<(Timestamp, Actor, Event)> {
     let queued = |due| JobState::Queued { method: VALID, due };
     let settled = |job, attempt, (state, evidence): (JobState, Digest)| Event::Settled {
         message: id(),
@@ -195,11 +196,16 @@ pub(super) fn events(record: Digest, attempts: &[Digest]) -> Vec<Entry> {
         (61, Actor::System, settled(job(1), 2, (JobState::Ended { end: End::Delivered }, attempts[1]))),
         (62, Actor::System, Event::EvidenceRead { message: Some(id()), purpose: "trace".into() }),
     ];
+    happened.map(|(second, actor, event)| (at(second), actor, event)).to_vec()
+}
+
+/// The same, as rows of a chain.
+pub(super) fn events(record: Digest, attempts: &[Digest]) -> Vec<Entry> {
     let mut head = Head::empty(NodeId("n1".into()));
-    let link = |(second, actor, event): (i64, Actor, Event)| {
-        let (entry, next) = audit::link(&head, at(second), &actor, &event).unwrap();
+    let link = |(at, actor, event): (Timestamp, Actor, Event)| {
+        let (entry, next) = audit::link(&head, at, &actor, &event).unwrap();
         head = next;
         entry
     };
-    happened.into_iter().map(link).collect()
+    happened(record, attempts).into_iter().map(link).collect()
 }
