@@ -17,6 +17,7 @@ use crate::{sink, source};
 
 const MAX_COUNT: u64 = 60_000;
 const MAX_BYTES: u64 = 768 * 1024 * 1024;
+const MAX_WARM_BYTES: u64 = 128 * 1024 * 1024;
 /// The longest that a source may take.
 const RUN: Duration = Duration::from_secs(300);
 /// How long nothing may arrive before what is missing counts as lost.
@@ -165,9 +166,11 @@ impl Drop for Process {
 
 pub async fn measure(cell: &Cell, place: &Place, sink: &mut Sink) -> Result<Row> {
     let relay = Running::start(cell.relay, place).await?;
-    let warm = load(cell, &relay, (sink, "warm", (cell.sessions * 4).max(60))).await?;
-    let rate = warm.counted.unique as f64 / (warm.last - warm.start).as_secs_f64().max(0.05);
     let size = cell.kibibytes as u64 * 1024;
+    // A whole connection's worth per session, or the handshakes would be mistaken for the pace.
+    let warm_count = (cell.sessions * 20).max(200).min(MAX_WARM_BYTES / size).max(cell.sessions);
+    let warm = load(cell, &relay, (sink, "warm", warm_count)).await?;
+    let rate = warm.counted.unique as f64 / (warm.last - warm.start).as_secs_f64().max(0.05);
     let bound = MAX_COUNT.min(MAX_BYTES / size);
     let count = ((rate * cell.seconds as f64) as u64).clamp((cell.sessions * 3).max(40), bound);
 

@@ -249,3 +249,21 @@ fn an_overlay_replaces_keys_and_whole_arrays_of_tables() {
         .unwrap();
     assert_eq!(whole, expected);
 }
+
+#[tokio::test]
+async fn a_server_can_hang_at_a_step() {
+    let (authority, mx) = server(Behaviour::but(&[Override::act(Step::Mail, Act::Hang)])).await;
+    let mut client = Client::connect(mx.address, &trusting(&authority)).await.unwrap();
+    let waiting = client.command("MAIL FROM:<ann@clinic.example>");
+    assert!(tokio::time::timeout(Duration::from_millis(300), waiting).await.is_err());
+    assert_eq!(mx.memory().open, 1);
+}
+
+#[tokio::test]
+async fn a_proxy_before_a_dead_server_closes_at_once() {
+    let dead = crate::world::daemon::free_address().unwrap();
+    let proxy = Proxy::start("127.0.0.1:0", dead).await.unwrap();
+    assert!(Client::connect(proxy.address, &Entry::Clear).await.is_err());
+    let summary = proxy.summary();
+    assert_eq!((summary.connections, summary.under_tls), (1, 0));
+}
