@@ -2,8 +2,10 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use lettre::message::header::{ContentType, Date, Header, HeaderName, HeaderValue, MessageId as MessageIdField};
-use lettre::message::{Mailbox, MessageBuilder, MultiPart, SinglePart};
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, Date, Header, HeaderName, HeaderValue, MessageId as MessageIdField,
+};
+use lettre::message::{Body, Mailbox, MessageBuilder, MultiPart, SinglePart};
 
 use crate::clock::Timestamp;
 use crate::mail::{Address, Envelope, Message, ReversePath, WireLimits};
@@ -44,8 +46,8 @@ pub(super) fn fate(voice: &Voice, fate: &Fate, to: Vec<Address>, stamp: Stamp) -
             let report = MultiPart::builder()
                 .header(content_type(&top)?)
                 .singlepart(SinglePart::plain(body))
-                .singlepart(part("message/delivery-status", status)?)
-                .singlepart(part("text/rfc822-headers", dsn::original(fate))?);
+                .singlepart(part("message/delivery-status", &status)?)
+                .singlepart(part("text/rfc822-headers", &dsn::original(fate))?);
             builder.multipart(report)
         }
     };
@@ -98,7 +100,9 @@ fn mailbox(address: &Address) -> Option<Mailbox> {
     Some(Mailbox::new(None, email)).filter(|_| !address.needs_utf8())
 }
 
-fn part(kind: &str, body: String) -> Result<SinglePart, NoticeError> {
+fn part(kind: &str, body: &str) -> Result<SinglePart, NoticeError> {
+    // RFC 2046 §5.2 and RFC 3464 §2: no encoding may be put on this, however long an address makes a line.
+    let body = Body::dangerous_pre_encoded(body.replace('\n', "\r\n").into_bytes(), ContentTransferEncoding::SevenBit);
     Ok(SinglePart::builder().header(content_type(kind)?).body(body))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::audit::{Actor, Event, JobState, SignedHead};
 use crate::clock::{Clock, Timestamp};
@@ -61,6 +61,8 @@ enum NotWritten {
     Store(#[from] StoreError),
     #[error("the audit log has no entry yet")]
     NoHead,
+    #[error("a notice is owed for a job that is not known")]
+    NoJob,
 }
 
 impl Notices {
@@ -102,17 +104,14 @@ impl Notices {
     }
 
     async fn answer(&self, owed: &Owed) -> Result<(), NotWritten> {
-        let Rooms { queue, evidence, .. } = &self.rooms;
+        let Rooms { queue, evidence, store, .. } = &self.rooms;
         let voice = self.voice();
-        let to = answer::told(&voice, owed);
         let (message, job) = (owed.message, owed.job);
-        if to.is_empty() {
-            warn!(message.id = %message, job.id = %job, "nobody is told of a message without a sender: {:?}", owed.about);
-            return Ok(queue.dismiss(owed.id).await?);
-        }
         let story = evidence.story(message).await?;
+        let expires = store.job(job).await?.ok_or(NotWritten::NoJob)?.standing.expires;
+        let fate = answer::fate(owed, &story, expires).ok_or(NotWritten::NoJob)?;
         let stamp = self.stamp()?;
-        let notice = Notice::of_fate(&voice, &answer::fate(owed, &story), to, stamp)?;
+        let notice = Notice::of_fate(&voice, &fate, answer::told(&voice, owed), stamp)?;
         let receipt = keep((queue, evidence), &voice, (notice, stamp), Some(owed.id)).await?;
         metrics::counter!("sealpost_notices_total").increment(1);
         info!(message.id = %message, job.id = %job, notice.id = %receipt.id, "wrote a notice: {:?}", owed.about);
@@ -123,7 +122,7 @@ impl Notices {
         let moved = Arc::new(Notify::new());
         let wake = moved.clone();
         self.rooms.clock.on_jump(Box::new(move || wake.notify_one()));
-        let mut after = match self.counted().await {
+        let mut after = match counted(&self.rooms.store).await {
             Ok((_, last)) => last.unwrap_or_else(|| self.rooms.clock.now()),
             Err(error) => {
                 error!("could not find out when the last daily report was: {error}");
@@ -156,7 +155,7 @@ impl Notices {
         let Rooms { queue, evidence, store, .. } = &self.rooms;
         let voice = self.voice();
         let stamp = self.stamp()?;
-        let (counts, since) = self.counted().await?;
+        let (counts, since) = counted(store).await?;
         let heads = store.heads().await?;
         let head = heads.iter().find(|head| head.node == *store.node()).ok_or(NotWritten::NoHead)?;
         let signed = SignedHead::sign(head, stamp.at, &store.vault().signing_key());
@@ -181,28 +180,6 @@ impl Notices {
         Ok(())
     }
 
-    /// What the audit log counts since the last report, and when that was; read backwards from the end.
-    async fn counted(&self) -> Result<(Counts, Option<Timestamp>), StoreError> {
-        let store = &self.rooms.store;
-        let heads = store.heads().await?;
-        let mut end = heads.iter().find(|head| head.node == *store.node()).map_or(0, |head| head.seq);
-        let mut counts = Counts::default();
-        while end > 0 {
-            let start = (end - PAGE).max(0);
-            let page = store.events(store.node(), start, usize::try_from(end - start).unwrap_or(0)).await?;
-            for entry in page.iter().rev() {
-                match serde_json::from_str(&entry.row.event) {
-                    Ok(Event::HeadPublished { .. }) => return Ok((counts, Timestamp::parse_rfc3339(&entry.row.time))),
-                    Ok(event) => counts.add(&event),
-                    // An event of a newer version: it has its place in the chain, and none in these counts.
-                    Err(_) => {}
-                }
-            }
-            end = start;
-        }
-        Ok((counts, None))
-    }
-
     fn stamp(&self) -> Result<Stamp, QueueError> {
         Ok(Stamp { id: self.rooms.queue.new_id()?, at: self.rooms.clock.now() })
     }
@@ -210,6 +187,27 @@ impl Notices {
     fn voice(&self) -> Arc<Voice> {
         self.voice.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// What the audit log counts since the last report, and when that was; read backwards from the end.
+async fn counted(store: &Store) -> Result<(Counts, Option<Timestamp>), StoreError> {
+    let heads = store.heads().await?;
+    let mut end = heads.iter().find(|head| head.node == *store.node()).map_or(0, |head| head.seq);
+    let mut counts = Counts::default();
+    while end > 0 {
+        let start = (end - PAGE).max(0);
+        let page = store.events(store.node(), start, usize::try_from(end - start).unwrap_or(0)).await?;
+        for entry in page.iter().rev() {
+            match serde_json::from_str(&entry.row.event) {
+                Ok(Event::HeadPublished { .. }) => return Ok((counts, Timestamp::parse_rfc3339(&entry.row.time))),
+                Ok(event) => counts.add(&event),
+                // An event of a newer version: it has its place in the chain, and none in these counts.
+                Err(_) => {}
+            }
+        }
+        end = start;
+    }
+    Ok((counts, None))
 }
 
 fn waiting(row: &JobRow) -> Option<Waiting> {
@@ -239,6 +237,42 @@ async fn pause(length: Duration, drain: &CancellationToken) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::clock::ManualClock;
+    use crate::config::Database;
+    use crate::crypto::{Digest, Key};
+    use crate::mail::{End, JobId, MessageId};
+
+    fn moved(end: End) -> Event {
+        let start = Timestamp::from_millis(0);
+        let (message, job) = (MessageId::from_parts(start, 1), JobId::from_parts(start, 2));
+        Event::Moved { message, job, state: JobState::Ended { end } }
+    }
+
+    async fn note(store: &Store, event: Event) {
+        store.commit(Change::Note, Actor::System, event).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_report_counts_what_the_audit_log_says_since_the_last_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database { url: "sqlite".into(), body_file_bytes: 1 << 16 };
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_000)));
+        let store = Store::open(&database, dir.path(), Key::new([7; 32]), clock.clone()).await.unwrap();
+        note(&store, moved(End::Bounced)).await;
+        assert_eq!(counted(&store).await.unwrap().1, None);
+        note(&store, Event::HeadPublished { seq: 1, hash: Digest::ZERO }).await;
+        clock.advance(Duration::from_secs(9));
+        // More than a page, so that the report is looked for further back.
+        for _ in 0..PAGE {
+            note(&store, moved(End::Delivered)).await;
+        }
+        note(&store, moved(End::Expired)).await;
+        let (counts, since) = counted(&store).await.unwrap();
+        assert_eq!(since, Some(Timestamp::from_millis(1_000)));
+        assert_eq!(counts.ended, std::collections::BTreeMap::from([("delivered", 500), ("expired", 1)]));
+        store.close().await;
+    }
 
     #[test]
     fn a_report_is_due_at_its_hour_and_once_a_day() {

@@ -23,7 +23,7 @@ pub(super) fn of(fate: &Fate) -> Text {
     };
     let mut lines = vec![paragraphs];
     if let Some(date) = fate.original.date() {
-        lines.push(format!("Your message of: {}", date.rfc5322()));
+        lines.push(format!("Date of the message: {}", date.rfc5322()));
     }
     if let Some(message_id) = fate.original.message_id() {
         lines.push(format!("Its Message-ID: {message_id}"));

@@ -1,12 +1,11 @@
 //! Who is told what, from what the queue and the evidence say.
 
 use super::*;
-use crate::audit::HoldCause;
-use crate::clock::Timestamp;
+use crate::audit::{Actor, HoldCause};
 use crate::crypto::Digest;
-use crate::evidence::ToldAttempt;
-use crate::evidence::record::{Answer, Attempt, Classified, Known, Origin, Recipient, Versions};
-use crate::mail::{Domain, JobId, MessageId, Method, ReversePath};
+use crate::evidence::record::{Answer, Attempt, Classified, Known, Origin, Record, Versions};
+use crate::evidence::{MadeAttempt, Proof, Step};
+use crate::mail::{Content, Domain, JobId, MessageId, Method, ReversePath};
 use crate::phi::Phi;
 use crate::store::OwedId;
 
@@ -19,20 +18,10 @@ fn address(text: &str) -> Address {
 fn owed(about: About, to: &str) -> Owed {
     let job = JobId::from_parts(START, 1);
     let to = if to.is_empty() { ReversePath::Null } else { ReversePath::Mailbox(address(to)) };
-    Owed {
-        id: OwedId { job, about },
-        job,
-        message: MessageId::from_parts(START, 2),
-        about,
-        to,
-        recipient: address("results@lab.example"),
-        accepted: START,
-        expires: Timestamp::from_millis(9_000),
-        cause: Some(HoldCause::Policy),
-    }
+    Owed { id: OwedId { job, about, of: Content::Mail }, job, message: MessageId::from_parts(START, 2), about, to }
 }
 
-fn attempt(job: u128, number: u32, code: u16) -> ToldAttempt {
+fn attempt(number: u32, code: u16) -> MadeAttempt {
     let text = Phi::new("results@lab.example is unknown here".to_owned());
     let attempt = Attempt {
         method: Method::Portal,
@@ -46,7 +35,7 @@ fn attempt(job: u128, number: u32, code: u16) -> ToldAttempt {
         took_ms: 1,
         failure: None,
     };
-    ToldAttempt { job: JobId::from_parts(START, job), number, at: Timestamp::from_millis(number.into()), attempt }
+    MadeAttempt { number, at: Timestamp::from_millis(number.into()), attempt }
 }
 
 fn story(action: Action) -> Story {
@@ -58,19 +47,37 @@ fn story(action: Action) -> Story {
         date: Some(START),
         bytes: 1,
         classified: Classified { phi: false, score: 0.0, found: Vec::new() },
-        recipients: vec![Recipient {
-            address: address("results@lab.example"),
-            action,
-            rule: "it".into(),
-            tried: Vec::new(),
-            remarks: Vec::new(),
-            known: Known { routed: false, tls_seen: None, mx_seen: Vec::new() },
-        }],
+        recipients: vec![recipient("other@lab.example", action.clone()), recipient("results@lab.example", action)],
         edits: Vec::new(),
         versions: Versions { config: Digest::ZERO, classifier: "1".into(), sealpost: "1".into() },
     };
-    Story { record, attempts: vec![attempt(1, 1, 450), attempt(1, 2, 550), attempt(5, 3, 421)] }
+    Story {
+        id: MessageId::from_parts(START, 2),
+        record,
+        journeys: vec![journey(5, vec![attempt(3, 421)]), journey(1, vec![attempt(1, 450), attempt(2, 550)])],
+        erased: None,
+        proof: Proof::Disagrees { what: Vec::new() },
+    }
 }
+
+fn recipient(to: &str, action: Action) -> Recipient {
+    Recipient {
+        address: address(to),
+        action,
+        rule: "it".into(),
+        tried: Vec::new(),
+        remarks: Vec::new(),
+        known: Known { routed: false, tls_seen: None, mx_seen: Vec::new() },
+    }
+}
+
+fn journey(job: u128, attempts: Vec<MadeAttempt>) -> Journey {
+    let state = JobState::Held { cause: HoldCause::Policy };
+    let steps = vec![Step { at: START, by: Actor::System, state, attempt: None }];
+    Journey { job: JobId::from_parts(START, job), steps, attempts }
+}
+
+const UNTIL: Timestamp = Timestamp::from_millis(9_000);
 
 #[test]
 fn the_sender_is_told_and_the_postmaster_of_what_waits_or_ran_out() {
@@ -90,8 +97,7 @@ fn the_sender_is_told_and_the_postmaster_of_what_waits_or_ran_out() {
         (About::Expired, ann, &[ann, it]),
         (About::Held, it, &[it]),
         (About::Held, "", &[it]),
-        (About::Failed, "", &[]),
-        (About::Delayed, "", &[]),
+        (About::Failed, "", &[it]),
     ] {
         let told: Vec<String> = told(&voice, &owed(about, to)).iter().map(|a| a.expose().to_owned()).collect();
         assert_eq!(told, expected, "{about:?}");
@@ -101,7 +107,8 @@ fn the_sender_is_told_and_the_postmaster_of_what_waits_or_ran_out() {
 #[test]
 fn the_codes_are_those_of_the_jobs_own_last_attempt() {
     let deliver = Action::Deliver { methods: Vec::new(), last: crate::policy::Last::Hold };
-    let fate = fate(&owed(About::Failed, "ann@clinic.example"), &story(deliver));
+    let fate = fate(&owed(About::Failed, "ann@clinic.example"), &story(deliver), UNTIL).unwrap();
+    assert_eq!(fate.recipient, address("results@lab.example"));
     let last = fate.last.unwrap();
     assert_eq!((last.code.unwrap().value(), last.at.millis()), (550, 2));
     assert_eq!(last.enhanced, Some(Enhanced::new(5, 1, 1)));
@@ -111,9 +118,15 @@ fn the_codes_are_those_of_the_jobs_own_last_attempt() {
 
 #[test]
 fn a_hold_and_a_rejection_carry_the_words_of_the_rule() {
-    let held = fate(&owed(About::Held, ""), &story(Action::Hold { reason: "look".into() }));
-    let until = Timestamp::from_millis(9_000);
-    assert_eq!(held.what, What::Held { cause: Some(HoldCause::Policy), reason: Some("look".into()), until });
-    let rejected = fate(&owed(About::Rejected, ""), &story(Action::Reject { text: "no".into() }));
+    let held = fate(&owed(About::Held, ""), &story(Action::Hold { reason: "look".into() }), UNTIL).unwrap();
+    assert_eq!(held.what, What::Held { cause: Some(HoldCause::Policy), reason: Some("look".into()), until: UNTIL });
+    let rejected = fate(&owed(About::Rejected, ""), &story(Action::Reject { text: "no".into() }), UNTIL).unwrap();
     assert_eq!(rejected.what, What::Rejected { text: "no".into() });
+}
+
+#[test]
+fn nothing_is_said_of_a_job_that_the_story_does_not_know() {
+    let mut strange = owed(About::Failed, "ann@clinic.example");
+    strange.job = JobId::from_parts(START, 99);
+    assert!(fate(&strange, &story(Action::Hold { reason: "look".into() }), UNTIL).is_none());
 }

@@ -132,6 +132,14 @@ fn a_recipient_beyond_ascii_is_named_in_ascii() {
 }
 
 #[test]
+fn a_long_address_stays_in_one_plain_line() {
+    let mut fate = fate_of(What::Refused, None);
+    let long = format!("{}@{}.example", "m".repeat(60), "d".repeat(60));
+    fate.recipient = address(&long);
+    assert!(composed(&fate).contains(&format!("\r\nFinal-Recipient: rfc822; {long}\r\n")));
+}
+
+#[test]
 fn a_hold_notice_says_why_and_how_to_release() {
     let fate = fate_of(
         What::Held { cause: Some(HoldCause::Policy), reason: Some("an insurer\nasks".into()), until: NOON },
@@ -147,7 +155,7 @@ fn a_hold_notice_says_why_and_how_to_release() {
     for words in [
         "asks that somebody look at it first (an insurer asks).".to_owned(),
         format!("sealpost queue release {reference}"),
-        "Your message of: Tue, 24 Nov 2026 12:00:00 +0000".to_owned(),
+        "Date of the message: Tue, 24 Nov 2026 12:00:00 +0000".to_owned(),
     ] {
         assert!(parts[0].contains(&words), "{words} in {}", parts[0]);
     }
