@@ -76,7 +76,7 @@ pub(super) fn vin(text: &str) -> bool {
 pub(super) fn gtin(text: &str) -> bool {
     let Some(number) = digits(text).filter(|number| number.len() == 14) else { return false };
     let sum: u32 = number.iter().enumerate().map(|(at, digit)| if at % 2 == 0 { digit * 3 } else { *digit }).sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// A LOINC code: one to seven digits, a hyphen, and their Luhn digit.

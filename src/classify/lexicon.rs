@@ -185,22 +185,33 @@ const NOT_STEMS: [&str; 7] = ["academia", "bohemia", "anatomy", "dichotomy", "co
 /// The shortest word whose ending says anything.
 const SHORTEST: usize = 7;
 
+/// The last four octets of a stem, by which most words are passed over.
+const TAIL: usize = 4;
+
+static TAILS: LazyLock<Vec<[u8; TAIL]>> =
+    LazyLock::new(|| STEMS.iter().filter_map(|(stem, _)| stem.as_bytes().last_chunk().copied()).collect());
+
+fn has_tail(word: &[u8]) -> bool {
+    let tail = word.last_chunk::<TAIL>().map(|tail| tail.map(|byte| byte.to_ascii_lowercase()));
+    // Few endings, and short: comparing them all is quicker than hashing.
+    tail.is_some_and(|tail| TAILS.contains(&tail))
+}
+
 fn stems(text: &str, hits: &mut Vec<Hit>) {
-    let mut start = 0;
-    for word in text.split(|c: char| !c.is_ascii_alphabetic()) {
-        // `split` cuts at one character, whose length is what lies between.
-        let at = start;
-        start += word.len() + text[start + word.len()..].chars().next().map_or(0, char::len_utf8);
-        if word.len() < SHORTEST {
+    let mut at = 0;
+    for word in text.as_bytes().split(|byte| !byte.is_ascii_alphabetic()) {
+        let span = at..at + word.len();
+        at = span.end + 1;
+        if word.len() < SHORTEST || !has_tail(word) {
             continue;
         }
-        let bytes = word.as_bytes();
-        let ends = |stem: &str| bytes[bytes.len() - stem.len()..].eq_ignore_ascii_case(stem.as_bytes());
-        let found = STEMS.iter().find(|(stem, _)| word.len() > stem.len() && ends(stem));
-        if let Some((_, kind)) = found
-            && !NOT_STEMS.iter().any(|other| word.eq_ignore_ascii_case(other))
-        {
-            hits.push(Hit::new(*kind, at..at + word.len(), 0.7));
+        let ends = |stem: &str| {
+            word.len() > stem.len() && word[word.len() - stem.len()..].eq_ignore_ascii_case(stem.as_bytes())
+        };
+        let ordinary = NOT_STEMS.iter().any(|other| word.eq_ignore_ascii_case(other.as_bytes()));
+        let found = STEMS.iter().find(|(stem, _)| ends(stem));
+        if let Some((_, kind)) = found.filter(|_| !ordinary) {
+            hits.push(Hit::new(*kind, span, 0.7));
         }
     }
 }

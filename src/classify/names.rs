@@ -11,14 +11,9 @@ pub(super) struct Names;
 
 /// No name is longer.
 const WINDOW: usize = 80;
+/// Octets of one word behind its capital.
+const LONGEST: usize = 30;
 
-static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    // One to three capitalised words, an initial or a comma between them: "Quist, Maribel A", "Ana B. Ruiz".
-    Regex::new(
-        r"^(\p{Lu}[\p{L}'’-]{1,20})(?:(,?) (?:\p{Lu}\.? )?(\p{Lu}[\p{L}'’-]{1,20})(?: (\p{Lu}[\p{L}'’-]{1,20}))?)?",
-    )
-    .ok()
-});
 /// What only a patient's name has beside it.
 static BESIDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^[ \t,;|]{0,12}\(?(?:(?i:dob|d\.o\.b|mrn|ssn|aged?|member id|date of birth)\b|\d{1,2}[/-]\d{1,2}[/-]\d{2,4}|(?:19|20)\d\d-\d\d-\d\d|\d{1,3}[ -]?(?i:y/?o|yrs?\b|year[- ]old)|(?i:id)\b ?[#:]? ?[A-Z]?\d|\d{1,3}[fFmM]\b)").ok()
@@ -175,56 +170,88 @@ impl Detector for Names {
 
 /// The name that begins at `at`, if there is one; `word` is the word before.
 fn name(text: &str, at: usize, word: &str) -> Option<Hit> {
-    let window = &text[at..text.floor_char_boundary(at + WINDOW)];
-    let found = NAME.as_ref()?.captures(window)?;
-    let lower = |group: usize| found.get(group).map(|part| part.as_str().to_lowercase());
-    let first = lower(1).filter(|first| !is_no_name(first))?;
-    let second = lower(3).filter(|second| !is_no_name(second));
-    let last = found.get(4).filter(|part| !is_no_name(&part.as_str().to_lowercase()));
-    let end = match (&second, last) {
-        (Some(_), Some(last)) => last.end(),
-        (Some(_), None) => found.get(3)?.end(),
-        (None, _) => found.get(1)?.end(),
-    };
-    let (confidence, sense) = judge(
-        text,
-        &Candidate {
-            between: gap(text, at, word),
-            word: word.to_lowercase(),
-            behind: &text[at + end..text.floor_char_boundary(at + end + WINDOW)],
-            turned: found.get(2).is_some_and(|comma| !comma.is_empty()),
-            shouted: found.get(1).is_some_and(|word| word.as_str().chars().nth(1).is_some_and(char::is_uppercase)),
-            first,
-            second,
-        },
-    )?;
-    Some(Hit { kind: Kind::Name, span: at..at + end, confidence, sense })
+    let words = words(&text[at..text.floor_char_boundary(at + WINDOW)])?;
+    let end = at + words.length;
+    let between = gap(text, at, word);
+    let behind = &text[end..text.floor_char_boundary(end + WINDOW)];
+    let word = word.to_lowercase();
+    let (confidence, sense) = judge(&Candidate { words, word: &word, between, behind })?;
+    Some(Hit { kind: Kind::Name, span: at..end, confidence, sense })
 }
 
 struct Candidate<'a> {
+    words: Words,
     /// The word before, in lower case, and what stands between.
-    word: String,
+    word: &'a str,
     between: &'a str,
     behind: &'a str,
+}
+
+/// One to three capitalised words with an initial or a comma between them: "Quist, Maribel A", "Ana B. Ruiz".
+struct Words {
+    /// In lower case.
     first: String,
     second: Option<String>,
     /// "Last, First".
     turned: bool,
     /// In capitals throughout, as headings are.
     shouted: bool,
+    length: usize,
 }
 
-fn judge(text: &str, candidate: &Candidate<'_>) -> Option<(f32, Sense)> {
-    let Candidate { word, between, behind, first, second, turned, shouted } = candidate;
-    let word = word.as_str();
-    let near = between.len() <= 3 && !text.is_empty();
+fn words(window: &str) -> Option<Words> {
+    let first = capitalised(window)?;
+    let shouted = first.chars().nth(1).is_some_and(char::is_uppercase);
+    let mut words = Words { first: first.to_lowercase(), second: None, turned: false, shouted, length: first.len() };
+    if is_no_name(&words.first) {
+        return None;
+    }
+    let rest = &window[words.length..];
+    let turned = rest.starts_with(',');
+    let Some((skipped, second)) = following(&rest[usize::from(turned)..]) else { return Some(words) };
+    words.second = Some(second.to_lowercase()).filter(|second| !is_no_name(second));
+    if words.second.is_none() {
+        return Some(words);
+    }
+    words.turned = turned;
+    words.length += usize::from(turned) + skipped + second.len();
+    let third = window[words.length..].strip_prefix(' ').and_then(capitalised);
+    if let Some(third) = third.filter(|third| !is_no_name(&third.to_lowercase())) {
+        words.length += 1 + third.len();
+    }
+    Some(words)
+}
+
+/// The capitalised word behind a space, and behind an initial if there is one, with the octets before it.
+fn following(text: &str) -> Option<(usize, &str)> {
+    let rest = text.strip_prefix(' ')?;
+    if let Some(word) = capitalised(rest) {
+        return Some((1, word));
+    }
+    let initial = rest.strip_prefix(char::is_uppercase)?;
+    let behind = initial.strip_prefix('.').unwrap_or(initial).strip_prefix(' ')?;
+    Some((text.len() - behind.len(), capitalised(behind)?))
+}
+
+/// The word at the start, if it has a capital and at least one more letter.
+fn capitalised(text: &str) -> Option<&str> {
+    let behind = text.strip_prefix(char::is_uppercase)?;
+    let tail = behind.find(|c: char| !(c.is_alphabetic() || matches!(c, '\'' | '’' | '-'))).unwrap_or(behind.len());
+    (tail > 0 && tail <= LONGEST).then(|| &text[..text.len() - behind.len() + tail])
+}
+
+fn judge(candidate: &Candidate<'_>) -> Option<(f32, Sense)> {
+    let Candidate { words: Words { first, second, turned, shouted, .. }, word, between, behind } = candidate;
+    let word = *word;
+    let near = between.len() <= 3;
     if near && PROFESSIONAL.contains(&word) {
         return Some((0.7, Sense::Professional));
     }
     if near && TITLES.contains(&word) && !between.contains(':') {
         return Some((0.9, Sense::Plain));
     }
-    if AGED.as_ref()?.is_match(behind) && !shouted {
+    let number = behind.bytes().take(4).any(|byte| byte.is_ascii_digit());
+    if number && !shouted && AGED.as_ref()?.is_match(behind) {
         return Some((0.7, Sense::Plain));
     }
     let second = second.as_deref()?;

@@ -18,29 +18,49 @@ const COLUMN: usize = 4000;
 /// No shape is longer.
 const WINDOW: usize = 160;
 
+/// What a shape begins with: a cheap look before the close one.
+#[derive(Clone, Copy, Debug)]
+enum Begins {
+    Digit,
+    Capital,
+    Either,
+}
+
 type Judge = fn(&str, &Range<usize>) -> Option<Hit>;
 
 /// The shapes, each anchored where a word with a digit begins; the first that holds is taken.
-static SHAPES: LazyLock<Vec<(Regex, Judge)>> = LazyLock::new(|| {
+static SHAPES: LazyLock<Vec<(Begins, Regex, Judge)>> = LazyLock::new(|| {
     const MONTH: &str = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|ene|abr|ago|dic)[a-z]*";
-    let shapes: [(String, Judge); 12] = [
-        (r"^01\)\d{14}".into(), device),
-        (r"^[1-9][A-Z][A-Z0-9]\d-?[A-Z][A-Z0-9]\d-?[A-Z]{2}\d{2}".into(), medicare),
-        (r"^[A-Z0-9]{17}".into(), vehicle),
-        (r"^\d{3}([- ]?)\d{2}[- ]?\d{4}".into(), social_security),
-        (r"^(?:\d{5}-\d{4}-\d{1,2}|\d{5}-\d{3}-\d{2}|\d{4}-\d{4}-\d{2})".into(), drug_code),
-        (r"^(?:1[-. ]{1,2})?\(?[2-9]\d\d\)?[-. /]{0,2}\d{3}[-. ]?\d{4}(?:[ ,]*(?:x|ext\.?)[ ]?\d{1,5})?".into(), phone),
-        (r"^(?:\d{1,2}/\d{1,2}/\d{2,4}|\d{1,2}-\d{1,2}-\d{2,4}|(?:19|20)\d\d[-/]\d\d[-/]\d\d)".into(), date),
+    let shapes: [(Begins, String, Judge); 12] = [
+        (Begins::Digit, r"^01\)\d{14}".into(), device),
+        (Begins::Digit, r"^[1-9][A-Z][A-Z0-9]\d-?[A-Z][A-Z0-9]\d-?[A-Z]{2}\d{2}".into(), medicare),
+        (Begins::Either, r"^[A-Z0-9]{17}".into(), vehicle),
+        (Begins::Digit, r"^\d{3}([- ]?)\d{2}[- ]?\d{4}".into(), social_security),
+        (Begins::Digit, r"^(?:\d{5}-\d{4}-\d{1,2}|\d{5}-\d{3}-\d{2}|\d{4}-\d{4}-\d{2})".into(), drug_code),
         (
-            format!(r"^(?i-u:\d{{1,2}}(?:st|nd|rd|th)?(?:[- ]|[ ]de[ ]){MONTH}\.?(?:[-, ]{{1,2}}|[ ]de[ ])\d{{4}})"),
+            Begins::Digit,
+            r"^(?:1[-. ]{1,2})?\(?[2-9]\d\d\)?[-. /]{0,2}\d{3}[-. ]?\d{4}(?:[ ,]*(?:x|ext\.?)[ ]?\d{1,5})?".into(),
+            phone,
+        ),
+        (
+            Begins::Digit,
+            r"^(?:\d{1,2}/\d{1,2}/\d{2,4}|\d{1,2}-\d{1,2}-\d{2,4}|(?:19|20)\d\d[-/]\d\d[-/]\d\d)".into(),
             date,
         ),
-        (r"^\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}".into(), internet),
-        (r"^[A-Z]{2}\d{7}".into(), prescriber),
-        (r"^[A-TV-Z]\d[0-9AB]\.[0-9A-Z]{1,4}".into(), diagnosis_code),
-        (r"^\d{1,6}[A-Z]?[ ](?:[NSEW]{1,2}\.?[ ])?(?:[A-Z0-9][A-Za-z0-9'.]*[ ]?){1,5}".into(), street),
+        (
+            Begins::Digit,
+            format!(r"^(?i:\d{{1,2}}(?:st|nd|rd|th)?(?:[- ]|[ ]de[ ]){MONTH}\.?(?:[-, ]{{1,2}}|[ ]de[ ])\d{{4}})"),
+            date,
+        ),
+        (Begins::Digit, r"^\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}".into(), internet),
+        (Begins::Capital, r"^[A-Z]{2}\d{7}".into(), prescriber),
+        (Begins::Capital, r"^[A-TV-Z]\d[0-9AB]\.[0-9A-Z]{1,4}".into(), diagnosis_code),
+        (Begins::Digit, r"^\d{1,6}[A-Z]?[ ](?:[NSEW]{1,2}\.?[ ])?(?:[A-Z0-9][A-Za-z0-9'.]*[ ]?){1,5}".into(), street),
     ];
-    shapes.into_iter().filter_map(|(text, judge)| Some((Regex::new(&text).ok()?, judge))).collect()
+    shapes
+        .into_iter()
+        .filter_map(|(first, text, judge)| Some((first, Regex::new(&format!("(?-u){text}")).ok()?, judge)))
+        .collect()
 });
 
 static MAILBOX: LazyLock<Option<Regex>> =
@@ -62,7 +82,9 @@ impl Detector for Shapes {
         while at < bytes.len() {
             let end = word_end(bytes, at);
             if end == at {
-                hits.extend(mark(text, at));
+                if matches!(bytes[at], b'@' | b':') {
+                    hits.extend(mark(text, at));
+                }
                 at += 1;
                 continue;
             }
@@ -80,6 +102,15 @@ impl Detector for Shapes {
     }
 }
 
+/// Whether a shape can begin with this octet: most begin with a digit, three with a letter.
+const fn begins(first: Begins, octet: u8) -> bool {
+    match first {
+        Begins::Digit => octet.is_ascii_digit(),
+        Begins::Capital => octet.is_ascii_uppercase(),
+        Begins::Either => octet.is_ascii_digit() || octet.is_ascii_uppercase(),
+    }
+}
+
 fn word_end(bytes: &[u8], at: usize) -> usize {
     at + bytes[at..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count()
 }
@@ -90,7 +121,8 @@ fn at_number(text: &str, at: usize) -> Option<Hit> {
     if let Some(hit) = month_first(text, at, window) {
         return Some(hit);
     }
-    SHAPES.iter().find_map(|(shape, judge)| {
+    let octet = text.as_bytes()[at];
+    SHAPES.iter().filter(|(first, ..)| begins(*first, octet)).find_map(|(_, shape, judge)| {
         let found = shape.find(window)?;
         judge(text, &(at..at + found.end()))
     })
