@@ -104,7 +104,10 @@ impl Bodies {
     }
 }
 
-fn broken_disk(doing: &str, error: &io::Error) -> StoreError {
+fn broken_disk(doing: &'static str, error: &io::Error) -> StoreError {
+    if error.kind() == io::ErrorKind::StorageFull {
+        return StoreError::Full(doing);
+    }
     StoreError::Unavailable(format!("{doing}: {}", error.kind()))
 }
 

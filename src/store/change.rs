@@ -5,6 +5,7 @@ use crate::clock::Timestamp;
 use crate::crypto::Digest;
 use crate::mail::{Assurance, ClientName, Content, Domain, End, JobId, MessageId, Method};
 use crate::policy::Last;
+use crate::store::JobRow;
 
 /// One change. Where what it expects is no longer so, it is `Lost`: nothing changes, and no event is made.
 #[derive(Clone, Debug)]
@@ -128,7 +129,7 @@ pub enum About {
 pub struct OwedId {
     pub(crate) job: JobId,
     pub(crate) about: About,
-    /// Whom the job that it is about owes: decides whom a notice about this notice would go to.
+    /// What the job carries that it is about: nobody is told of the fate of a notice about a notice.
     pub(crate) of: Content,
 }
 
@@ -248,7 +249,20 @@ impl NewMessage {
     }
 }
 
+impl Fence {
+    /// The fence of a job that was accepted under a lease.
+    pub(crate) const FIRST: Fence = Fence(0);
+}
+
 impl OwedId {
+    pub(crate) fn of(row: &JobRow, about: About) -> OwedId {
+        OwedId { job: row.id, about, of: row.content }
+    }
+
+    pub(crate) fn is_about_a_notice(&self) -> bool {
+        self.of == Content::Notice
+    }
+
     pub fn about(&self) -> About {
         self.about
     }

@@ -64,6 +64,8 @@ pub enum StoreError {
     /// The database or the disk cannot take or give anything now. The words are ours.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    #[error("the disk is full: {0}")]
+    Full(&'static str),
     /// More changes wait than memory is set aside for.
     #[error("the store is busy")]
     Busy,
@@ -125,8 +127,13 @@ impl std::fmt::Debug for Store {
 
 /// Turns a database error into our own words: its text may quote values.
 fn failed(doing: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
-    move |error| StoreError::Unavailable(format!("{doing}: {}", cause(&error)))
+    move |error| match cause(&error) {
+        DISK_FULL => StoreError::Full(doing),
+        cause => StoreError::Unavailable(format!("{doing}: {cause}")),
+    }
 }
+
+const DISK_FULL: &str = "the disk is full";
 
 fn cause(error: &sqlx::Error) -> &'static str {
     match error {
@@ -137,7 +144,7 @@ fn cause(error: &sqlx::Error) -> &'static str {
                 Ok(8) if code.len() < 5 => "the database is read-only",
                 Ok(10) if code.len() < 5 => "the disk failed",
                 Ok(11 | 26) if code.len() < 5 => "the database file is damaged",
-                Ok(13) if code.len() < 5 => "the disk is full",
+                Ok(13) if code.len() < 5 => DISK_FULL,
                 Ok(14) if code.len() < 5 => "the database file cannot be opened",
                 Ok(19) if code.len() < 5 => "a constraint does not hold",
                 // PostgreSQL's five-letter SQLSTATE classes (its Appendix A).

@@ -1,0 +1,265 @@
+//! Taking a message: sealed, committed with its event, and only then a receipt.
+
+use serde::{Deserialize, Serialize};
+
+use crate::audit::{Actor, Event, HoldCause, JobState};
+use crate::clock::Timestamp;
+use crate::crypto::{Key, random_u128};
+use crate::mail::{Address, BodyType, ClientName, Content, Envelope, JobId, Message, MessageId, ReversePath, Utf8};
+use crate::policy::{Action, Last};
+use crate::queue::{Job, Queue, QueueError, Wrapped, schedule};
+use crate::store::{
+    Body, Change, Commit, Fence, JobRow, NewJob, NewMessage, OwedId, Owes, SealedEvidence, Standing, Store, StoreError,
+    envelope_place,
+};
+
+/// A message that is to be kept.
+#[derive(Debug)]
+pub struct Accept {
+    pub id: MessageId,
+    pub envelope: Envelope,
+    /// As it will be sent.
+    pub message: Message,
+    pub client: Option<ClientName>,
+    pub content: Content,
+    pub ways: Vec<Way>,
+    pub evidence: SealedEvidence,
+    /// The notice that this message is: told in the same commit.
+    pub settles: Option<OwedId>,
+}
+
+/// What is to be done for one recipient.
+#[derive(Clone, Debug)]
+pub struct Way {
+    pub recipient: Address,
+    pub action: Action,
+    /// Why it is held, where the action does not say it.
+    pub cause: Option<HoldCause>,
+}
+
+/// Proves that a message is on disk. The 250 is built from one.
+#[derive(Debug)]
+pub struct Receipt {
+    id: MessageId,
+}
+
+impl Receipt {
+    pub fn id(&self) -> MessageId {
+        self.id
+    }
+}
+
+impl Queue {
+    /// Makes a message durable, with the decision for every recipient, its evidence and its event.
+    pub async fn accept(&self, accept: Accept, actor: Actor) -> Result<Receipt, QueueError> {
+        let now = self.now();
+        let store = &self.inner.store;
+        let key = Key::generate()?;
+        let mut new = self.new_message(&accept, (&key, now))?;
+        let bytes = accept.message.len();
+        let lease = now.plus(self.inner.config.lease);
+        let ready = new.jobs.iter().filter(|job| is_queued(job)).count();
+        let from_memory = ready > 0 && self.fresh().reserve(ready, ready.saturating_mul(bytes));
+        if from_memory {
+            for job in new.jobs.iter_mut().filter(|job| is_queued(job)) {
+                job.leased = Some(lease);
+            }
+        }
+        let kept = store.keep_body(accept.id, &key, accept.message.bytes().clone()).await;
+        let committed = match kept {
+            Ok(body) => {
+                new.body = body;
+                let event = Event::Accepted {
+                    message: new.id,
+                    evidence: new.evidence.commitment,
+                    bytes: new.bytes,
+                    jobs: new.accepted_jobs(),
+                };
+                store.commit(Change::Accept(Box::new(new.clone())), actor, event).await
+            }
+            Err(error) => Err(error),
+        };
+        let refused = match committed {
+            Ok(Commit::Committed(_)) => None,
+            Ok(Commit::Lost) => Some(QueueError::AlreadyTold),
+            Err(error) => Some(error.into()),
+        };
+        if let Some(error) = refused {
+            if from_memory {
+                self.fresh().release(ready, ready.saturating_mul(bytes));
+            }
+            self.refused(&new, &error);
+            return Err(error);
+        }
+        self.accepted(&accept, new);
+        Ok(Receipt { id: accept.id })
+    }
+
+    fn refused(&self, new: &NewMessage, error: &QueueError) {
+        match (&new.body, error) {
+            // The commit may be on disk although we were told that it failed: then its file has to be there too.
+            // If it is not, the next sweep after a restart finds a file that nothing refers to.
+            (Body::File, QueueError::Unavailable(_) | QueueError::Full) => self.inner.store.body_arrived(new.id),
+            (Body::File, QueueError::Busy | QueueError::AlreadyTold) => self.inner.store.body_refused(new.id),
+            (Body::Row(_), _) => {}
+        }
+    }
+
+    fn accepted(&self, accept: &Accept, new: NewMessage) {
+        if let Body::File = new.body {
+            self.inner.store.body_arrived(new.id);
+        }
+        if let Some(owed) = accept.settles {
+            self.told(owed);
+        }
+        for (job, way) in new.jobs.into_iter().zip(&accept.ways) {
+            self.stands(&job.standing);
+            let (JobState::Queued { method, due: _ }, Some(leased_until)) = (&job.standing.state, job.leased) else {
+                continue;
+            };
+            let method = *method;
+            self.inner.alarm.set(leased_until);
+            let fresh = Job {
+                id: job.id,
+                message: accept.id,
+                content: accept.content,
+                client: accept.client.clone(),
+                sender: accept.envelope.sender().clone(),
+                recipient: way.recipient.clone(),
+                body: accept.envelope.body,
+                utf8: accept.envelope.utf8,
+                method,
+                accepted: new.accepted,
+                number: 1,
+                standing: job.standing,
+                owes: job.owes,
+                fence: Fence::FIRST,
+                leased_until,
+                key: Wrapped { epoch: job.epoch, key: job.wrapped_key },
+                kept: Some(accept.message.clone()),
+            };
+            self.fresh().jobs.push_back(fresh);
+        }
+        self.inner.alarm.ring();
+    }
+
+    fn new_message(&self, accept: &Accept, (key, now): (&Key, Timestamp)) -> Result<NewMessage, QueueError> {
+        let owes = owes(accept);
+        let epoch = self.inner.store.vault().body_epoch();
+        let mut jobs = Vec::with_capacity(accept.ways.len());
+        for way in &accept.ways {
+            jobs.push(self.new_job(accept, way, (key, epoch, owes, now))?);
+        }
+        Ok(NewMessage {
+            id: accept.id,
+            accepted: now,
+            bytes: accept.message.len() as u64,
+            content: accept.content,
+            client: accept.client.clone(),
+            body: Body::Row(Vec::new()),
+            jobs,
+            evidence: accept.evidence.clone(),
+            settles: accept.settles,
+        })
+    }
+
+    fn new_job(
+        &self,
+        accept: &Accept,
+        way: &Way,
+        (key, epoch, owes, now): (&Key, i64, Owes, Timestamp),
+    ) -> Result<NewJob, QueueError> {
+        let id = JobId::from_parts(now, random_u128()?);
+        let store = &self.inner.store;
+        Ok(NewJob {
+            id,
+            domain: way.recipient.domain().clone(),
+            epoch,
+            envelope: seal_envelope(store, (epoch, id), &accept.envelope, &way.recipient)?,
+            wrapped_key: store.vault().wrap_body_key(epoch, id, key)?,
+            owes,
+            standing: self.first_standing(way, (now, owes)),
+            leased: None,
+        })
+    }
+
+    fn first_standing(&self, way: &Way, at: (Timestamp, Owes)) -> Standing {
+        let config = &self.inner.config;
+        match &way.action {
+            Action::Deliver { methods, last } => schedule::first(methods.clone(), *last, at, config),
+            Action::Hold { reason: _ } => {
+                let mut standing = schedule::first(Vec::new(), Last::Hold, at, config);
+                schedule::hold(&mut standing, way.cause.unwrap_or(HoldCause::Policy), at, config);
+                standing
+            }
+            Action::Reject { text: _ } => {
+                let mut standing = schedule::first(Vec::new(), Last::Hold, at, config);
+                schedule::reject(&mut standing, at.1);
+                standing
+            }
+        }
+    }
+}
+
+fn is_queued(job: &NewJob) -> bool {
+    matches!(job.standing.state, JobState::Queued { .. })
+}
+
+fn owes(accept: &Accept) -> Owes {
+    match (accept.content, accept.envelope.sender(), &accept.settles) {
+        (Content::Notice, _, Some(owed)) if owed.is_about_a_notice() => Owes::Nobody,
+        (Content::Notice, _, _) | (Content::Mail, ReversePath::Null, _) => Owes::Postmaster,
+        (Content::Mail, ReversePath::Mailbox(_), _) => Owes::Sender,
+    }
+}
+
+/// What is sealed of a job's envelope.
+#[derive(Serialize, Deserialize)]
+struct SealedEnvelope {
+    sender: Option<String>,
+    recipient: String,
+    eight_bit: bool,
+    utf8: bool,
+}
+
+/// A job's envelope, opened.
+pub(super) struct JobEnvelope {
+    pub(super) sender: ReversePath,
+    pub(super) recipient: Address,
+    pub(super) body: BodyType,
+    pub(super) utf8: Utf8,
+}
+
+fn seal_envelope(
+    store: &Store,
+    (epoch, job): (i64, JobId),
+    envelope: &Envelope,
+    recipient: &Address,
+) -> Result<Vec<u8>, StoreError> {
+    let text = SealedEnvelope {
+        // Exposed to be sealed.
+        sender: envelope.sender().mailbox().map(|sender| sender.expose().to_owned()),
+        recipient: recipient.expose().to_owned(),
+        eight_bit: envelope.body == BodyType::EightBitMime,
+        utf8: envelope.utf8 == Utf8::Declared,
+    };
+    let plain = serde_json::to_vec(&text).map_err(|_| StoreError::StrangeRow("envelope"))?;
+    store.vault().seal_record(epoch, &envelope_place(job), &plain)
+}
+
+pub(super) fn open_envelope(store: &Store, row: &JobRow) -> Result<JobEnvelope, StoreError> {
+    let strange = || StoreError::StrangeRow("envelope");
+    let sealed = row.envelope.as_ref().ok_or_else(strange)?;
+    let plain = store.vault().open_record(row.epoch, &envelope_place(row.id), sealed)?;
+    let text: SealedEnvelope = serde_json::from_slice(&plain).map_err(|_| strange())?;
+    let sender = match text.sender {
+        None => ReversePath::Null,
+        Some(sender) => ReversePath::Mailbox(Address::parse(&sender).map_err(|_| strange())?),
+    };
+    Ok(JobEnvelope {
+        sender,
+        recipient: Address::parse(&text.recipient).map_err(|_| strange())?,
+        body: if text.eight_bit { BodyType::EightBitMime } else { BodyType::SevenBit },
+        utf8: if text.utf8 { Utf8::Declared } else { Utf8::NotDeclared },
+    })
+}

@@ -1,0 +1,226 @@
+//! What an operator may do: look, hold, release, cancel, retry. Each move is one commit with the operator's name on it.
+
+use crate::audit::{Actor, Event, HoldCause, JobState};
+use crate::clock::Timestamp;
+use crate::mail::{ClientName, Domain, End, JobId, MessageId, Method};
+use crate::queue::{Queue, QueueError, schedule};
+use crate::store::{Change, Commit, JobFilter, JobRow, Move, Standing, StateName, StoreError};
+
+/// Jobs that are read at once while a selection is walked.
+const PAGE: usize = 500;
+
+/// Which jobs an operator means.
+#[derive(Clone, Debug)]
+pub enum Selection {
+    Message(MessageId),
+    Job(JobId),
+    /// Everything of one client that was accepted since.
+    Client {
+        client: ClientName,
+        since: Timestamp,
+    },
+}
+
+/// How far a move got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    pub moved: usize,
+    /// On the wire at this moment, which cannot be called back.
+    pub in_delivery: usize,
+    /// Released, but no method is left or given.
+    pub no_method: usize,
+}
+
+/// One job as an operator sees it: without addresses.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub job: JobId,
+    pub message: MessageId,
+    pub client: Option<ClientName>,
+    pub domain: Domain,
+    pub accepted: Timestamp,
+    pub expires: Timestamp,
+    pub attempts: u32,
+    pub methods: Vec<Method>,
+    pub state: JobState,
+    /// Until when a worker holds it, when one does.
+    pub leased: Option<Timestamp>,
+}
+
+/// Every recipient that was ever accepted, and where it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts {
+    pub accepted: i64,
+    pub queued: i64,
+    pub held: i64,
+    pub ended: Vec<(End, i64)>,
+}
+
+impl Counts {
+    /// Whether nobody was lost and nobody counted twice.
+    pub fn are_balanced(&self) -> bool {
+        self.accepted == self.queued + self.held + self.ended.iter().map(|(_, jobs)| jobs).sum::<i64>()
+    }
+}
+
+impl Queue {
+    pub async fn counts(&self) -> Result<Counts, QueueError> {
+        let tally = self.inner.store.tally().await?;
+        let mut counts = Counts { accepted: tally.accepted, queued: 0, held: 0, ended: Vec::new() };
+        for count in tally.states {
+            match (count.state, count.end) {
+                (StateName::Queued, _) => counts.queued += count.jobs,
+                (StateName::Held, _) => counts.held += count.jobs,
+                (StateName::Ended, Some(end)) => counts.ended.push((end, count.jobs)),
+                // Left out, so that the sum shows it.
+                (StateName::Ended, None) => {}
+            }
+        }
+        Ok(counts)
+    }
+
+    /// A page of the queue, in the order of ids; `filter.after` names where the last page ended.
+    pub async fn list(&self, filter: &JobFilter, limit: usize) -> Result<Vec<Listed>, QueueError> {
+        let rows = self.inner.store.list_jobs(filter, limit).await?;
+        Ok(rows.into_iter().map(listed).collect())
+    }
+
+    pub async fn show(&self, message: MessageId) -> Result<Vec<Listed>, QueueError> {
+        let rows = self.inner.store.jobs(message).await?;
+        Ok(rows.into_iter().map(listed).collect())
+    }
+
+    /// Keeps what is queued from being delivered, until it is released or its time as a held one runs out.
+    pub async fn hold(&self, selection: &Selection, actor: Actor) -> Result<Moved, QueueError> {
+        let now = self.now();
+        self.each(selection, &actor, |row| {
+            let mut next = row.standing.clone();
+            match row.standing.state {
+                JobState::Queued { .. } => {
+                    schedule::hold(&mut next, HoldCause::Operator, (now, row.owes), &self.inner.config);
+                    Wanted::Move(next)
+                }
+                JobState::Held { .. } | JobState::Ended { .. } => Wanted::Leave,
+            }
+        })
+        .await
+    }
+
+    /// Lets what is held go, by the methods it has left, or by the given ones where it has none.
+    pub async fn release(&self, selection: &Selection, methods: &[Method], actor: Actor) -> Result<Moved, QueueError> {
+        let now = self.now();
+        self.each(selection, &actor, |row| {
+            let mut next = Standing { owed: None, floor_since: None, ..row.standing.clone() };
+            match row.standing.state {
+                JobState::Held { .. } => {
+                    if next.methods.is_empty() {
+                        next.methods = methods.to_vec();
+                    }
+                    let Some(method) = next.methods.first() else { return Wanted::NoMethod };
+                    next.state = JobState::Queued { method: *method, due: now };
+                    next.expires = now.plus(self.inner.config.expire);
+                    Wanted::Move(next)
+                }
+                JobState::Queued { .. } | JobState::Ended { .. } => Wanted::Leave,
+            }
+        })
+        .await
+    }
+
+    /// Takes what is queued or held out for good.
+    pub async fn cancel(&self, selection: &Selection, actor: Actor) -> Result<Moved, QueueError> {
+        self.each(selection, &actor, |row| match row.standing.state {
+            JobState::Queued { .. } | JobState::Held { .. } => {
+                let state = JobState::Ended { end: End::Cancelled };
+                Wanted::Move(Standing { state, owed: None, ..row.standing.clone() })
+            }
+            JobState::Ended { .. } => Wanted::Leave,
+        })
+        .await
+    }
+
+    /// Makes what is queued due now.
+    pub async fn retry(&self, selection: &Selection, actor: Actor) -> Result<Moved, QueueError> {
+        let now = self.now();
+        self.each(selection, &actor, |row| match row.standing.state {
+            JobState::Queued { method, due: _ } => {
+                Wanted::Move(Standing { state: JobState::Queued { method, due: now }, ..row.standing.clone() })
+            }
+            JobState::Held { .. } | JobState::Ended { .. } => Wanted::Leave,
+        })
+        .await
+    }
+
+    async fn each(
+        &self,
+        selection: &Selection,
+        actor: &Actor,
+        want: impl Fn(&JobRow) -> Wanted,
+    ) -> Result<Moved, QueueError> {
+        let mut done = Moved::default();
+        let mut after = None;
+        loop {
+            let rows = self.select(selection, after).await?;
+            for row in &rows {
+                match want(row) {
+                    Wanted::Leave => {}
+                    Wanted::NoMethod => done.no_method += 1,
+                    Wanted::Move(next) => match self.move_job(row, next, actor.clone()).await? {
+                        true => done.moved += 1,
+                        false => done.in_delivery += 1,
+                    },
+                }
+            }
+            after = rows.last().map(|row| row.id);
+            if rows.len() < PAGE {
+                return Ok(done);
+            }
+        }
+    }
+
+    async fn select(&self, selection: &Selection, after: Option<JobId>) -> Result<Vec<JobRow>, StoreError> {
+        let store = &self.inner.store;
+        let filter = match selection {
+            Selection::Job(job) => return Ok(store.job(*job).await?.into_iter().collect()),
+            Selection::Message(message) => JobFilter { message: Some(*message), after, ..JobFilter::default() },
+            Selection::Client { client, since } => {
+                JobFilter { client: Some(client.clone()), since: Some(*since), after, ..JobFilter::default() }
+            }
+        };
+        store.list_jobs(&filter, PAGE).await
+    }
+
+    /// Moves one job, unless somebody is delivering it or was faster. Says whether it moved.
+    pub(super) async fn move_job(&self, row: &JobRow, next: Standing, actor: Actor) -> Result<bool, StoreError> {
+        let event = Event::Moved { message: row.message, job: row.id, state: next.state.clone() };
+        let moved = Move { job: row.id, fence: row.fence, at: self.now(), next: next.clone() };
+        match self.inner.store.commit(Change::Move(Box::new(moved)), actor, event).await? {
+            Commit::Committed(_) => {
+                self.stands(&next);
+                Ok(true)
+            }
+            Commit::Lost => Ok(false),
+        }
+    }
+}
+
+enum Wanted {
+    Move(Standing),
+    Leave,
+    NoMethod,
+}
+
+fn listed(row: JobRow) -> Listed {
+    Listed {
+        job: row.id,
+        message: row.message,
+        client: row.client,
+        domain: row.domain,
+        accepted: row.accepted,
+        expires: row.standing.expires,
+        attempts: row.standing.attempts,
+        methods: row.standing.methods,
+        state: row.standing.state,
+        leased: row.leased,
+    }
+}

@@ -1,0 +1,292 @@
+//! When to try again, by which method, and when to stop. Pure: the time and the jitter are given.
+
+use std::time::Duration;
+
+use crate::audit::{HoldCause, JobState};
+use crate::clock::Timestamp;
+use crate::config;
+use crate::mail::{End, Method};
+use crate::policy::Last;
+use crate::store::{About, Delay, Owes, Standing};
+
+/// What an attempt came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Progress {
+    /// The next hop took it at or above the floor.
+    Delivered,
+    /// Refused for good: 5xx, null MX, no such domain.
+    Refused,
+    /// A connect failure or 4xx: the same method, later.
+    Later,
+    /// No reachable MX met the floor.
+    FloorUnmet,
+    /// This method cannot carry this message: the next one, now.
+    MethodUnusable,
+}
+
+/// The moment of an attempt's end, and 64 random bits to spread the next one by.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub now: Timestamp,
+    pub jitter: u64,
+}
+
+/// A tenth of the wait at most is added, so that what failed together does not come back together.
+const JITTER_SHARE: u32 = 10;
+
+/// Where a job stands after an attempt. `owed` is what this attempt alone makes owed.
+pub fn next(
+    (standing, accepted, owes): (&Standing, Timestamp, Owes),
+    progress: Progress,
+    moment: Moment,
+    config: &config::Queue,
+) -> Standing {
+    let mut next = Standing { attempts: standing.attempts.saturating_add(1), owed: None, ..standing.clone() };
+    match progress {
+        Progress::Delivered => end(&mut next, End::Delivered, owes),
+        Progress::Refused => end(&mut next, End::Bounced, owes),
+        Progress::Later => {
+            // Nothing was learnt of the floor: patience starts anew with the next unmet one.
+            next.floor_since = None;
+            wait(&mut next, moment, config);
+        }
+        Progress::FloorUnmet => {
+            let since = *next.floor_since.get_or_insert(moment.now);
+            if moment.now.since(since) < config.floor_patience {
+                wait(&mut next, moment, config);
+                // Patience is over at its minute, not at the next retry behind it.
+                let limit = since.plus(config.floor_patience);
+                if let JobState::Queued { method: _, due } = &mut next.state {
+                    *due = limit.min(*due);
+                }
+            } else {
+                next_method(&mut next, (moment.now, owes), config);
+            }
+        }
+        Progress::MethodUnusable => next_method(&mut next, (moment.now, owes), config),
+    }
+    expire_or_delay(&mut next, (accepted, owes), moment.now, config);
+    next
+}
+
+/// The end of a job whose time ran out, queued or held.
+pub fn expire(standing: &Standing, owes: Owes) -> Standing {
+    let mut next = Standing { owed: None, ..standing.clone() };
+    end(&mut next, End::Expired, owes);
+    next
+}
+
+/// Where a job stands when it is accepted with these methods.
+pub fn first(methods: Vec<Method>, last: Last, (now, owes): (Timestamp, Owes), config: &config::Queue) -> Standing {
+    let mut first = Standing {
+        state: JobState::Held { cause: HoldCause::MethodsExhausted },
+        methods,
+        last,
+        attempts: 0,
+        expires: now.plus(config.expire),
+        floor_since: None,
+        delay: Delay::Untold,
+        owed: None,
+    };
+    start_method(&mut first, (now, owes), config);
+    first
+}
+
+/// Holds a job: its own time starts, and somebody is told.
+pub fn hold(next: &mut Standing, cause: HoldCause, (now, owes): (Timestamp, Owes), config: &config::Queue) {
+    next.state = JobState::Held { cause };
+    next.expires = now.plus(config.hold_expire);
+    next.owed = told(About::Held, owes);
+}
+
+/// Ends a job that was accepted for a recipient whom policy refuses.
+pub fn reject(next: &mut Standing, owes: Owes) {
+    end(next, End::Rejected, owes);
+}
+
+fn next_method(next: &mut Standing, at: (Timestamp, Owes), config: &config::Queue) {
+    if !next.methods.is_empty() {
+        next.methods.remove(0);
+    }
+    next.floor_since = None;
+    start_method(next, at, config);
+}
+
+fn start_method(next: &mut Standing, (now, owes): (Timestamp, Owes), config: &config::Queue) {
+    match (next.methods.first(), next.last) {
+        (Some(method), _) => next.state = JobState::Queued { method: *method, due: now },
+        (None, Last::Hold) => hold(next, HoldCause::MethodsExhausted, (now, owes), config),
+        (None, Last::Undeliverable) => end(next, End::Undeliverable, owes),
+    }
+}
+
+fn wait(next: &mut Standing, moment: Moment, config: &config::Queue) {
+    let Some(method) = next.methods.first() else { return };
+    next.state =
+        JobState::Queued { method: *method, due: moment.now.plus(pause(next.attempts, moment.jitter, config)) };
+}
+
+/// The wait behind attempt number `attempts`.
+fn pause(attempts: u32, jitter: u64, config: &config::Queue) -> Duration {
+    let step = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+    // RFC 5321 §4.5.4.1: at least 30 minutes in the long run; the config decides, and an empty list means its default.
+    let wait = config.retry.get(step).or(config.retry.last()).copied().unwrap_or(Duration::from_secs(1_800));
+    let most = u64::try_from((wait / JITTER_SHARE).as_millis()).unwrap_or(u64::MAX);
+    wait + Duration::from_millis(jitter % (most.saturating_add(1)))
+}
+
+fn expire_or_delay(next: &mut Standing, (accepted, owes): (Timestamp, Owes), now: Timestamp, config: &config::Queue) {
+    let JobState::Queued { method, due } = next.state else { return };
+    if now >= next.expires {
+        return end(next, End::Expired, owes);
+    }
+    // The last try is made when the time is up, not given away.
+    next.state = JobState::Queued { method, due: due.min(next.expires.minus(Duration::from_millis(1)).max(now)) };
+    if next.delay == Delay::Untold && now.since(accepted) >= config.delay_notice {
+        next.delay = Delay::Told;
+        next.owed = told(About::Delayed, owes);
+    }
+}
+
+fn end(next: &mut Standing, end: End, owes: Owes) {
+    next.state = JobState::Ended { end };
+    next.owed = match end {
+        End::Bounced => told(About::Failed, owes),
+        End::Expired => told(About::Expired, owes),
+        End::Rejected => told(About::Rejected, owes),
+        End::Undeliverable => told(About::Undeliverable, owes),
+        End::Delivered | End::Opened | End::Withdrawn | End::Cancelled => None,
+    };
+}
+
+/// RFC 5321 §6.1: no report goes to a null reverse-path. The postmaster hears of what is held all the same.
+fn told(about: About, owes: Owes) -> Option<About> {
+    match (owes, about) {
+        (Owes::Sender, _) | (Owes::Postmaster, About::Held) => Some(about),
+        (Owes::Postmaster | Owes::Nobody, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::Assurance;
+
+    const VALID: Method = Method::Tls(Assurance::Valid);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn config() -> config::Queue {
+        config::Queue {
+            retry: vec![MINUTE, 5 * MINUTE, 60 * MINUTE],
+            expire: 5 * 24 * 60 * MINUTE,
+            delay_notice: 4 * 60 * MINUTE,
+            floor_patience: 15 * MINUTE,
+            hold_expire: 10 * 24 * 60 * MINUTE,
+            lease: 10 * MINUTE,
+        }
+    }
+
+    fn at(minutes: u32) -> Timestamp {
+        Timestamp::from_millis(0).plus(minutes * MINUTE)
+    }
+
+    fn fresh(methods: &[Method], last: Last, owes: Owes) -> Standing {
+        first(methods.to_vec(), last, (at(0), owes), &config())
+    }
+
+    fn step(standing: &Standing, progress: Progress, minutes: u32, owes: Owes) -> Standing {
+        next((standing, at(0), owes), progress, Moment { now: at(minutes), jitter: 0 }, &config())
+    }
+
+    fn due(standing: &Standing) -> Timestamp {
+        match standing.state {
+            JobState::Queued { method: _, due } => due,
+            JobState::Held { .. } | JobState::Ended { .. } => panic!("not queued: {standing:?}"),
+        }
+    }
+
+    #[test]
+    fn the_waits_follow_the_list_and_the_last_repeats() {
+        let mut job = fresh(&[VALID], Last::Hold, Owes::Sender);
+        for (now, expected) in [(0, 1), (1, 6), (6, 66), (66, 126)] {
+            job = step(&job, Progress::Later, now, Owes::Sender);
+            assert_eq!(due(&job), at(expected));
+        }
+        assert_eq!(job.attempts, 4);
+    }
+
+    #[test]
+    fn jitter_adds_a_tenth_at_most() {
+        for jitter in [0, 1, 6_000, 6_001, u64::MAX] {
+            let wait = pause(1, jitter, &config());
+            assert!(wait >= MINUTE && wait <= MINUTE + MINUTE / 10, "{wait:?}");
+        }
+    }
+
+    #[test]
+    fn a_floor_unmet_for_its_patience_gives_way_to_the_next_method() {
+        let mut job = fresh(&[VALID, Method::Portal], Last::Hold, Owes::Sender);
+        for now in [0, 1, 6] {
+            job = step(&job, Progress::FloorUnmet, now, Owes::Sender);
+            assert_eq!(job.methods[0], VALID);
+        }
+        assert_eq!(due(&job), at(15), "patience ends at its minute");
+        job = step(&job, Progress::FloorUnmet, 15, Owes::Sender);
+        assert_eq!(job.state, JobState::Queued { method: Method::Portal, due: at(15) });
+        assert_eq!(job.floor_since, None);
+    }
+
+    #[test]
+    fn a_connect_failure_between_starts_the_patience_anew() {
+        let job = step(&fresh(&[VALID], Last::Hold, Owes::Sender), Progress::FloorUnmet, 0, Owes::Sender);
+        let job = step(&job, Progress::Later, 10, Owes::Sender);
+        let job = step(&job, Progress::FloorUnmet, 16, Owes::Sender);
+        assert!(matches!(job.state, JobState::Queued { .. }));
+    }
+
+    #[test]
+    fn a_list_that_runs_out_holds_or_is_undeliverable_and_somebody_is_told() {
+        let held = step(&fresh(&[VALID], Last::Hold, Owes::Sender), Progress::MethodUnusable, 1, Owes::Sender);
+        assert_eq!(held.state, JobState::Held { cause: HoldCause::MethodsExhausted });
+        assert_eq!((held.owed, held.expires), (Some(About::Held), at(1).plus(config().hold_expire)));
+        let lost = step(&fresh(&[VALID], Last::Undeliverable, Owes::Sender), Progress::MethodUnusable, 1, Owes::Sender);
+        assert_eq!(lost.state, JobState::Ended { end: End::Undeliverable });
+        assert_eq!(lost.owed, Some(About::Undeliverable));
+        assert!(matches!(fresh(&[], Last::Hold, Owes::Sender).state, JobState::Held { .. }));
+    }
+
+    #[test]
+    fn a_refusal_bounces_and_never_tries_the_next_method() {
+        let job = step(&fresh(&[VALID, Method::Portal], Last::Hold, Owes::Sender), Progress::Refused, 1, Owes::Sender);
+        assert_eq!(job.state, JobState::Ended { end: End::Bounced });
+        assert_eq!(job.owed, Some(About::Failed));
+    }
+
+    #[test]
+    fn the_sender_is_told_of_a_delay_once() {
+        let job = step(&fresh(&[VALID], Last::Hold, Owes::Sender), Progress::Later, 239, Owes::Sender);
+        assert_eq!(job.owed, None);
+        let job = step(&job, Progress::Later, 240, Owes::Sender);
+        assert_eq!(job.owed, Some(About::Delayed));
+        let job = step(&job, Progress::Later, 300, Owes::Sender);
+        assert_eq!(job.owed, None);
+    }
+
+    #[test]
+    fn time_that_runs_out_ends_the_job_with_a_last_try_before() {
+        let expiry = 5 * 24 * 60;
+        let job = step(&fresh(&[VALID], Last::Hold, Owes::Sender), Progress::Later, expiry - 1, Owes::Sender);
+        assert!(due(&job) < at(expiry));
+        let job = step(&job, Progress::Later, expiry, Owes::Sender);
+        assert_eq!(job.state, JobState::Ended { end: End::Expired });
+        assert_eq!(job.owed, Some(About::Expired));
+    }
+
+    #[test]
+    fn a_null_sender_is_told_nothing_and_the_postmaster_of_holds_only() {
+        let bounce = |owes| step(&fresh(&[VALID], Last::Hold, owes), Progress::Refused, 1, owes).owed;
+        let held = |owes| step(&fresh(&[VALID], Last::Hold, owes), Progress::MethodUnusable, 1, owes).owed;
+        assert_eq!((bounce(Owes::Postmaster), held(Owes::Postmaster)), (None, Some(About::Held)));
+        assert_eq!((bounce(Owes::Nobody), held(Owes::Nobody)), (None, None));
+    }
+}
