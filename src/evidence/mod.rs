@@ -168,9 +168,15 @@ fn attempt_place(job: JobId, number: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
-    use crate::mail::WireLimits;
-    use crate::store::AttemptRow;
+    use std::sync::Arc;
+
+    use crate::audit::{AcceptedJob, Actor, Event, JobState};
+    use crate::clock::{ManualClock, Timestamp};
+    use crate::config;
+    use crate::crypto::Key;
+    use crate::mail::{Assurance, Content, Domain, End, Method, WireLimits};
+    use crate::policy::Last;
+    use crate::store::{Body, Change, Commit, Delay, Fence, Move, NewJob, NewMessage, Owes, Settlement, Standing};
     use invented::{id, job};
 
     fn message(text: &str) -> Message {
@@ -182,25 +188,99 @@ mod tests {
         Address::parse(text).unwrap()
     }
 
-    /// The invented message, with everything kept as the queue keeps it.
-    fn kept() -> Evidence {
-        let evidence = Evidence::new(Store::in_memory().unwrap());
+    struct Kept {
+        evidence: Evidence,
+        _folder: tempfile::TempDir,
+    }
+
+    async fn nothing_kept() -> Kept {
+        let folder = tempfile::tempdir().unwrap();
+        let database = config::Database { url: "sqlite".into(), body_file_bytes: 65_536 };
+        let clock = Arc::new(ManualClock::at(invented::record().accepted));
+        let store = Store::open(&database, folder.path(), Key::generate().unwrap(), clock).await.unwrap();
+        Kept { evidence: Evidence::new(store), _folder: folder }
+    }
+
+    /// The invented message, committed step by step as the queue commits it.
+    async fn kept() -> Kept {
+        let kept = nothing_kept().await;
+        let evidence = &kept.evidence;
         let content = message("Subject: x\r\n\r\nbody\r\n");
         let sealed = evidence.seal(id(), &invented::record(), &content).unwrap();
-        let mut commitments = Vec::new();
-        for (job, number, at, attempt) in invented::attempts() {
-            let attempt = evidence.seal_attempt(job, number, &attempt).unwrap();
-            commitments.push(attempt.commitment);
-            evidence.store.rows().attempts.push((id(), AttemptRow { job, number, at, attempt }));
+        let attempts = invented::attempts()
+            .into_iter()
+            .map(|(job, number, _, attempt)| (job, number, evidence.seal_attempt(job, number, &attempt).unwrap()));
+        let attempts: Vec<(JobId, u32, SealedAttempt)> = attempts.collect();
+        let commitments: Vec<Digest> = attempts.iter().map(|(_, _, attempt)| attempt.commitment).collect();
+        for (at, actor, event) in invented::happened(sealed.commitment, &commitments) {
+            let change = match &event {
+                Event::Accepted { jobs, .. } => accept(jobs, sealed.clone()),
+                Event::Settled { job, attempt, state, .. } => {
+                    let made = attempts.iter().find(|made| made.0 == *job && made.1 == *attempt).unwrap();
+                    settle((*job, *attempt), (at, state.clone()), made.2.clone())
+                }
+                _ => Change::Note,
+            };
+            let commit = evidence.store.commit(change, actor, event).await.unwrap();
+            assert!(matches!(commit, Commit::Committed(_)));
         }
-        evidence.store.rows().events.extend(invented::events(sealed.commitment, &commitments));
-        evidence.store.rows().evidence.push(sealed);
-        evidence
+        kept
+    }
+
+    fn standing(state: &JobState, attempts: u32) -> Standing {
+        Standing {
+            state: state.clone(),
+            methods: vec![Method::Tls(Assurance::Valid)],
+            last: Last::Hold,
+            attempts,
+            expires: Timestamp::from_millis(i64::MAX),
+            floor_since: None,
+            delay: Delay::Untold,
+            owed: None,
+        }
+    }
+
+    fn accept(jobs: &[AcceptedJob], evidence: SealedEvidence) -> Change {
+        let job = |accepted: &AcceptedJob| NewJob {
+            id: accepted.job,
+            domain: Domain::parse("lab.example").unwrap(),
+            epoch: 1,
+            envelope: Vec::new(),
+            wrapped_key: Vec::new(),
+            owes: Owes::Sender,
+            standing: standing(&accepted.state, 0),
+            leased: None,
+        };
+        Change::Accept(Box::new(NewMessage {
+            id: id(),
+            accepted: invented::record().accepted,
+            bytes: 48_213,
+            content: Content::Mail,
+            client: None,
+            body: Body::Row(Vec::new()),
+            jobs: jobs.iter().map(job).collect(),
+            evidence,
+            settles: None,
+        }))
+    }
+
+    fn settle((job, number): (JobId, u32), (at, state): (Timestamp, JobState), attempt: SealedAttempt) -> Change {
+        Change::Settle(Box::new(Settlement {
+            message: id(),
+            job,
+            // Each settlement raises it by one.
+            fence: Fence(i64::from(number) - 1),
+            at,
+            next: standing(&state, number),
+            attempt: Some(attempt),
+            seen: None,
+        }))
     }
 
     #[tokio::test]
     async fn a_message_is_found_by_its_recipients_in_any_case_and_by_its_sender() {
-        let evidence = kept();
+        let kept = kept().await;
+        let evidence = &kept.evidence;
         for recipient in ["ann.sorrel@lab.example", "ANN.SORREL@LAB.EXAMPLE", "ben@practice.example"] {
             assert_eq!(evidence.find_to(&address(recipient)).await.unwrap(), [id()], "{recipient}");
             assert!(evidence.find_from(&address(recipient)).await.unwrap().is_empty());
@@ -211,7 +291,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_is_found_by_its_message_id_with_and_without_brackets() {
-        let evidence = kept();
+        let kept = kept().await;
+        let evidence = &kept.evidence;
         for value in ["<20261124.7@clinic.example>", "20261124.7@clinic.example", "  <20261124.7@clinic.example>\t"] {
             assert_eq!(evidence.find_message_id(value).await.unwrap(), [id()], "{value}");
         }
@@ -222,14 +303,16 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_very_octets_that_came_match() {
-        let evidence = kept();
+        let kept = kept().await;
+        let evidence = &kept.evidence;
         assert_eq!(evidence.matching(&message("Subject: x\r\n\r\nbody\r\n")).await.unwrap(), [id()]);
         assert!(evidence.matching(&message("Subject: x\r\n\r\nbody \r\n")).await.unwrap().is_empty());
     }
 
     #[tokio::test]
     async fn what_was_sealed_is_told_again_and_agrees_with_the_log() {
-        let evidence = kept();
+        let kept = kept().await;
+        let evidence = &kept.evidence;
         let story = evidence.story(id()).await.unwrap();
         assert_eq!(story.record, invented::record());
         assert_eq!(story.journeys[0].attempts[1].attempt, invented::attempts()[1].3);
@@ -239,16 +322,28 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_never_here_and_what_was_erased_are_told_apart() {
-        let evidence = kept();
+        let kept = kept().await;
+        let evidence = &kept.evidence;
         let stranger = MessageId::from_parts(Timestamp::from_millis(7), 7);
         assert!(matches!(evidence.story(stranger).await, Err(EvidenceError::Unknown(_))));
-        evidence.store.rows().evidence.clear();
+        let at = evidence.store.clock().now();
+        let ended = JobState::Ended { end: End::Cancelled };
+        let cancel = Move { job: job(2), fence: Fence(1), at, next: standing(&ended, 1) };
+        for (change, event) in [
+            (Change::Move(Box::new(cancel)), Event::Moved { message: id(), job: job(2), state: ended }),
+            (Change::Erase { message: id(), at }, Event::Erased { message: id() }),
+            (Change::EraseEvidence { message: id() }, Event::EvidenceErased { message: id() }),
+        ] {
+            let commit = evidence.store.commit(change, Actor::System, event).await.unwrap();
+            assert!(matches!(commit, Commit::Committed(_)));
+        }
         assert!(matches!(evidence.story(id()).await, Err(EvidenceError::Erased(_))));
     }
 
-    #[test]
-    fn nothing_of_a_person_can_be_read_in_what_is_kept() {
-        let evidence = Evidence::new(Store::in_memory().unwrap());
+    #[tokio::test]
+    async fn nothing_of_a_person_can_be_read_in_what_is_kept() {
+        let kept = nothing_kept().await;
+        let evidence = &kept.evidence;
         let sealed = evidence.seal(id(), &invented::record(), &message("")).unwrap();
         let attempt = evidence.seal_attempt(job(1), 2, &invented::attempts()[1].3).unwrap();
         for bytes in [&sealed.sealed, &attempt.sealed] {
@@ -257,9 +352,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_attempt_does_not_open_in_the_place_of_another() {
-        let evidence = Evidence::new(Store::in_memory().unwrap());
+    #[tokio::test]
+    async fn an_attempt_does_not_open_in_the_place_of_another() {
+        let kept = nothing_kept().await;
+        let evidence = &kept.evidence;
         let sealed = evidence.seal_attempt(job(1), 2, &invented::attempts()[1].3).unwrap();
         let open =
             |number| evidence.store.vault().open_record(sealed.epoch, &attempt_place(job(1), number), &sealed.sealed);
