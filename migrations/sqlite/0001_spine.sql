@@ -121,10 +121,8 @@ create table config_text (
     loaded bigint not null
 );
 
+-- `known` is the JSON of store::Destination: it is read and written whole, by its key.
 create table destination (
     domain text primary key not null,
-    mx text not null,
-    best text not null,
-    since bigint not null,
-    seen bigint not null
+    known text not null
 );

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::audit::{Broken, MAX_LINE_BYTES, Proof, SignedHead, Verifier};
 use crate::cli::output::{ANSWER_IS_NO, Failed, Format, print_json, print_line};
-use crate::cli::reach;
+use crate::cli::{classify, reach};
 use crate::control::Request;
 use crate::crypto::sha256;
 use crate::mail::MessageId;
@@ -194,8 +194,11 @@ fn verdict(result: Result<Proof, Broken>, format: Format) -> ExitCode {
 fn match_file(config: &Path, file: &Path, format: Format) -> Result<ExitCode, Failed> {
     let config = reach::read_config(config)?;
     let bytes = std::fs::read(file).map_err(|error| Failed::file(file, &error))?;
+    // On the wire every line ends in CRLF; most systems save the same message with line feeds.
+    let on_the_wire = classify::wire_lines(&bytes);
     let mut found = 0;
-    reach::ask(&config, &Request::AuditMatch { sha256: sha256(&bytes) }, &mut |row| {
+    let contents = vec![sha256(&bytes), sha256(&on_the_wire)];
+    reach::ask(&config, &Request::AuditMatch { contents }, &mut |row| {
         found += 1;
         match format {
             Format::Json => print_json(&row),

@@ -120,7 +120,7 @@ fn judge(path: &Path) -> Result<Verdict, Unreadable> {
 }
 
 /// Files on disk often end their lines with a bare line feed, and some with nothing; a message on the wire does not.
-fn wire_lines(file: &[u8]) -> Vec<u8> {
+pub(super) fn wire_lines(file: &[u8]) -> Vec<u8> {
     let mut wire = Vec::with_capacity(file.len() + file.len() / 32);
     for line in file.split_inclusive(|byte| *byte == b'\n') {
         let text = line.strip_suffix(b"\n").unwrap_or(line);

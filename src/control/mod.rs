@@ -5,6 +5,6 @@ mod desk;
 mod protocol;
 mod socket;
 
-pub use desk::{Daemon, Desk};
+pub use desk::{Daemon, Desk, Reload};
 pub use protocol::{Failure, Find, Move, Request};
 pub use socket::{Caller, SOCKET, actor_of_this_process, bind, serve};

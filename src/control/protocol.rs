@@ -41,9 +41,9 @@ pub enum Request {
     AuditExport {
         message: Option<MessageId>,
     },
-    /// Which messages had exactly this content.
+    /// Which messages had exactly one of these contents.
     AuditMatch {
-        sha256: Digest,
+        contents: Vec<Digest>,
     },
     RotateMaster,
 }

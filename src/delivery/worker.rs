@@ -10,8 +10,9 @@ use crate::delivery::courier::{Attempted, Consignment, Courier, Hop, attempt};
 use crate::delivery::lanes::Found;
 use crate::delivery::{Desk, InHand, report};
 use crate::mail::{Address, Message};
-use crate::queue::{DestinationSeen, Job, Outcome};
+use crate::queue::{Job, Outcome};
 use crate::smtp::client::{Answer, Means, Stage};
+use crate::store::DestinationSeen;
 
 /// Whether two jobs can share a transaction: one message, one domain, one way.
 pub(super) fn travel_together(one: &InHand, other: &InHand) -> bool {
@@ -93,7 +94,7 @@ async fn settle(desk: &Desk, batch: Vec<InHand>, attempted: Attempted) {
             "attempt {}: {result}", job.number
         );
         let record = report::record(job.method, &attempted.hop, &answer, took_ms);
-        let sealed = desk.evidence.seal_attempt(job.message, job.id, job.number, &record).await;
+        let sealed = desk.evidence.seal_attempt(job.id, job.number, &record);
         let evidence = match sealed {
             Ok(sealed) => Some(sealed),
             Err(failure) => {

@@ -9,7 +9,7 @@ mod story;
 mod tell;
 mod words;
 
-use crate::crypto::{Digest, NoEntropy};
+use crate::crypto::{Digest, NoEntropy, sha256};
 use crate::mail::{Address, JobId, Message, MessageId};
 use crate::store::{SealedAttempt, SealedEvidence, Store, StoreError};
 
@@ -62,7 +62,7 @@ impl Evidence {
             people,
             // The hash of it, for look-ups; the value itself stays inside the seal.
             message_id: record.message_id.as_ref().and_then(|value| self.message_id_hash(value.expose())),
-            content: self.content_hash(content),
+            content: self.content_hash(sha256(content.bytes())),
         })
     }
 
@@ -93,8 +93,8 @@ impl Evidence {
         }
     }
 
-    /// The messages that were received with these very octets.
-    pub async fn matching(&self, content: &Message) -> Result<Vec<MessageId>, EvidenceError> {
+    /// The messages that were received with the octets of this SHA-256.
+    pub async fn matching(&self, content: Digest) -> Result<Vec<MessageId>, EvidenceError> {
         Ok(newest_first(self.store.evidence_by_content(self.content_hash(content)).await?))
     }
 
@@ -136,9 +136,9 @@ impl Evidence {
         (!inner.is_empty()).then(|| self.store.vault().keyed_hash("evidence message-id", inner.as_bytes()))
     }
 
-    fn content_hash(&self, content: &Message) -> Digest {
+    fn content_hash(&self, content: Digest) -> Digest {
         // Keyed, so that the log of digests does not confirm a guess at a short message.
-        self.store.vault().keyed_hash("evidence content", content.bytes())
+        self.store.vault().keyed_hash("evidence content", content.as_bytes())
     }
 }
 

@@ -85,7 +85,7 @@ impl From<QueueError> for Refusal {
         match error {
             QueueError::Busy => Refusal::Busy,
             QueueError::Full => Refusal::Full,
-            QueueError::Unavailable => Refusal::Unavailable(Fault::Queue(error)),
+            QueueError::Unavailable(_) | QueueError::AlreadyTold => Refusal::Unavailable(Fault::Queue(error)),
         }
     }
 }

@@ -41,6 +41,13 @@ pub(super) fn write(path: &Path, bytes: &[u8], (access, present): (Access, Prese
     })
 }
 
+/// Gives a file another's name, and makes that last.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), KeyringError> {
+    fs::rename(from, to)
+        .and_then(|()| File::open(folder_of(to))?.sync_all())
+        .map_err(|error| KeyringError::Write { path: to.to_owned(), error })
+}
+
 fn write_and_move(temporary: &Path, bytes: &[u8], to: (Access, Present, &Path)) -> io::Result<()> {
     let (access, present, path) = to;
     let mode = match access {

@@ -84,6 +84,26 @@ pub fn replace(path: &Path, key: &Key) -> Result<(), KeyringError> {
     file::write(path, text_of(key).as_bytes(), (Access::OwnerOnly, Present::Replace))
 }
 
+/// Where the next master key lies while everything is wrapped under it anew.
+pub fn next_file(path: &Path) -> PathBuf {
+    path.with_added_extension("next")
+}
+
+/// Reads the next master key, if a rotation was cut short before it took the old one's place.
+pub fn load_next(path: &Path) -> Result<Option<Key>, KeyringError> {
+    let next = next_file(path);
+    match file::read_secret(&next) {
+        Ok(text) => read_key(&text, &next.display().to_string()).map(Some),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives the next master key the place of the old one.
+pub fn promote(path: &Path) -> Result<(), KeyringError> {
+    file::rename(&next_file(path), path)
+}
+
 fn text_of(key: &Key) -> Zeroizing<String> {
     let mut text = HEXLOWER.encode(key.expose());
     text.push('\n');

@@ -93,9 +93,9 @@ impl Notices {
     }
 
     /// Writes what it can; says the last of what it could not, so that one bad notice does not keep the others back.
-    async fn answer_batch(&self, owed: Result<Vec<Owed>, QueueError>) -> Result<(), NotWritten> {
+    async fn answer_batch(&self, owed: Vec<Owed>) -> Result<(), NotWritten> {
         let mut result = Ok(());
-        for owed in owed? {
+        for owed in owed {
             if let Err(error) = self.answer(&owed).await {
                 result = Err(error);
             }
@@ -114,7 +114,7 @@ impl Notices {
         let notice = Notice::of_fate(&voice, &fate, answer::told(&voice, owed), stamp)?;
         let receipt = keep((queue, evidence), &voice, (notice, stamp), Some(owed.id)).await?;
         metrics::counter!("sealpost_notices_total").increment(1);
-        info!(message.id = %message, job.id = %job, notice.id = %receipt.id, "wrote a notice: {:?}", owed.about);
+        info!(message.id = %message, job.id = %job, notice.id = %receipt.id(), "wrote a notice: {:?}", owed.about);
         Ok(())
     }
 

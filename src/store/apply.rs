@@ -81,7 +81,7 @@ async fn settle<'b>(
         });
     }
     if let Some(seen) = &settlement.seen {
-        remember_destination(connection, seen, settlement.at).await?;
+        remember_destination(connection, seen).await?;
     }
     Ok(Applied::Done)
 }
@@ -156,25 +156,14 @@ pub(super) async fn give_back(connection: &mut AnyConnection, job: JobId, fence:
     Ok(given.rows_affected())
 }
 
-async fn remember_destination(
-    connection: &mut AnyConnection,
-    seen: &DestinationSeen,
-    at: Timestamp,
-) -> sqlx::Result<u64> {
-    let better = seen.assurance.word();
+async fn remember_destination(connection: &mut AnyConnection, seen: &DestinationSeen) -> sqlx::Result<u64> {
+    let known = serde_json::to_string(&seen.now).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     let remembered = sqlx::query(
-        "insert into destination (domain, mx, best, since, seen) values ($1, $2, $3, $4, $5) \
-         on conflict (domain) do update set mx = excluded.mx, seen = excluded.seen, \
-         since = case when destination.best = excluded.best or destination.best = 'authenticated' \
-             or excluded.best = 'encrypted' then destination.since else excluded.since end, \
-         best = case when destination.best = 'authenticated' or excluded.best = 'encrypted' \
-             then destination.best else excluded.best end",
+        "insert into destination (domain, known) values ($1, $2) \
+         on conflict (domain) do update set known = excluded.known",
     )
     .bind(seen.domain.as_str().to_owned())
-    .bind(seen.mx.join(" "))
-    .bind(better)
-    .bind(at.millis())
-    .bind(at.millis())
+    .bind(known)
     .execute(connection)
     .await?;
     Ok(remembered.rows_affected())

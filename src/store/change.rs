@@ -1,5 +1,7 @@
 //! What can be changed: plain data, made by the state rooms, with the state that each change expects to find.
 
+use serde::{Deserialize, Serialize};
+
 use crate::audit::{AcceptedJob, HoldCause, JobState};
 use crate::clock::Timestamp;
 use crate::crypto::Digest;
@@ -156,22 +158,38 @@ pub struct Move {
     pub next: Standing,
 }
 
-/// What an attempt showed of a destination. Remembered without an event of its own, with the attempt's settle.
+/// What is known of a destination after an attempt. Remembered without an event of its own, with the attempt's settle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DestinationSeen {
     pub domain: Domain,
-    pub mx: Vec<String>,
-    pub assurance: Assurance,
+    pub now: Destination,
 }
 
 /// What is remembered of a destination.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Destination {
+    /// The MX hosts that are known for it.
     pub mx: Vec<String>,
-    pub best: Assurance,
-    /// Since when the best level has been seen.
-    pub since: Timestamp,
+    /// The best TLS seen on it.
+    pub best: Option<Assurance>,
+    /// When the best was last seen.
     pub seen: Timestamp,
+    /// A set of MX hosts that shares nothing with the known ones, and since when it stands.
+    pub newcomers: Option<Newcomers>,
+    /// A level below the best, and since when it stands.
+    pub lower: Option<Lower>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Newcomers {
+    pub mx: Vec<String>,
+    pub since: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lower {
+    pub level: Assurance,
+    pub since: Timestamp,
 }
 
 /// Sealed evidence of one message, as it is kept. Made by `evidence`.
@@ -360,14 +378,6 @@ impl Word for HoldCause {
 
 impl Word for End {
     const ALL: &'static [End] = &End::ALL;
-
-    fn word(self) -> &'static str {
-        self.name()
-    }
-}
-
-impl Word for Assurance {
-    const ALL: &'static [Assurance] = &[Assurance::Encrypted, Assurance::Valid, Assurance::Authenticated];
 
     fn word(self) -> &'static str {
         self.name()

@@ -22,7 +22,7 @@ use crate::clock::Clock;
 
 pub use body::BodyKey;
 pub use change::{
-    About, Body, Change, ConfigText, Delay, Destination, DestinationSeen, Fence, Move, NewEpoch, NewJob, NewMessage,
+    About, Body, Change, ConfigText, Delay, Destination, DestinationSeen, Fence, Lower, Move, Newcomers, NewEpoch, NewJob, NewMessage,
     OwedId, Owes, Purpose, Rewrap, Rewrapped, SealedAttempt, SealedEvidence, Settlement, Standing,
 };
 pub use dialect::Truncated;

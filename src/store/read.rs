@@ -160,19 +160,13 @@ impl Store {
 
     /// What earlier deliveries showed of a domain.
     pub async fn destination(&self, domain: &Domain) -> Result<Option<Destination>, StoreError> {
-        let row = sqlx::query("select mx, best, since, seen from destination where domain = $1")
+        let known: Option<String> = sqlx::query_scalar("select known from destination where domain = $1")
             .bind(domain.as_str().to_owned())
             .fetch_optional(&self.inner.readers)
             .await
             .map_err(failed("reading a destination"))?;
-        let Some(row) = row else { return Ok(None) };
-        let (mx, best): (String, String) = (column(&row, "mx")?, column(&row, "best")?);
-        Ok(Some(Destination {
-            mx: mx.split_ascii_whitespace().map(str::to_owned).collect(),
-            best: Assurance::from_word(&best).ok_or(StoreError::StrangeRow("best"))?,
-            since: moment(&row, "since")?,
-            seen: moment(&row, "seen")?,
-        }))
+        let Some(known) = known else { return Ok(None) };
+        serde_json::from_str(&known).map(Some).map_err(|_| StoreError::StrangeRow("known"))
     }
 
     /// Seals a body under `key`, and makes its file durable where it gets one.
