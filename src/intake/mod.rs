@@ -338,7 +338,7 @@ impl Told {
 
     fn tell(&self, receipt: &Receipt, client: &ClientName, took: Duration) {
         let Told { bytes, findings, recipients, methods } = self;
-        let (id, millis) = (receipt.id, took.as_millis());
+        let (id, millis) = (receipt.id(), took.as_millis());
         metrics::counter!("sealpost_accepted_total", "client" => client.0.clone()).increment(1);
         info!(
             message.id = %id, client.name = %client, size.bytes = bytes, findings.count = findings,

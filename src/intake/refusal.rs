@@ -85,6 +85,7 @@ impl From<QueueError> for Refusal {
         match error {
             QueueError::Busy => Refusal::Busy,
             QueueError::Full => Refusal::Full,
+            // A submission settles no notice; if the queue says otherwise, it is our fault.
             QueueError::Unavailable(_) | QueueError::AlreadyTold => Refusal::Unavailable(Fault::Queue(error)),
         }
     }
@@ -99,6 +100,7 @@ impl From<EvidenceError> for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreError;
 
     fn check(refusal: &Refusal, expected: &str) {
         let wire = String::from_utf8(refusal.reply().to_wire()).unwrap();
@@ -123,7 +125,8 @@ mod tests {
         for refusal in [
             QueueError::Busy.into(),
             QueueError::Full.into(),
-            QueueError::Unavailable.into(),
+            QueueError::Unavailable(StoreError::Unavailable("the disk failed".into())).into(),
+            QueueError::AlreadyTold.into(),
             Refusal::Unavailable(Fault::Reading),
             Refusal::Unavailable(Fault::Slow),
         ] {
