@@ -1,7 +1,6 @@
 //! From an owed notice to what it says, and to whom.
 
 use crate::audit::JobState;
-use crate::clock::Timestamp;
 use crate::evidence::record::Recipient;
 use crate::evidence::{Journey, Story};
 use crate::mail::{Address, Code, Enhanced};
@@ -23,22 +22,19 @@ pub(super) fn told(voice: &Voice, owed: &Owed) -> Vec<Address> {
     }
 }
 
-/// What a notice may know of it: of the sealed story the times and codes only. `expires` is when the job does, or did.
-/// None when the story knows no such job.
-pub(super) fn fate(owed: &Owed, story: &Story, expires: Timestamp) -> Option<Fate> {
+/// What a notice may know of it: of the sealed story the times, the codes, and the words of the rule only.
+pub(super) fn fate(owed: &Owed, story: &Story) -> Fate {
     let record = &story.record;
-    let mut ways = record.recipients.iter().zip(&story.journeys);
-    let (recipient, journey) = ways.find(|(_, journey)| journey.job == owed.job)?;
     // A notice may name the original by its id, once it looks like one.
     let message_id = record.message_id.as_ref().map(|id| id.expose().as_str());
-    Some(Fate {
+    Fate {
         reference: owed.message,
-        recipient: recipient.address.clone(),
-        arrived: record.accepted,
-        last: last_attempt(journey),
+        recipient: owed.recipient.clone(),
+        arrived: owed.accepted,
+        last: story.journeys.iter().find(|journey| journey.job == owed.job).and_then(last_attempt),
         original: Original::new(record.date, message_id),
-        what: what(owed.about, (recipient, journey), expires),
-    })
+        what: what(owed, record.recipients.iter().find(|recipient| recipient.address == owed.recipient)),
+    }
 }
 
 fn last_attempt(journey: &Journey) -> Option<LastAttempt> {
@@ -51,19 +47,20 @@ fn last_attempt(journey: &Journey) -> Option<LastAttempt> {
     })
 }
 
-fn what(about: About, (recipient, journey): (&Recipient, &Journey), expires: Timestamp) -> What {
-    match about {
+fn what(owed: &Owed, decided: Option<&Recipient>) -> What {
+    let until = owed.expires;
+    match owed.about {
         About::Failed => What::Refused,
         About::Expired => What::Expired,
-        About::Delayed => What::Delayed { until: expires },
+        About::Delayed => What::Delayed { until },
         About::Undeliverable => What::Undeliverable,
-        About::Rejected => What::Rejected { text: rule_words(recipient).unwrap_or_default() },
+        About::Rejected => What::Rejected { text: decided.and_then(rule_words).unwrap_or_default() },
         About::Held => {
-            let cause = journey.steps.iter().rev().find_map(|step| match step.state {
+            let cause = match owed.state {
                 JobState::Held { cause } => Some(cause),
                 JobState::Queued { .. } | JobState::Ended { .. } => None,
-            });
-            What::Held { cause, reason: rule_words(recipient), until: expires }
+            };
+            What::Held { cause, reason: decided.and_then(rule_words), until }
         }
     }
 }

@@ -22,8 +22,6 @@ const BATCH: usize = 32;
 const PAGE: i64 = 500;
 /// How many held messages the report looks at.
 const HOLDS: usize = 51;
-/// The wait after a notice could not be written.
-const PAUSE: Duration = Duration::from_secs(10);
 /// The longest sleep before the clock is looked at again: it may have been set meanwhile.
 const GLANCE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -61,8 +59,6 @@ enum NotWritten {
     Store(#[from] StoreError),
     #[error("the audit log has no entry yet")]
     NoHead,
-    #[error("a notice is owed for a job that is not known")]
-    NoJob,
 }
 
 impl Notices {
@@ -85,34 +81,29 @@ impl Notices {
                 () = drain.cancelled() => return,
                 owed = self.rooms.queue.owed(BATCH) => owed,
             };
-            if let Err(error) = self.answer_batch(owed).await {
-                error!("could not write a notice, and will try again: {error}");
-                pause(PAUSE, drain).await;
+            for owed in owed {
+                if let Err(error) = self.answer(&owed).await {
+                    let (message, job) = (owed.message, owed.job);
+                    // The queue gives it out again after a while.
+                    error!(message.id = %message, job.id = %job, "could not write a notice, and will try again: {error}");
+                }
             }
         }
-    }
-
-    /// Writes what it can; says the last of what it could not, so that one bad notice does not keep the others back.
-    async fn answer_batch(&self, owed: Vec<Owed>) -> Result<(), NotWritten> {
-        let mut result = Ok(());
-        for owed in owed {
-            if let Err(error) = self.answer(&owed).await {
-                result = Err(error);
-            }
-        }
-        result
     }
 
     async fn answer(&self, owed: &Owed) -> Result<(), NotWritten> {
-        let Rooms { queue, evidence, store, .. } = &self.rooms;
+        let Rooms { queue, evidence, .. } = &self.rooms;
         let voice = self.voice();
         let (message, job) = (owed.message, owed.job);
         let story = evidence.story(message).await?;
-        let expires = store.job(job).await?.ok_or(NotWritten::NoJob)?.standing.expires;
-        let fate = answer::fate(owed, &story, expires).ok_or(NotWritten::NoJob)?;
+        let fate = answer::fate(owed, &story);
         let stamp = self.stamp()?;
         let notice = Notice::of_fate(&voice, &fate, answer::told(&voice, owed), stamp)?;
-        let receipt = keep((queue, evidence), &voice, (notice, stamp), Some(owed.id)).await?;
+        let receipt = match keep((queue, evidence), &voice, (notice, stamp), Some(owed.id)).await {
+            // Somebody else was quicker, or the debt has gone.
+            Err(NotKept::Queue(QueueError::AlreadyTold)) => return Ok(()),
+            kept => kept?,
+        };
         metrics::counter!("sealpost_notices_total").increment(1);
         info!(message.id = %message, job.id = %job, notice.id = %receipt.id(), "wrote a notice: {:?}", owed.about);
         Ok(())
