@@ -58,15 +58,21 @@ pub struct Intake {
     settings: RwLock<Arc<Settings>>,
 }
 
-/// What one config says about taking mail.
+/// What one config says about taking mail, and the directory that was built from it.
 #[derive(Debug)]
 pub struct Settings {
+    terms: Terms,
+    directory: Directory,
+}
+
+/// What a decision needs of a config.
+#[derive(Debug)]
+struct Terms {
     hostname: Domain,
     rules: Rules,
     clients: HashMap<ClientName, Allowed>,
     budget: Budget,
     config: Digest,
-    directory: Directory,
 }
 
 /// What one client may do.
@@ -131,29 +137,30 @@ impl Intake {
         let settings = self.settings();
         let started = self.rooms.clock.now();
         let client = peer.client.clone().ok_or(Refusal::NotAuthenticated)?;
-        let allowed = settings.allowed(&client)?;
+        let terms = &settings.terms;
+        let allowed = terms.allowed(&client)?;
         // RFC 5321 §6.3: a loop is found by counting trace headers.
         if edits::received_count(&message) > MAX_RECEIVED {
             return Err(Refusal::Loop);
         }
-        let (tree, verdict) = read(&settings, &message).await?;
+        let (tree, verdict) = read(terms, &message).await?;
         check_from(&tree.from, &allowed.senders)?;
         let facts = settings.facts(&envelope).await;
-        let examination = settings.decide(&envelope, Some(&client), Read { tree, verdict, facts });
+        let examination = terms.decide(&envelope, Some(&client), Read { tree, verdict, facts });
         let ways = ways(&examination.decisions, allowed.on_refusal)?;
         let told = Told::of(&examination, &message, &ways);
 
         let taken = Taken { envelope, message, peer, ways };
-        let receipt = self.keep(&settings, examination, taken).await?;
+        let receipt = self.keep(terms, examination, taken).await?;
         told.tell(&receipt, &client, self.rooms.clock.now().since(started));
         Ok(receipt)
     }
 
     /// Seals the evidence, makes the edits, and hands all of it to the queue.
-    async fn keep(&self, settings: &Settings, examination: Examination, taken: Taken) -> Result<Receipt, Refusal> {
+    async fn keep(&self, terms: &Terms, examination: Examination, taken: Taken) -> Result<Receipt, Refusal> {
         let Taken { envelope, message, peer, ways } = taken;
         let id = self.rooms.queue.new_id()?;
-        let hop = Hop { hostname: &settings.hostname, id, at: self.rooms.clock.now() };
+        let hop = Hop { hostname: &terms.hostname, id, at: self.rooms.clock.now() };
         let (mut edits, words) = edits::edits(&message, &hop, examination.edits.clone());
         edits.push(edits::received(&envelope, &peer, &hop));
         let sent = mime::edit(&message, &edits);
@@ -166,7 +173,7 @@ impl Intake {
             edits: words,
             at: hop.at,
         };
-        let evidence = self.rooms.evidence.seal(id, &record(settings, &examination, kept), &message)?;
+        let evidence = self.rooms.evidence.seal(id, &record(terms, &examination, kept), &message)?;
         let client = peer.client;
         let actor = client.clone().map_or(Actor::System, Actor::Client);
         let accept =
@@ -201,8 +208,30 @@ struct Read {
 impl Settings {
     pub fn new(loaded: Loaded<'_>) -> Settings {
         let Loaded { config, digest, directory } = loaded;
+        Settings { terms: Terms::new(config, digest), directory }
+    }
+
+    /// What would be decided for a message, without keeping anything: `explain` asks this where no daemon runs.
+    pub async fn examine(
+        &self,
+        envelope: &Envelope,
+        message: &Message,
+        client: Option<&ClientName>,
+    ) -> Result<Examination, Refusal> {
+        let (tree, verdict) = read(&self.terms, message).await?;
+        Ok(self.terms.decide(envelope, client, Read { tree, verdict, facts: self.facts(envelope).await }))
+    }
+
+    async fn facts(&self, envelope: &Envelope) -> Facts {
+        // Not known in time is a fact too: the remarks say so.
+        tokio::time::timeout(FACTS_WITHIN, self.directory.facts(envelope)).await.unwrap_or_default()
+    }
+}
+
+impl Terms {
+    fn new(config: &Config, digest: Digest) -> Terms {
         let limits = &config.limits;
-        Settings {
+        Terms {
             hostname: config.server.hostname.clone(),
             rules: Rules::compile(&config.policy),
             clients: config.clients.iter().map(|client| (client.name.clone(), Allowed::of(client))).collect(),
@@ -213,24 +242,7 @@ impl Settings {
                 bytes: limits.mime_bytes,
             },
             config: digest,
-            directory,
         }
-    }
-
-    /// What would be decided for a message, without keeping anything: `explain` asks this where no daemon runs.
-    pub async fn examine(
-        &self,
-        envelope: &Envelope,
-        message: &Message,
-        client: Option<&ClientName>,
-    ) -> Result<Examination, Refusal> {
-        let (tree, verdict) = read(self, message).await?;
-        Ok(self.decide(envelope, client, Read { tree, verdict, facts: self.facts(envelope).await }))
-    }
-
-    async fn facts(&self, envelope: &Envelope) -> Facts {
-        // Not known in time is a fact too: the remarks say so.
-        tokio::time::timeout(FACTS_WITHIN, self.directory.facts(envelope)).await.unwrap_or_default()
     }
 
     fn allowed(&self, client: &ClientName) -> Result<&Allowed, Refusal> {
@@ -257,8 +269,8 @@ impl Allowed {
     }
 }
 
-async fn read(settings: &Settings, message: &Message) -> Result<(Tree, Verdict), Refusal> {
-    let budget = settings.budget;
+async fn read(terms: &Terms, message: &Message) -> Result<(Tree, Verdict), Refusal> {
+    let budget = terms.budget;
     if message.len() <= READ_INLINE_BYTES {
         return Ok(read_now(message, &budget));
     }

@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::evidence::record::{Classified, Origin, Recipient, Record, Versions};
-use crate::intake::{Examination, Settings};
+use crate::intake::{Examination, Terms};
 use crate::mail::{Envelope, Peer};
 use crate::phi::Phi;
 use crate::policy::{Decision, RecipientFacts};
@@ -19,7 +19,7 @@ pub(super) struct Kept<'a> {
     pub(super) at: Timestamp,
 }
 
-pub(super) fn record(settings: &Settings, examination: &Examination, kept: Kept<'_>) -> Record {
+pub(super) fn record(terms: &Terms, examination: &Examination, kept: Kept<'_>) -> Record {
     let facts = &examination.facts.recipients;
     let recipient = |(at, decision): (usize, &Decision)| match facts.get(at) {
         Some(facts) => Recipient::of(decision, facts),
@@ -36,7 +36,7 @@ pub(super) fn record(settings: &Settings, examination: &Examination, kept: Kept<
         recipients: examination.decisions.iter().enumerate().map(recipient).collect(),
         edits: kept.edits,
         versions: Versions {
-            config: settings.config,
+            config: terms.config,
             classifier: examination.verdict.version.clone(),
             sealpost: env!("CARGO_PKG_VERSION").into(),
         },

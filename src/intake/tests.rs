@@ -1,9 +1,12 @@
-//! From what a client hands in to what the queue is given.
+//! From what a client hands in to what the queue is given, and has kept.
 
 use super::*;
+use crate::clock::SystemClock;
 use crate::config::{Last, Rule, Then, When};
-use crate::mail::{MessageId, Method, ReversePath, WireLimits};
+use crate::crypto::Key;
+use crate::mail::{MessageId, Method, ReversePath, Role, TlsSession, WireLimits};
 use crate::policy::RuleResult;
+use crate::store::{About, Store};
 
 fn address(text: &str) -> Address {
     Address::parse(text).unwrap()
@@ -18,7 +21,7 @@ fn methods(names: &str) -> Vec<Method> {
     names.split_whitespace().map(|name| name.parse().unwrap()).collect()
 }
 
-fn settings() -> Settings {
+fn terms() -> Terms {
     let never = Rule {
         name: "never to the press".into(),
         when: When { recipient_domain: vec!["press.example".into()], ..When::default() },
@@ -45,7 +48,7 @@ fn settings() -> Settings {
     };
     let allowed =
         |standing| Allowed { senders: vec!["*@clinic.example".into()], on_refusal: OnRefusal::Reject, standing };
-    Settings {
+    Terms {
         hostname: Domain::parse("relay.clinic.example").unwrap(),
         rules: Rules::compile(&policy),
         clients: HashMap::from([
@@ -54,7 +57,6 @@ fn settings() -> Settings {
         ]),
         budget: Budget { depth: 10, parts: 100, ratio: 100, bytes: 1 << 20 },
         config: Digest::ZERO,
-        directory: Directory,
     }
 }
 
@@ -62,11 +64,11 @@ fn examine(text: &str, recipients: &[&str]) -> Examination {
     let mut recipients: Vec<Address> = recipients.iter().map(|text| address(text)).collect();
     let sender = ReversePath::Mailbox(address("ann@clinic.example"));
     let envelope = Envelope::new(sender, recipients.remove(0), recipients);
-    let settings = settings();
-    let tree = mime::parse(&message(text), &settings.budget);
+    let terms = terms();
+    let tree = mime::parse(&message(text), &terms.budget);
     let verdict = Verdict { phi: false, score: 0.0, findings: Vec::new(), version: "test".into() };
     let client = ClientName("front-desk".into());
-    settings.decide(&envelope, Some(&client), Read { tree, verdict, facts: Facts::default() })
+    terms.decide(&envelope, Some(&client), Read { tree, verdict, facts: Facts::default() })
 }
 
 fn outcome(recipients: &[&str], on_refusal: OnRefusal) -> Result<String, String> {
@@ -111,9 +113,8 @@ fn a_client_speaks_only_for_its_own_senders() {
 
 #[test]
 fn a_client_that_was_stopped_meanwhile_is_told_to_come_later() {
-    let settings = settings();
-    let standing =
-        |name: &str| settings.allowed(&ClientName(name.into())).map(|_| ()).map_err(|r| r.reply().code.value());
+    let terms = terms();
+    let standing = |name: &str| terms.allowed(&ClientName(name.into())).map(|_| ()).map_err(|r| r.reply().code.value());
     assert_eq!(standing("front-desk"), Ok(()));
     assert_eq!(standing("old-scanner"), Err(451));
     assert_eq!(standing("nobody"), Err(451));
@@ -133,9 +134,9 @@ fn a_tag_is_obeyed_and_does_not_leave_the_house() {
             .any(|tried| { tried.rule == "sender asked for protection" && tried.result == RuleResult::Won })
     );
 
-    let settings = settings();
+    let terms = terms();
     let id = MessageId::from_parts(Timestamp::from_millis(0), 1);
-    let hop = Hop { hostname: &settings.hostname, id, at: Timestamp::from_millis(0) };
+    let hop = Hop { hostname: &terms.hostname, id, at: Timestamp::from_millis(0) };
     let (edits, words) = edits::edits(&message(text), &hop, examination.edits);
     let sent = mime::edit(&message(text), &edits);
     let header = String::from_utf8_lossy(sent.header()).into_owned();
@@ -147,21 +148,124 @@ fn a_tag_is_obeyed_and_does_not_leave_the_house() {
 
 #[test]
 fn a_message_without_an_id_is_found_by_the_one_it_was_given() {
-    let settings = settings();
+    let terms = terms();
     let id = MessageId::from_parts(Timestamp::from_millis(0), 1);
-    let hop = Hop { hostname: &settings.hostname, id, at: Timestamp::from_millis(0) };
-    let named = |text: &str| message_id(&mime::parse(&message(text), &settings.budget), &hop).into_exposed();
+    let hop = Hop { hostname: &terms.hostname, id, at: Timestamp::from_millis(0) };
+    let named = |text: &str| message_id(&mime::parse(&message(text), &terms.budget), &hop).into_exposed();
     assert_eq!(named("From: ann@clinic.example\r\n\r\n"), format!("<{id}@relay.clinic.example>"));
     assert!(named("Message-ID: <7@clinic.example>\r\n\r\n").contains("7@clinic.example"));
 }
 
 #[test]
 fn a_date_is_kept_as_a_time_or_not_at_all() {
-    let settings = settings();
+    let terms = terms();
     let id = MessageId::from_parts(Timestamp::from_millis(0), 1);
-    let hop = Hop { hostname: &settings.hostname, id, at: Timestamp::from_millis(9_000) };
+    let hop = Hop { hostname: &terms.hostname, id, at: Timestamp::from_millis(9_000) };
     let kept = |text: &str| date(&message(text), &hop).map(Timestamp::millis);
     assert_eq!(kept("Date: Tue, 24 Nov 2026 05:07:00 +0100\r\n\r\n"), Some(1_795_493_220_000));
     assert_eq!(kept("Date: Maribel Quist's birthday\r\n\r\n"), None);
     assert_eq!(kept("From: ann@clinic.example\r\n\r\n"), Some(9_000));
+}
+
+/// An intake over a store of its own.
+struct Desk {
+    intake: Intake,
+    store: Store,
+    _dir: tempfile::TempDir,
+}
+
+async fn desk() -> Desk {
+    let dir = tempfile::tempdir().unwrap();
+    let database = config::Database { url: "sqlite".into(), body_file_bytes: 1 << 16 };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = Store::open(&database, dir.path(), Key::new([7; 32]), clock.clone()).await.unwrap();
+    let day = Duration::from_secs(24 * 60 * 60);
+    let queue = Queue::new(
+        store.clone(),
+        config::Queue {
+            retry: vec![day],
+            expire: day,
+            delay_notice: day,
+            floor_patience: day,
+            hold_expire: day,
+            lease: day,
+        },
+    );
+    let rooms = Rooms { queue, evidence: Evidence::new(store.clone()), clock };
+    let settings = Settings { terms: terms(), directory: Directory::new(store.clone(), &[]) };
+    Desk { intake: Intake { rooms, settings: RwLock::new(Arc::new(settings)) }, store, _dir: dir }
+}
+
+impl Desk {
+    async fn submit(&self, client: Option<&str>, text: &str, recipients: &[&str]) -> Result<Receipt, String> {
+        let mut recipients: Vec<Address> = recipients.iter().map(|text| address(text)).collect();
+        let sender = ReversePath::Mailbox(address("ann@clinic.example"));
+        let envelope = Envelope::new(sender, recipients.remove(0), recipients);
+        let peer = Peer {
+            role: Role::Submission,
+            address: "10.1.2.3:4444".parse().unwrap(),
+            helo: Phi::new("reception-pc".into()),
+            tls: Some(TlsSession { version: "TLSv1.3".into(), suite: "TLS13_AES_256_GCM_SHA384".into() }),
+            client: client.map(|name| ClientName(name.into())),
+        };
+        let result = self.intake.accept(envelope, message(text), peer).await;
+        result.map_err(|refusal| String::from_utf8(refusal.reply().to_wire()[..9].to_vec()).unwrap())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_submission_is_kept_as_it_is_to_be_sent_and_who_was_refused_is_owed_a_notice() {
+    let desk = desk().await;
+    let text = "From: ann@clinic.example\r\nBcc: x@press.example\r\nSubject: [secure] hello\r\n\r\nbody\r\n";
+    let to = ["r@lab.example", "x@press.example", "i@insurer.example"];
+    let receipt = desk.submit(Some("front-desk"), text, &to).await.unwrap();
+    assert_eq!(desk.store.jobs(receipt.id()).await.unwrap().len(), 3);
+
+    let queue = &desk.intake.rooms.queue;
+    let jobs = queue.claim(10).await;
+    assert_eq!(jobs.iter().map(|job| job.recipient.expose()).collect::<Vec<_>>(), ["r@lab.example"]);
+    let sent = queue.content(&jobs[0]).await.unwrap();
+    let header = String::from_utf8(sent.header().to_vec()).unwrap();
+    assert!(header.starts_with("Received: from client by relay.clinic.example\r\n"), "{header}");
+    assert!(header.contains("Subject: hello\r\n") && !header.contains("press.example"), "{header}");
+    assert_eq!(sent.body(), b"body\r\n");
+
+    let mut owed: Vec<(String, About)> =
+        queue.owed(10).await.iter().map(|owed| (owed.recipient.expose().to_owned(), owed.about)).collect();
+    owed.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(owed, [("i@insurer.example".into(), About::Held), ("x@press.example".into(), About::Rejected)]);
+    desk.store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_to_blame_shows_in_the_reply() {
+    let desk = desk().await;
+    let good = "From: ann@clinic.example\r\n\r\nhello\r\n";
+    let round = "Received: x\r\n".repeat(51) + good;
+    let (ann, lab) = (Some("front-desk"), &["r@lab.example"][..]);
+    for (client, text, to, expected) in [
+        (None, good, lab, "530 5.7.0"),
+        (Some("old-scanner"), good, lab, "451 4.7.1"),
+        (ann, "From: ceo@bank.example\r\n\r\nhello\r\n", lab, "553 5.7.1"),
+        (ann, "Subject: hello\r\n\r\nhello\r\n", lab, "554 5.6.0"),
+        (ann, &round, lab, "554 5.4.6"),
+        (ann, good, &["x@press.example"], "550 5.7.1"),
+    ] {
+        assert_eq!(desk.submit(client, text, to).await.err().as_deref(), Some(expected));
+    }
+    assert!(desk.submit(ann, good, lab).await.is_ok());
+    desk.store.clone().close().await;
+    assert_eq!(desk.submit(ann, good, lab).await.err().as_deref(), Some("451 4.3.0"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_message_is_read_beside_the_others_and_kept_whole() {
+    let desk = desk().await;
+    let body = "The quick brown fox jumps over the lazy dog.\r\n".repeat(2_000);
+    let text = format!("From: ann@clinic.example\r\n\r\n{body}");
+    desk.submit(Some("front-desk"), &text, &["r@lab.example"]).await.unwrap();
+    let queue = &desk.intake.rooms.queue;
+    let jobs = queue.claim(1).await;
+    assert_eq!(queue.content(&jobs[0]).await.unwrap().body(), body.as_bytes());
+    desk.store.close().await;
 }

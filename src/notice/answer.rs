@@ -75,4 +75,4 @@ fn rule_words(recipient: &Recipient) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -52,7 +52,8 @@ fn attempt(number: u32, code: u16) -> MadeAttempt {
     MadeAttempt { number, at: Timestamp::from_millis(number.into()), attempt }
 }
 
-fn story(action: Action) -> Story {
+/// A story of two recipients for whom the same was decided.
+pub(in crate::notice) fn story(action: Action) -> Story {
     let record = Record {
         accepted: START,
         origin: Origin::OwnNotice,
