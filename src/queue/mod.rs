@@ -4,6 +4,8 @@
 
 mod accept;
 mod alarm;
+#[cfg(test)]
+mod interleaved;
 mod operate;
 mod owed;
 pub mod schedule;
