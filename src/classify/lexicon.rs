@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use crate::classify::{Detector, Hit, Sense, before, stands_alone};
 use crate::phi::Kind;
@@ -58,6 +58,7 @@ static TERMS: LazyLock<Terms> = LazyLock::new(|| {
     let automaton = AhoCorasick::builder()
         .ascii_case_insensitive(true)
         .match_kind(MatchKind::LeftmostLongest)
+        .kind(Some(AhoCorasickKind::DFA))
         .build(terms.iter().map(|(term, _)| term));
     // The lexicons are part of the program, and a test builds them; a failure would find nothing, not stop the mail.
     Terms { automaton: automaton.ok(), meanings: terms.into_iter().map(|(_, meaning)| meaning).collect() }

@@ -3,8 +3,9 @@
 //! A person `p` in a part is bound to the health words within [`NEAR`] octets, and to those of the subject, as strongly as
 //! `p * (1 - product of (1 - SHARE * weight))` over the different words. In a part that is dense with health words, a
 //! chart note, nearness is the whole part. A message's score is its strongest binding; half of the second one's strength
-//! is added to what is left to 1. Health words put to the reader ("your appointment") bind the addressed recipient; a
-//! record of a patient binds by itself. Topics that speak of no patient lower what was not bound by a record.
+//! is added to what is left to 1. Health words put to the reader ("your lab results") bind the addressed recipient; weaker
+//! ones ("your visit") as far as other health words stand beside them. A record of a patient binds by itself. Topics that
+//! speak of no patient, and a mailing list, lower what was not bound by a record.
 
 use std::collections::HashSet;
 
@@ -50,8 +51,8 @@ pub(super) fn score(tree: &Tree, read: &[Read<'_>]) -> f32 {
     if all().any(|hit| hit.sense == Sense::Record) {
         return RECORD;
     }
-    let subjects: Vec<&Read<'_>> = read.iter().filter(|part| part.is_subject()).collect();
-    let bound = read.iter().map(|part| bind(part, &subjects)).fold((0.0, 0.0), strongest);
+    let subject = Subject::of(read);
+    let bound = read.iter().map(|part| bind(part, &subject)).fold((0.0, 0.0), strongest);
     let addressed = read.iter().map(|part| addressed(part, read)).fold(0.0, f32::max);
     let (best, second) = strongest(bound, (addressed, 0.0));
     let joined = 1.0 - (1.0 - best) * (1.0 - 0.5 * second);
@@ -81,34 +82,44 @@ fn strongest(one: (f32, f32), other: (f32, f32)) -> (f32, f32) {
     (all[0], all[1])
 }
 
-/// The two strongest bindings of persons in a part, or in the subject, to health in the part.
-fn bind(part: &Read<'_>, subjects: &[&Read<'_>]) -> (f32, f32) {
-    let health: Vec<&Hit> = part.hits.iter().filter(|hit| tells_of_health(hit)).collect();
-    let words: HashSet<&str> = health.iter().map(|hit| &part.text[hit.span.clone()]).collect();
-    let dense = words.len() >= DENSE;
-    let of_subject: Vec<(&str, f32)> = if part.is_subject() { Vec::new() } else { subject_words(subjects) };
-    let mut best = (0.0, 0.0);
-    for person in part.hits.iter().filter(|hit| points_at(hit) > 0.0).take(MOST_PERSONS) {
-        let near = if dense { health.as_slice() } else { within(&health, person) };
-        let near = near.iter().filter(|hit| hit.span != person.span).take(MOST_WORDS);
-        let near = near.map(|hit| (&part.text[hit.span.clone()], health_weight(hit))).chain(of_subject.iter().copied());
-        best = strongest(best, (points_at(person) * together(near), 0.0));
-    }
-    if !part.is_subject() && !health.is_empty() {
-        let whole =
-            together(health.iter().take(MOST_WORDS).map(|hit| (&part.text[hit.span.clone()], health_weight(hit))));
-        let named = subjects.iter().flat_map(|subject| &subject.hits).map(points_at).fold(0.0, f32::max);
-        best = strongest(best, (named * whole, 0.0));
-    }
-    best
+/// What the subject, and those of messages inside, bring to every part.
+struct Subject<'a> {
+    words: Vec<(&'a str, f32)>,
+    /// How surely one of them points at a person.
+    named: f32,
 }
 
-fn subject_words<'a>(subjects: &[&'a Read<'_>]) -> Vec<(&'a str, f32)> {
-    let words = |subject: &&'a Read<'_>| {
-        let health = subject.hits.iter().filter(|hit| tells_of_health(hit));
-        health.map(|hit| (&subject.text[hit.span.clone()], health_weight(hit))).collect::<Vec<_>>()
-    };
-    subjects.iter().flat_map(words).collect()
+impl<'a> Subject<'a> {
+    fn of(read: &'a [Read<'_>]) -> Subject<'a> {
+        let hits = || {
+            read.iter().filter(|part| part.is_subject()).flat_map(|part| part.hits.iter().map(move |hit| (part, hit)))
+        };
+        let health = hits().filter(|(_, hit)| tells_of_health(hit)).take(MOST_WORDS);
+        Subject {
+            words: health.map(|(part, hit)| (&part.text[hit.span.clone()], health_weight(hit))).collect(),
+            named: hits().map(|(_, hit)| points_at(hit)).fold(0.0, f32::max),
+        }
+    }
+}
+
+/// The two strongest bindings of persons in a part, or in the subject, to health in the part.
+fn bind(part: &Read<'_>, subject: &Subject<'_>) -> (f32, f32) {
+    let health: Vec<&Hit> = part.hits.iter().filter(|hit| tells_of_health(hit)).collect();
+    let word = |hit: &Hit| part.text.get(hit.span.clone()).unwrap_or_default();
+    let different: HashSet<&str> = health.iter().map(|hit| word(hit)).collect();
+    let shared: &[(&str, f32)] = if part.is_subject() { &[] } else { &subject.words };
+    let mut best = (0.0, 0.0);
+    for person in part.hits.iter().filter(|hit| points_at(hit) > 0.0).take(MOST_PERSONS) {
+        let near = if different.len() >= DENSE { health.as_slice() } else { within(&health, person) };
+        let near = near.iter().filter(|hit| hit.span != person.span).take(MOST_WORDS);
+        let near = near.map(|hit| (word(hit), health_weight(hit))).chain(shared.iter().copied());
+        best = strongest(best, (points_at(person) * together(near), 0.0));
+    }
+    if part.is_subject() {
+        return best;
+    }
+    let whole = together(health.iter().take(MOST_WORDS).map(|hit| (word(hit), health_weight(hit))));
+    strongest(best, (subject.named * whole, 0.0))
 }
 
 /// The health hits within reach of a person; both are in the order of the text.

@@ -33,6 +33,8 @@ pub(super) fn reader(head: &Head) -> Reader {
     let (kind, subtype) = media_type.split_once('/').unwrap_or((media_type, ""));
     match (kind, subtype) {
         ("text", "html") | ("application", "xhtml+xml") => Reader::Html,
+        // RFC 2046 §5.2.2 and §5.2.3: the rest is in other messages, or elsewhere.
+        ("message", "partial" | "external-body") => Reader::None,
         ("text" | "message", _) => Reader::Plain,
         ("application", "pgp-signature" | "pkcs7-signature" | "x-pkcs7-signature" | "pgp-keys") => Reader::Silent,
         ("application", "json" | "xml" | "x-ndjson" | "hl7-v2" | "hl7-v2+er7" | "csv" | "javascript") => Reader::Plain,
@@ -100,9 +102,9 @@ pub(super) fn charset(octets: &[u8], label: Option<&str>) -> Result<String, Unre
     }
 }
 
-/// Control characters that no text has; a form feed, an escape and the separators of HL7 and X12 are text.
+/// Control characters that no text has. A form feed, an escape and the separators of HL7 and X12 (11, 28 to 31) are text.
 fn is_binary(octets: &[u8]) -> bool {
-    octets.iter().any(|octet| matches!(octet, 0..=8 | 14..=26 | 127)) && !octets.starts_with(b"\x0bMSH")
+    octets.iter().any(|octet| matches!(octet, 0..=8 | 14..=26 | 127))
 }
 
 /// OpenPGP text in a message that does not call itself one (RFC 9580 §6.2).
@@ -149,6 +151,8 @@ mod tests {
         check("Content-Type: application/x; name=\"A.HL7\"\r\n", b"MSH|", Ok("MSH|"));
         check("Content-Type: application/octet-stream\r\n", b"plain words", Ok("plain words"));
         check("Content-Type: application/octet-stream\r\n", b"\x00\x01", Err(Unreadable::NoReader));
+        check("Content-Type: message/partial\r\n", b"half of it", Err(Unreadable::NoReader));
+        check("Content-Type: text/x-hl7\r\n", b"\x0bMSH|\x1c", Ok("\u{b}MSH|\u{1c}"));
         check("Content-Type: text/plain\r\n", b"PK\x03\x04", Err(Unreadable::NoReader));
         check("Content-Type: application/pdf\r\n", b"%PDF-1.7", Err(Unreadable::NoReader));
         check("Content-Type: application/pkcs7-mime\r\n", b"", Err(Unreadable::Encrypted));
