@@ -315,6 +315,11 @@ mod tests {
     }
 
     #[test]
+    fn every_expression_builds() {
+        assert!([&BESIDE, &CREDENTIAL, &ACTS, &AGED].iter().all(|shape| shape.is_some()));
+    }
+
+    #[test]
     fn a_health_worker_is_a_professional() {
         check("Dr. Hale said", &[("Hale", Sense::Professional)]);
         check("Anna Hale, MD", &[("Anna Hale", Sense::Professional)]);

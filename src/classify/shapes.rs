@@ -31,7 +31,7 @@ type Judge = fn(&str, &Range<usize>) -> Option<Hit>;
 /// The shapes, each anchored where a word with a digit begins; the first that holds is taken.
 static SHAPES: LazyLock<Vec<(Begins, Regex, Judge)>> = LazyLock::new(|| {
     const MONTH: &str = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|ene|abr|ago|dic)[a-z]*";
-    let shapes: [(Begins, String, Judge); 12] = [
+    let shapes: [(Begins, String, Judge); 13] = [
         (Begins::Digit, r"^01\)\d{14}".into(), device),
         (Begins::Digit, r"^[1-9][A-Z][A-Z0-9]\d-?[A-Z][A-Z0-9]\d-?[A-Z]{2}\d{2}".into(), medicare),
         (Begins::Either, r"^[A-Z0-9]{17}".into(), vehicle),
@@ -55,6 +55,11 @@ static SHAPES: LazyLock<Vec<(Begins, Regex, Judge)>> = LazyLock::new(|| {
         (Begins::Digit, r"^\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}".into(), internet),
         (Begins::Capital, r"^[A-Z]{2}\d{7}".into(), prescriber),
         (Begins::Capital, r"^[A-TV-Z]\d[0-9AB]\.[0-9A-Z]{1,4}".into(), diagnosis_code),
+        (
+            Begins::Digit,
+            r"^\d{1,5}(?:[.,]\d{1,3})?[ ]?(?:mg|mcg|ml|mL|meq|mEq|units|IU|tablets?|tabs?|capsules?|puffs?)\b".into(),
+            dose,
+        ),
         (Begins::Digit, r"^\d{1,6}[A-Z]?[ ](?:[NSEW]{1,2}\.?[ ])?(?:[A-Z0-9][A-Za-z0-9'.]*[ ]?){1,5}".into(), street),
     ];
     shapes
@@ -183,9 +188,16 @@ fn month_first(text: &str, at: usize, window: &str) -> Option<Hit> {
     MONTHS.contains(&month.as_str()).then(|| Hit::new(Kind::Date, start..at + found.end(), 0.8))
 }
 
+/// An amount of medicine; a volume or a unit may also be something else's.
+fn dose(text: &str, span: &Range<usize>) -> Option<Hit> {
+    let confidence = if text[span.clone()].contains('m') { 0.4 } else { 0.3 };
+    Some(Hit::new(Kind::Drug, span.clone(), confidence))
+}
+
 fn device(text: &str, span: &Range<usize>) -> Option<Hit> {
     let number = text.get(span.start + 3..span.end)?;
-    checks::gtin(number).then(|| Hit::new(Kind::Device, span.clone(), 0.95))
+    let start = if text[..span.start].ends_with('(') { span.start - 1 } else { span.start };
+    checks::gtin(number).then(|| Hit::new(Kind::Device, start..span.end, 0.95))
 }
 
 fn medicare(text: &str, span: &Range<usize>) -> Option<Hit> {
@@ -319,6 +331,12 @@ mod tests {
     }
 
     #[test]
+    fn every_expression_builds() {
+        assert_eq!(SHAPES.len(), 13);
+        assert!([&MAILBOX, &WEB, &DAY_AND_YEAR, &TOWN].iter().all(|shape| shape.is_some()));
+    }
+
+    #[test]
     fn a_social_security_number_stands_alone() {
         check("SSN: 219-99-8765.", &[(Kind::Ssn, "219-99-8765")]);
         check("social security 219998765", &[(Kind::Ssn, "219998765")]);
@@ -360,10 +378,18 @@ mod tests {
     }
 
     #[test]
+    fn an_amount_of_medicine_speaks_of_one() {
+        check("take 10 mg at night", &[(Kind::Drug, "10 mg")]);
+        check("2 tablets", &[(Kind::Drug, "2 tablets")]);
+        check("10 mgmt tasks", &[]);
+        check("40 MB and 5 miles", &[]);
+    }
+
+    #[test]
     fn identifiers_with_check_digits_are_checked() {
         check("vehicle 1M8GDM9AXKP042788", &[(Kind::Vehicle, "1M8GDM9AXKP042788")]);
         check("vehicle 1M8GDM9A1KP042788", &[]);
-        check("(01)00012345678905(17)270424", &[(Kind::Device, "01)00012345678905")]);
+        check("(01)00012345678905(17)270424", &[(Kind::Device, "(01)00012345678905")]);
         check("(01)00012345678906", &[]);
         check("1EG4-TE5-MK73", &[(Kind::Mbi, "1EG4-TE5-MK73")]);
         check("AB1234563", &[(Kind::Dea, "AB1234563")]);
