@@ -81,8 +81,8 @@ pub async fn attempt(courier: &Courier, consignment: &Consignment, known: Option
             return Attempted::alike(consignment, answer, start.elapsed());
         }
     };
-    let lease = courier.config.queue.lease;
-    match tokio::time::timeout(lease.saturating_sub(lease / 10), Box::pin(sending)).await {
+    let patience = courier.config.queue.lease * 2 / 3;
+    match tokio::time::timeout(patience, Box::pin(sending)).await {
         Ok(sent) => Attempted { took: start.elapsed(), ..sent },
         Err(_) => {
             let answer = Answer::ours(Stage::Content, Means::Later, "the attempt took longer than its lease allows");

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -49,6 +50,8 @@ pub struct Desk {
 #[derive(Debug)]
 struct InHand {
     job: Job,
+    /// When it was claimed, and its lease began.
+    since: Instant,
     _room: OwnedSemaphorePermit,
 }
 
@@ -126,8 +129,11 @@ async fn claim(queue: Queue, hand_over: mpsc::Sender<Vec<InHand>>, drain: Cancel
             let jobs = queue.claim(free).await;
             // Nobody else takes permits, so each job finds one: the first was kept for that.
             drop(first);
-            let held =
-                jobs.into_iter().filter_map(|job| Some(InHand { job, _room: room.clone().try_acquire_owned().ok()? }));
+            let since = Instant::now();
+            let held = jobs.into_iter().filter_map(|job| {
+                let room = room.clone().try_acquire_owned().ok()?;
+                Some(InHand { job, since, _room: room })
+            });
             held.collect()
         };
         tokio::select! {

@@ -63,7 +63,7 @@ pub(super) async fn send(
             return remembered(courier, attempted, (names, known));
         }
     }
-    let (hop, answer) = conclude(walk.failures);
+    let (hop, answer) = conclude(&walk.failures);
     let attempted = Attempted { hop, ..Attempted::alike(consignment, answer, Duration::ZERO) };
     remembered(courier, attempted, (names, known))
 }
@@ -199,7 +199,7 @@ fn died_while_kept(answers: &[Answer]) -> bool {
 
 /// What all the failures come to. Hosts that could not be reached say nothing about the floor; among those that
 /// could, the floor is unmet when none of them met it.
-fn conclude(failures: Vec<Failure>) -> Failure {
+fn conclude(failures: &[Failure]) -> Failure {
     let reached = |(_, answer): &&Failure| answer.stage > Stage::Connect;
     let telling = failures
         .iter()
@@ -219,8 +219,8 @@ mod tests {
     use super::*;
 
     fn check(failures: &[(Stage, Means)], expected: (Stage, Means)) {
-        let failures = failures.iter().map(|(stage, means)| (Hop::default(), Answer::ours(*stage, *means, "")));
-        let (_, answer) = conclude(failures.collect());
+        let failure = |(stage, means): &(Stage, Means)| (Hop::default(), Answer::ours(*stage, *means, ""));
+        let (_, answer) = conclude(&failures.iter().map(failure).collect::<Vec<_>>());
         assert_eq!((answer.stage, answer.means), expected);
     }
 

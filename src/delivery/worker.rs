@@ -14,6 +14,9 @@ use crate::queue::{Job, Outcome};
 use crate::smtp::client::{Answer, Means, Stage};
 use crate::store::DestinationSeen;
 
+/// The part of its lease that a job may spend waiting in its lane: a quarter. An attempt may take two thirds.
+const WAIT_OF_LEASE: u32 = 4;
+
 /// Whether two jobs can share a transaction: one message, one domain, one way.
 pub(super) fn travel_together(one: &InHand, other: &InHand) -> bool {
     one.job.message == other.job.message
@@ -23,7 +26,10 @@ pub(super) fn travel_together(one: &InHand, other: &InHand) -> bool {
 }
 
 /// Attempts a batch and settles each of its jobs. What cannot be read or settled now is left to its lease.
-pub(super) async fn work(desk: Desk, courier: Arc<Courier>, batch: Vec<InHand>) -> Found {
+pub(super) async fn work(desk: Desk, courier: Arc<Courier>, mut batch: Vec<InHand>) -> Found {
+    // What waited for its turn too long may be somebody else's before we are done: its lease brings it back.
+    let patience = courier.config.queue.lease / WAIT_OF_LEASE;
+    batch.retain(|in_hand| in_hand.since.elapsed() < patience);
     let Some(first) = batch.first() else { return Found::Alive };
     let message = match desk.queue.content(&first.job).await {
         Ok(message) => message,

@@ -2,6 +2,8 @@
 
 pub mod mx;
 mod resolver;
+#[cfg(test)]
+pub(crate) mod stand_in;
 mod stream;
 pub mod tls;
 

@@ -108,3 +108,44 @@ fn name_server(address: &std::net::SocketAddr) -> NameServerConfig {
     });
     NameServerConfig::new(address.ip(), true, connections.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::stand_in::NameServer;
+
+    fn domain(text: &str) -> Domain {
+        Domain::parse(text).unwrap()
+    }
+
+    async fn resolver() -> Resolver {
+        let names = NameServer::new()
+            .mx("lab.example", 10, "mx.lab.example")
+            .address("mx.lab.example", "192.0.2.7")
+            .address("mx.lab.example", "2001:db8::7")
+            .mx("null.example", 0, ".")
+            .address("bare.example", "192.0.2.8");
+        Resolver::new(&names.start().await).unwrap()
+    }
+
+    #[tokio::test]
+    async fn exchangers_and_all_addresses_are_found() {
+        let resolver = resolver().await;
+        let mx = resolver.mx(&domain("lab.example")).await.unwrap();
+        assert_eq!(mx, [Exchange { preference: 10, host: Some(domain("mx.lab.example")) }]);
+        let addresses = resolver.addresses(&domain("mx.lab.example")).await.unwrap();
+        assert_eq!(addresses, ["2001:db8::7".parse::<IpAddr>().unwrap(), "192.0.2.7".parse().unwrap()]);
+        let null = resolver.mx(&domain("null.example")).await.unwrap();
+        assert_eq!(null, [Exchange { preference: 0, host: None }]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_says_whether_asking_again_may_help() {
+        let resolver = resolver().await;
+        assert_eq!(resolver.mx(&domain("nobody.example")).await, Err(LookupError::NoSuchDomain));
+        assert_eq!(resolver.mx(&domain("bare.example")).await, Err(LookupError::NoRecords));
+        assert_eq!(resolver.mx(&domain("x.broken.example")).await, Err(LookupError::Unanswered));
+        assert_eq!(resolver.addresses(&domain("nobody.example")).await, Err(LookupError::NoSuchDomain));
+        assert_eq!(resolver.addresses(&domain("lab.example")).await, Err(LookupError::NoRecords));
+    }
+}

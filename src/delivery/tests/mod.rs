@@ -1,5 +1,6 @@
 //! Deliveries to scripted servers on real sockets.
 
+mod exchangers;
 mod scenarios;
 mod server;
 
@@ -18,7 +19,7 @@ use crate::mail::{Address, Assurance, Content, Domain, Message, Method, ReverseP
 use crate::net::tls::stand_in::{Ca, Identity, Shows};
 
 pub(super) const MX: &str = "mx.lab.example";
-const NOW: Timestamp = Timestamp::from_millis(1_795_493_220_000);
+pub(super) const NOW: Timestamp = Timestamp::from_millis(1_795_493_220_000);
 
 /// A CA, and couriers that trust it.
 pub(super) struct World {
@@ -47,9 +48,20 @@ impl World {
     }
 
     pub(super) fn courier_with(&self, routes: Vec<Route>) -> Courier {
-        let config = config(routes, self.ca_file());
-        Courier::new(Arc::new(config), Arc::new(ManualClock::at(NOW))).unwrap()
+        courier_of(config(routes, self.ca_file()))
     }
+
+    /// A courier that asks a name server, and may reach `networks`.
+    pub(super) fn courier_asking(&self, dns: Dns, networks: &[&str]) -> Courier {
+        let mut config = config(Vec::new(), self.ca_file());
+        config.dns = dns;
+        config.delivery.allow_networks = networks.iter().map(|network| network.parse().unwrap()).collect();
+        courier_of(config)
+    }
+}
+
+fn courier_of(config: Config) -> Courier {
+    Courier::new(Arc::new(config), Arc::new(ManualClock::at(NOW))).unwrap()
 }
 
 pub(super) fn route(domain: &str, address: SocketAddr) -> Route {

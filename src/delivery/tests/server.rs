@@ -41,7 +41,11 @@ pub(super) fn saying(says: &[(&'static str, &'static str)]) -> Script {
 
 impl Server {
     pub(super) async fn start(script: Script, identity: Identity) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Server::start_at("127.0.0.1:0", script, identity).await
+    }
+
+    pub(super) async fn start_at(bind: &str, script: Script, identity: Identity) -> Server {
+        let listener = TcpListener::bind(bind).await.unwrap();
         let says = Arc::new(Mutex::new(script.says.iter().copied().collect()));
         let address = listener.local_addr().unwrap();
         let server = Server { address, heard: Arc::default(), says, script, identity };

@@ -232,6 +232,7 @@ impl Hello {
 
 impl StartTls {
     /// Takes the reader with it: nothing that was read in clear may be seen again under TLS.
+    #[expect(clippy::needless_pass_by_value, reason = "the reader must not live on")]
     pub fn on(self, reply: Reply, read_in_clear: Replies) -> Result<Handshake, Answer> {
         if reply.code.value() == 421 {
             return Err(Answer::from_reply(Stage::StartTls, Means::Later, reply));

@@ -1,0 +1,125 @@
+//! Which of a domain's hosts is given a message. The servers stand on port 25 of loopback addresses.
+
+use crate::delivery::tests::server::{Server, plain, saying};
+use crate::delivery::tests::{NOW, World, deliver, mail};
+use crate::delivery::{Attempted, attempt};
+use crate::mail::{Assurance, Enhanced};
+use crate::net::stand_in::NameServer;
+use crate::net::tls::stand_in::Shows;
+use crate::smtp::client::{Means, Stage};
+use crate::store::Destination;
+
+const LOOPBACK: &[&str] = &["127.0.0.0/8"];
+const TAKEN: (Stage, Means) = (Stage::Content, Means::Taken);
+
+fn told(attempted: &Attempted) -> (Stage, Means) {
+    let answer = &attempted.answers[0];
+    (answer.stage, answer.means)
+}
+
+/// `mx0` is preferred to `mx`, which is the one whose certificates are made for its name.
+async fn two_hosts(first: &str, second: &str) -> crate::config::Dns {
+    let names = NameServer::new().mx("lab.example", 5, "mx0.lab.example").mx("lab.example", 10, "mx.lab.example");
+    names.address("mx0.lab.example", first).address("mx.lab.example", second).start().await
+}
+
+#[tokio::test]
+async fn a_dead_host_gives_way_to_the_next() {
+    let world = World::new();
+    let server = Server::start_at("127.0.25.2:25", plain(), world.identity(Shows::Valid)).await;
+    let courier = world.courier_asking(two_hosts("127.0.25.1", "127.0.25.2").await, LOOPBACK);
+    let attempted = deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await;
+    assert_eq!((told(&attempted), server.count("MAIL")), (TAKEN, 1));
+    assert_eq!(attempted.hop.host, "mx.lab.example");
+    let seen = attempted.seen.unwrap();
+    assert_eq!((seen.mx.len(), seen.best, seen.seen), (2, Some(Assurance::Valid), NOW));
+}
+
+#[tokio::test]
+async fn a_host_below_the_floor_gives_way_to_one_that_meets_it() {
+    let world = World::new();
+    let low = Server::start_at("127.0.25.3:25", plain(), world.identity(Shows::SelfSigned)).await;
+    let high = Server::start_at("127.0.25.4:25", plain(), world.identity(Shows::Valid)).await;
+    let courier = world.courier_asking(two_hosts("127.0.25.3", "127.0.25.4").await, LOOPBACK);
+    let attempted = deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await;
+    assert_eq!((told(&attempted), low.count("MAIL"), high.count("MAIL")), (TAKEN, 0, 1));
+}
+
+#[tokio::test]
+async fn the_first_host_that_meets_the_floor_decides() {
+    let world = World::new();
+    let names = NameServer::new().mx("lab.example", 5, "mx.lab.example").mx("lab.example", 10, "mx2.lab.example");
+    let names = names.address("mx.lab.example", "127.0.25.5").address("mx2.lab.example", "127.0.25.6");
+    let refusing = saying(&[("RCPT", "550 5.1.1 who")]);
+    let first = Server::start_at("127.0.25.5:25", refusing, world.identity(Shows::Valid)).await;
+    let second = Server::start_at("127.0.25.6:25", plain(), world.identity(Shows::Valid)).await;
+    let courier = world.courier_asking(names.start().await, LOOPBACK);
+    let attempted = deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await;
+    assert_eq!(told(&attempted), (Stage::Recipient, Means::Refused));
+    assert_eq!((first.count("MAIL"), second.count("(connected)")), (1, 0));
+}
+
+#[tokio::test]
+async fn every_address_of_a_host_is_tried() {
+    let world = World::new();
+    let names = NameServer::new().mx("lab.example", 5, "mx.lab.example");
+    let names = names.address("mx.lab.example", "::1").address("mx.lab.example", "127.0.25.7");
+    Server::start_at("127.0.25.7:25", plain(), world.identity(Shows::Valid)).await;
+    let courier = world.courier_asking(names.start().await, &["127.0.0.0/8", "::1/128"]);
+    let attempted = deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await;
+    assert_eq!(told(&attempted), TAKEN);
+    assert_eq!(attempted.hop.address.unwrap().to_string(), "127.0.25.7:25");
+}
+
+#[tokio::test]
+async fn without_mx_records_the_domain_is_its_own_host() {
+    let world = World::new();
+    let names = NameServer::new().address("mx.lab.example", "127.0.25.8");
+    Server::start_at("127.0.25.8:25", plain(), world.identity(Shows::Valid)).await;
+    let courier = world.courier_asking(names.start().await, LOOPBACK);
+    assert_eq!(told(&deliver(&courier, &mail(&["bo@mx.lab.example"], "tls:valid")).await), TAKEN);
+}
+
+#[tokio::test]
+async fn a_domain_that_cannot_take_mail_is_told_apart_from_one_that_cannot_be_asked() {
+    let world = World::new();
+    let names = NameServer::new()
+        .mx("null.example", 0, ".")
+        .mx("ours.example", 10, "relay.clinic.example")
+        .mx("inside.example", 10, "mx.inside.example")
+        .address("mx.inside.example", "10.0.0.7")
+        .mx("hollow.example", 10, "mx.hollow.example");
+    let courier = world.courier_asking(names.start().await, &[]);
+    for (domain, means, code) in [
+        ("nobody.example", Means::Refused, Some(Enhanced::new(5, 1, 2))),
+        ("null.example", Means::Refused, Some(Enhanced::new(5, 1, 10))),
+        ("ours.example", Means::Refused, Some(Enhanced::new(5, 4, 6))),
+        ("inside.example", Means::Refused, Some(Enhanced::new(5, 4, 4))),
+        ("hollow.example", Means::Later, None),
+        ("x.broken.example", Means::Later, None),
+    ] {
+        let attempted = deliver(&courier, &mail(&[&format!("bo@{domain}")], "tls:valid")).await;
+        assert_eq!(told(&attempted), (Stage::Resolve, means), "{domain}");
+        assert_eq!(attempted.answers[0].enhanced, code, "{domain}");
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_with_a_valid_certificate_is_not_valid() {
+    let world = World::new();
+    let names = NameServer::new().mx("lab.example", 5, "mx.lab.example").address("mx.lab.example", "127.0.25.9");
+    let server = Server::start_at("127.0.25.9:25", plain(), world.identity(Shows::Valid)).await;
+    let courier = world.courier_asking(names.start().await, LOOPBACK);
+    let usual = Destination {
+        mx: vec!["mx.usual.example".into()],
+        best: Some(Assurance::Valid),
+        seen: NOW,
+        newcomers: None,
+        lower: None,
+    };
+    let valid = attempt(&courier, &mail(&["bo@lab.example"], "tls:valid"), Some(&usual)).await;
+    assert_eq!((told(&valid), server.count("(connected)")), ((Stage::Resolve, Means::BelowFloor), 0));
+    assert_eq!(valid.seen.unwrap().newcomers.unwrap().mx, ["mx.lab.example"]);
+    let encrypted = attempt(&courier, &mail(&["bo@lab.example"], "tls:encrypted"), Some(&usual)).await;
+    assert_eq!(told(&encrypted), TAKEN);
+}
