@@ -50,7 +50,7 @@ pub(super) struct Connection {
     pub(super) link: Link,
     /// Transactions so far.
     pub(super) carried: usize,
-    _open: Open,
+    _open: Counted,
 }
 
 #[derive(Debug)]
@@ -59,26 +59,26 @@ struct Wire {
     replies: Replies,
 }
 
-/// Counts an open connection for as long as it lives.
-struct Open(Gauge);
+/// Counts a connection in one state for as long as it is in it.
+pub(super) struct Counted(Gauge);
 
-impl Open {
-    fn new() -> Open {
-        let open = gauge!("sealpost_delivery_connections", "state" => "open");
-        open.increment(1);
-        Open(open)
+impl Counted {
+    pub(super) fn new(state: &'static str) -> Counted {
+        let gauge = gauge!("sealpost_delivery_connections", "state" => state);
+        gauge.increment(1);
+        Counted(gauge)
     }
 }
 
-impl Drop for Open {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.decrement(1);
     }
 }
 
-impl std::fmt::Debug for Open {
+impl std::fmt::Debug for Counted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Open")
+        f.write_str("Counted")
     }
 }
 
@@ -162,7 +162,7 @@ impl Connection {
         let heard = exchange(&mut wire, &again.send, limits.command).await;
         let reply = heard.map_err(|silence| because(Answer::ours(Stage::Hello, Means::Later, silence)))?;
         let secured = again.state.on(reply).map_err(because)?;
-        Ok(Connection { wire, secured, leaves: Leaves::Clean, address, link, carried: 0, _open: Open::new() })
+        Ok(Connection { wire, secured, leaves: Leaves::Clean, address, link, carried: 0, _open: Counted::new("open") })
     }
 
     pub(super) fn is_usable(&self) -> bool {

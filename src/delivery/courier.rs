@@ -124,28 +124,25 @@ impl Courier {
     }
 
     /// Keeps a connection for the next message, if it is worth it.
-    pub(super) async fn keep(&self, key: Key, connection: Connection) {
+    pub(super) fn keep(&self, key: Key, connection: Connection) {
         let delivery = &self.config.delivery;
         if !connection.is_usable() {
             return;
         }
         if connection.carried >= delivery.messages_per_connection {
-            connection.quit().await;
-            return;
+            return self.pool.leave(connection);
         }
-        if let Some(surplus) = self.pool.put(key, connection, (delivery.connections, self.now())) {
-            surplus.quit().await;
-        }
+        self.pool.put(key, connection, (delivery.connections, self.now()));
     }
 
     /// Says QUIT on what was idle for too long.
     pub(super) async fn sweep(&self) {
-        part(self.pool.idle_since(self.now().minus(self.config.delivery.idle))).await;
+        part(self.pool.take_leaving(self.now().minus(self.config.delivery.idle))).await;
     }
 
     /// Says QUIT on everything that is idle.
     pub(super) async fn close(&self) {
-        part(self.pool.idle_since(self.now())).await;
+        part(self.pool.take_leaving(self.now())).await;
     }
 }
 

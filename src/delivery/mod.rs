@@ -63,8 +63,16 @@ pub async fn run(desk: Desk, couriers: watch::Receiver<Arc<Courier>>, drain: Can
     let mut workers = JoinSet::new();
     let mut under_way: HashMap<Id, String> = HashMap::new();
     let mut sweep = tokio::time::interval(SWEEP);
+    let mut latest = couriers.borrow().clone();
     loop {
         let courier = couriers.borrow().clone();
+        if !Arc::ptr_eq(&courier, &latest) {
+            let former = std::mem::replace(&mut latest, courier.clone());
+            workers.spawn(async move {
+                former.close().await;
+                Found::Alive
+            });
+        }
         while let Some((lane, batch)) = lanes.next(courier.limits(), worker::travel_together) {
             let worker = workers.spawn(worker::work(desk.clone(), courier.clone(), batch));
             under_way.insert(worker.id(), lane);
@@ -78,19 +86,22 @@ pub async fn run(desk: Desk, couriers: watch::Receiver<Arc<Courier>>, drain: Can
                     lanes.done(&lane, found);
                 }
             }
+            _ = sweep.tick() => {
+                // In a task of its own: a peer that is slow to say goodbye must not keep others waiting.
+                workers.spawn(async move { courier.sweep().await; Found::Alive });
+            }
             Some(jobs) = claimed.recv() => {
                 take_in(&mut lanes, jobs, &courier);
                 if let Some(batch) = lanes.surplus(MAX_WAITING) {
                     workers.spawn(worker::put_off(desk.clone(), batch));
                 }
             }
-            _ = sweep.tick() => courier.sweep().await,
         }
     }
     // What only waited stays leased to this boot; the next boot voids the lease and delivers it.
     drop(claimed);
     finish(workers).await;
-    couriers.borrow().close().await;
+    latest.close().await;
     if claiming.await.is_err() {
         error!("claiming from the queue failed");
     }

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use metrics::{counter, gauge};
+use metrics::counter;
 
 use crate::clock::Timestamp;
-use crate::delivery::connection::Connection;
+use crate::delivery::connection::{Connection, Counted};
 use crate::mail::Assurance;
 use crate::net::mx::Host;
 use crate::net::tls::Trust;
@@ -31,11 +31,13 @@ pub(super) struct Key {
 struct Idle {
     connection: Connection,
     since: Timestamp,
+    _idle: Counted,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     idle: Mutex<HashMap<Key, Vec<Idle>>>,
+    leaving: Mutex<Vec<Connection>>,
     dead: Mutex<HashMap<SocketAddr, Timestamp>>,
 }
 
@@ -50,32 +52,35 @@ impl Pool {
         }
         drop(all);
         let idle = taken?;
-        gauge!("sealpost_delivery_connections", "state" => "idle").decrement(1);
         counter!("sealpost_delivery_pool_hits_total").increment(1);
         Some(idle.connection)
     }
 
-    /// Keeps a connection. When `most` are kept already, gives it back.
-    pub(super) fn put(&self, key: Key, connection: Connection, (most, now): (usize, Timestamp)) -> Option<Connection> {
+    /// Keeps a connection for the next message; beyond `most`, only until somebody says QUIT on it.
+    pub(super) fn put(&self, key: Key, connection: Connection, (most, now): (usize, Timestamp)) {
         let mut all = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if all.values().map(Vec::len).sum::<usize>() >= most {
-            return Some(connection);
+            drop(all);
+            return self.leave(connection);
         }
-        all.entry(key).or_default().push(Idle { connection, since: now });
-        gauge!("sealpost_delivery_connections", "state" => "idle").increment(1);
-        None
+        let idle = Idle { connection, since: now, _idle: Counted::new("idle") };
+        all.entry(key).or_default().push(idle);
     }
 
-    /// Takes out what has been idle since before `before`.
-    pub(super) fn idle_since(&self, before: Timestamp) -> Vec<Connection> {
-        let mut old = Vec::new();
+    /// A connection that has carried enough. The QUIT comes with the next sweep: no message waits for it.
+    pub(super) fn leave(&self, connection: Connection) {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+    }
+
+    /// Takes out what leaves, and what has been idle since before `before`.
+    pub(super) fn take_leaving(&self, before: Timestamp) -> Vec<Connection> {
+        let mut leaving = std::mem::take(&mut *self.leaving.lock().unwrap_or_else(PoisonError::into_inner));
         let mut all = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         for kept in all.values_mut() {
-            old.extend(kept.extract_if(.., |idle| idle.since <= before).map(|idle| idle.connection));
+            leaving.extend(kept.extract_if(.., |idle| idle.since <= before).map(|idle| idle.connection));
         }
         all.retain(|_, kept| !kept.is_empty());
-        gauge!("sealpost_delivery_connections", "state" => "idle").decrement(old.len() as f64);
-        old
+        leaving
     }
 
     pub(super) fn did_not_answer(&self, address: SocketAddr, now: Timestamp) {

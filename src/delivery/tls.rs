@@ -131,7 +131,7 @@ impl Walk<'_> {
         };
         let answers = connection.carry(&parcel, &self.courier.config.delivery).await;
         let hop = hop(host, Some(connection.address), connection.link.clone());
-        self.courier.keep(self.key(host), connection).await;
+        self.courier.keep(self.key(host), connection);
         Attempted { answers, hop, seen: None, took: Duration::ZERO }
     }
 

@@ -180,6 +180,7 @@ async fn one_connection_carries_many_messages_and_then_ends_with_quit() {
         assert_eq!(told(&deliver(&courier, &mail(&[BO], "tls:valid")).await), [(Stage::Content, Means::Taken)]);
     }
     // Three messages per connection in this config; clean ends need no RSET.
+    courier.sweep().await;
     assert_eq!((server.count("(connected)"), server.count("QUIT"), server.count("RSET")), (2, 1, 0));
     courier.close().await;
     assert_eq!(server.count("QUIT"), 2);
@@ -226,6 +227,24 @@ async fn a_dead_destination_is_not_dialled_again_at_once_and_delays_nobody() {
     let second = deliver(&courier, &dead).await;
     assert_eq!(told(&second), [(Stage::Connect, Means::Later)]);
     assert!(second.answers[0].words.contains("was not tried again yet"), "{}", second.answers[0].words);
+}
+
+#[tokio::test]
+async fn a_host_that_never_speaks_is_given_up_and_holds_nobody_up() {
+    let world = World::new();
+    let server = Server::start(plain(), world.identity(Shows::Valid)).await;
+    // The kernel takes the connection; nobody ever says a word on it.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let routes = [("lab.example", server.address), ("silent.example", silent.local_addr().unwrap())];
+    let courier = world.courier(&routes);
+    let (live, mute) = (mail(&[BO], "tls:valid"), mail(&["di@silent.example"], "tls:valid"));
+    let mut hanging = std::pin::pin!(deliver(&courier, &mute));
+    let live = tokio::select! {
+        live = deliver(&courier, &live) => Some(live),
+        _ = &mut hanging => None,
+    };
+    assert_eq!(told(&live.unwrap()), [(Stage::Content, Means::Taken)]);
+    assert_eq!(told(&hanging.await), [(Stage::Greeting, Means::Later)]);
 }
 
 #[tokio::test]
