@@ -13,7 +13,11 @@ use crate::daemon;
 
 /// Reads and checks the config; every mistake of it is told at once.
 pub(super) fn read_config(path: &Path) -> Result<Config, Failed> {
-    daemon::read_config(path).map(|loaded| loaded.config).map_err(|error| match error {
+    load_config(path).map(|loaded| loaded.config)
+}
+
+pub(super) fn load_config(path: &Path) -> Result<daemon::Loaded, Failed> {
+    daemon::read_config(path).map_err(|error| match error {
         daemon::ConfigError::Read(error) => Failed::file(path, &error),
         daemon::ConfigError::Mistakes(mistakes) => Failed::Config(mistakes_in(path, &mistakes)),
     })

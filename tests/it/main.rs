@@ -6,7 +6,5 @@
 mod world;
 
 mod dialogs;
-mod world_self;
-//! Scenarios against the real thing, one file each.
-
 mod store_story;
+mod world_self;
