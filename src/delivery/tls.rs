@@ -7,9 +7,9 @@ use crate::config::Onward;
 use crate::delivery::connection::{Connection, Link, NotOpened, Proof, dial};
 use crate::delivery::courier::{Attempted, Consignment, Courier, Hop};
 use crate::delivery::pool::Key;
-use crate::directory::{Sighting, Standing, remember, standing};
+use crate::directory::{Sighting, Standing, is_news, remember, standing};
 use crate::mail::{Assurance, Content};
-use crate::net::mx::{self, At, Found, Host, Targets, Unroutable};
+use crate::net::mx::{self, Found, Host, Targets, Unroutable};
 use crate::net::tls::Trust;
 use crate::smtp::client::{Answer, Means, Parcel, Stage};
 use crate::store::Destination;
@@ -147,14 +147,12 @@ fn hop(host: &Host, address: Option<SocketAddr>, link: Link) -> Hop {
 /// The names that MX records gave, or the domain's own; nothing to remember where an operator or a literal decides.
 fn exchangers(targets: &Targets) -> Vec<String> {
     match targets.found {
-        Found::Mx | Found::Implicit => targets
-            .hosts
-            .iter()
-            .map(|host| match &host.at {
-                At::Name(name) => name.to_string(),
-                At::Address(address) => address.to_string(),
-            })
-            .collect(),
+        Found::Mx | Found::Implicit => {
+            let mut names: Vec<_> = targets.hosts.iter().map(|host| host.name.to_string()).collect();
+            // The order in which they are tried is partly chance, and nothing to remember.
+            names.sort();
+            names
+        }
         Found::Literal | Found::Routed { .. } => Vec::new(),
     }
 }
@@ -179,7 +177,7 @@ fn remembered(
     }
     let level = attempted.hop.link.judged.as_ref().map(|judged| judged.assurance);
     let seen = remember(known.cloned(), Sighting { mx: names, level }, courier.now());
-    Attempted { seen: Some(seen), ..attempted }
+    Attempted { seen: Some(seen).filter(|seen| is_news(known, seen)), ..attempted }
 }
 
 fn not_found(unroutable: Unroutable) -> Answer {

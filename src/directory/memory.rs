@@ -9,6 +9,9 @@ use crate::store::{Destination, Lower, Newcomers};
 /// How long a strange set of MX hosts, or a lower level, must have stood before it counts.
 pub const STRANGER_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// How long a memory is not written again only to say that it is still so.
+const FRESH_FOR: Duration = Duration::from_secs(60 * 60);
+
 /// What one attempt showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
@@ -93,6 +96,14 @@ pub fn remember(known: Option<Destination>, sighting: Sighting, now: Timestamp) 
     known
 }
 
+/// Whether a memory says more than the one before, so that it is worth writing down.
+pub fn is_news(known: Option<&Destination>, now: &Destination) -> bool {
+    known.is_none_or(|known| {
+        let dated = Destination { seen: known.seen, ..now.clone() };
+        dated != *known || now.seen.since(known.seen) >= FRESH_FOR
+    })
+}
+
 fn shares_domain(one: &[String], other: &[String]) -> bool {
     one.iter().any(|host| other.iter().any(|name| registrable(host).eq_ignore_ascii_case(registrable(name))))
 }
@@ -164,5 +175,17 @@ mod tests {
         assert!(counts(&known, "mx.lab.example", Assurance::Valid, DAY * 8));
         let known = remember(Some(known), sighting("mx.lab.example", Assurance::Valid), START.plus(DAY * 8));
         assert_eq!((known.best, known.lower), (Some(Assurance::Valid), None));
+    }
+
+    #[test]
+    fn the_same_again_is_no_news_for_an_hour() {
+        let known = remember(None, sighting("mx.lab.example", Assurance::Valid), START);
+        assert!(is_news(None, &known));
+        let again =
+            |after| remember(Some(known.clone()), sighting("mx.lab.example", Assurance::Valid), START.plus(after));
+        assert!(!is_news(Some(&known), &again(DAY / 48)));
+        assert!(is_news(Some(&known), &again(DAY / 24)));
+        let other = remember(Some(known.clone()), sighting("mx.new.example", Assurance::Valid), START);
+        assert!(is_news(Some(&known), &other));
     }
 }
