@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(kinds("colonoscopy").first(), Some(&Kind::Procedure));
         assert_eq!(kinds("the copay"), [Kind::Billing]);
         assert!(kinds("shiver chive").is_empty());
-        assert!(kinds("the redis library").is_empty());
+        assert!(kinds("the spanner in the works").is_empty());
     }
 
     #[test]

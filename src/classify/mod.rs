@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn animals_and_health_workers_at_work_are_not() {
         check("Veterinary note: Biscuit, canine, is due for rabies vaccination at the animal hospital.", false);
-        check("Dr. Hale (NPI 1234567893) is due for re-credentialing. Upload the malpractice sheet.", false);
+        check("Dr. Teal, NPI 1234567893, joins our practice; board certified, locum until May.", false);
     }
 
     #[test]

@@ -26,8 +26,8 @@ static CREDENTIAL: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static AGED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^,? \(?\d{1,3}(?:[fFmM]| ?y/?o ?[fFmM]?)\b").ok());
 /// What a sentence about a person goes on with.
 static ACTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let verbs = "underwent|presents|presented|returns|returned|reports|reported|denies|complains|complained|states|attended|\
-        was seen|was admitted|was discharged|was diagnosed|was referred|has been|is an? (?:very )?(?:pleasant )?\\d|tolerated|called";
+    let verbs = "underwent|presents|presented|returns|returned|reports|reported|denies|complains|complained|states|\
+        was seen|was admitted|was discharged|was diagnosed|was referred|has been|is an? \\d|tolerated|called";
     Regex::new(&format!(r"^(?: also| then|,? who)? (?:{verbs})\b")).ok()
 });
 
@@ -299,18 +299,18 @@ mod tests {
     #[test]
     fn a_title_a_label_or_a_given_name_makes_a_name() {
         check("Mrs. Quist called", &[("Quist", Sense::Plain)]);
-        check("Patient: Upkaar Day came", &[("Upkaar Day", Sense::Plain)]);
+        check("Patient: Ottoline Grebe came", &[("Ottoline Grebe", Sense::Plain)]);
         check("we saw Maria B. Ruiz today", &[("Maria B. Ruiz", Sense::Plain)]);
         check("QUIST, MARIA was", &[("QUIST, MARIA", Sense::Plain)]);
-        check("08:00 Oretha Zed 03/04/1977", &[("Oretha Zed", Sense::Plain)]);
+        check("row 4 Ottoline Grebe 07/21/1963", &[("Ottoline Grebe", Sense::Plain)]);
         check("la paciente José Núñez", &[("José Núñez", Sense::Plain)]);
     }
 
     #[test]
     fn an_uncommon_name_is_known_by_what_is_said_of_it() {
-        check("Can you look at this for Osha Suresh?", &[("Osha Suresh", Sense::Plain)]);
-        check("Tanay Vell also underwent surgery", &[("Tanay Vell", Sense::Plain)]);
-        check("bed 3 Vell 62f migraine", &[("Vell", Sense::Plain)]);
+        check("a bed was found for Ottoline Grebe", &[("Ottoline Grebe", Sense::Plain)]);
+        check("Ottoline Grebe denies pain", &[("Ottoline Grebe", Sense::Plain)]);
+        check("bed 3 Grebe 48m", &[("Grebe", Sense::Plain)]);
         check("PHYSICAL EXAM presents", &[]);
     }
 
@@ -321,8 +321,8 @@ mod tests {
 
     #[test]
     fn a_health_worker_is_a_professional() {
-        check("Dr. Hale said", &[("Hale", Sense::Professional)]);
-        check("Anna Hale, MD", &[("Anna Hale", Sense::Professional)]);
+        check("Dr. Teal said", &[("Teal", Sense::Professional)]);
+        check("Anna Teal, MD", &[("Anna Teal", Sense::Professional)]);
     }
 
     #[test]

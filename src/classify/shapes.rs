@@ -340,41 +340,41 @@ mod tests {
     fn a_social_security_number_stands_alone() {
         check("SSN: 219-99-8765.", &[(Kind::Ssn, "219-99-8765")]);
         check("social security 219998765", &[(Kind::Ssn, "219998765")]);
-        check("part no. 141-29-70234", &[]);
-        check("ticket INC-486-25-3933-B", &[]);
-        check("SSN: 666-31-3158", &[]);
+        check("bolt 219-99-87650", &[]);
+        check("case K-219-99-8765-R", &[]);
+        check("SSN: 666-99-8765", &[]);
     }
 
     #[test]
     fn phones_and_fax_numbers_are_told_apart() {
-        check("Call me at (602) 555-0143", &[(Kind::Phone, "(602) 555-0143")]);
+        check("Ring (602) 555-0143", &[(Kind::Phone, "(602) 555-0143")]);
         check("1-602-555-0143 x12", &[(Kind::Phone, "1-602-555-0143 x12")]);
         check("fax to 602-555-0144", &[(Kind::Fax, "602-555-0144")]);
-        check("Faxes sent: 9549", &[]);
-        check("ISBN 978-0-808-70892-3", &[]);
-        check("lib/foo.c:251:", &[]);
+        check("we fax 1200 pages", &[]);
+        check("ISBN 978-0-000-00000-2", &[]);
+        check("walk.rs:118:9", &[]);
     }
 
     #[test]
     fn a_date_is_a_birthday_by_its_label_or_its_column() {
-        check("DOB 03/04/1977", &[(Kind::DateOfBirth, "03/04/1977")]);
-        check("born October 14, 1979", &[(Kind::DateOfBirth, "October 14, 1979")]);
-        check("Date of birth 04-Jul-1973", &[(Kind::DateOfBirth, "04-Jul-1973")]);
-        check("Meeting on 10-Jun-2005", &[(Kind::Date, "10-Jun-2005")]);
-        check("Name DOB\nAna 1977-03-04\n", &[(Kind::DateOfBirth, "1977-03-04")]);
+        check("DOB 07/21/1963", &[(Kind::DateOfBirth, "07/21/1963")]);
+        check("born May 2, 1958", &[(Kind::DateOfBirth, "May 2, 1958")]);
+        check("Date of birth 21-Sep-1963", &[(Kind::DateOfBirth, "21-Sep-1963")]);
+        check("due 21-Sep-2024", &[(Kind::Date, "21-Sep-2024")]);
+        check("Name DOB\nAna 1963-07-21\n", &[(Kind::DateOfBirth, "1963-07-21")]);
     }
 
     #[test]
     fn addresses_of_all_sorts_are_found() {
         check("write to m.quist@clinic.example.", &[(Kind::Email, "m.quist@clinic.example")]);
-        check("npm i @scope/several@9.6.0", &[]);
-        check("see https://www.clinic.example/p/1", &[(Kind::Url, "https://www.clinic.example/p/1")]);
+        check("tool@2.1.0 and @handle", &[]);
+        check("at https://clinic.example/map", &[(Kind::Url, "https://clinic.example/map")]);
         check("from 192.0.2.77", &[(Kind::Ip, "192.0.2.77")]);
-        check("version 7.377.1.4", &[]);
+        check("build 1.300.2.9", &[]);
         check("at 12 Oak Street, asked", &[(Kind::Address, "12 Oak Street")]);
-        let whole = "517 Gina Flats, Port Kevin, MA 34651";
+        let whole = "30 Heron Cove, Tern Bay, AZ 85004";
         check(whole, &[(Kind::Address, whole)]);
-        check("Section 14 CFR 147 of the code", &[]);
+        check("under 45 CFR 164 as it stands", &[]);
     }
 
     #[test]
@@ -389,11 +389,11 @@ mod tests {
     fn identifiers_with_check_digits_are_checked() {
         check("vehicle 1M8GDM9AXKP042788", &[(Kind::Vehicle, "1M8GDM9AXKP042788")]);
         check("vehicle 1M8GDM9A1KP042788", &[]);
-        check("(01)00012345678905(17)270424", &[(Kind::Device, "(01)00012345678905")]);
+        check("(01)00012345678905(17)301231", &[(Kind::Device, "(01)00012345678905")]);
         check("(01)00012345678906", &[]);
         check("1EG4-TE5-MK73", &[(Kind::Mbi, "1EG4-TE5-MK73")]);
         check("AB1234563", &[(Kind::Dea, "AB1234563")]);
         check("0093-1048-01", &[(Kind::Ndc, "0093-1048-01")]);
-        check("has E11.9 and gate D1", &[(Kind::Icd10, "E11.9")]);
+        check("has E11.9 and vitamin B12", &[(Kind::Icd10, "E11.9")]);
     }
 }
