@@ -116,7 +116,7 @@ pub(crate) fn seal(message: MessageId, key: &Key, plain: &[u8]) -> Result<Vec<u8
     let count = plain.len().div_ceil(CHUNK).max(1);
     for number in 0..count {
         let chunk = &plain[number * CHUNK..plain.len().min((number + 1) * CHUNK)];
-        sealed.extend(crypto::seal(key, &place(message, number, number + 1 == count), chunk)?);
+        sealed.extend(crypto::seal(key, &place(message, number, count), chunk)?);
     }
     Ok(sealed)
 }
@@ -127,13 +127,14 @@ pub(crate) fn open(message: MessageId, key: &Key, sealed: &[u8]) -> Result<Vec<u
     for number in 0..count {
         let from = number * (CHUNK + OVERHEAD);
         let chunk = &sealed[from..sealed.len().min(from + CHUNK + OVERHEAD)];
-        plain.extend(crypto::open(key, &place(message, number, number + 1 == count), chunk).map_err(|_| Broken)?);
+        plain.extend(crypto::open(key, &place(message, number, count), chunk).map_err(|_| Broken)?);
     }
     Ok(plain)
 }
 
-fn place(message: MessageId, number: usize, last: bool) -> Vec<u8> {
-    format!("body {message} {number} {}", if last { "last" } else { "more" }).into_bytes()
+fn place(message: MessageId, number: usize, count: usize) -> Vec<u8> {
+    let end = if number + 1 == count { "last" } else { "more" };
+    format!("body {message} {number} {end}").into_bytes()
 }
 
 #[cfg(test)]

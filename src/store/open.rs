@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,7 +43,12 @@ impl Store {
         clock: Arc<dyn Clock>,
     ) -> Result<Store, StoreError> {
         sqlx::any::install_default_drivers();
-        fs::create_dir_all(data_dir).map_err(|error| disk("making data_dir", &error))?;
+        // Nobody but the daemon's own user has any business here.
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data_dir)
+            .map_err(|error| disk("making data_dir", &error))?;
         let lock = DataDirLock::take(data_dir)?;
         let (dialect, options) = Dialect::read(&config.url, data_dir)?;
         let file_bytes = if dialect.is_shared() { usize::MAX } else { config.body_file_bytes };
