@@ -109,19 +109,22 @@ fn sqlite(data_dir: &Path) -> Result<AnyConnectOptions, StoreError> {
 
 fn postgres(url: &str) -> Result<AnyConnectOptions, StoreError> {
     let mut options: AnyConnectOptions = url.parse().map_err(failed("reading database.url"))?;
-    let query = |name: &str| {
-        options.database_url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-    };
-    let socket = query("host").is_some_and(|host| host.starts_with('/'));
-    let local = matches!(options.database_url.host_str(), None | Some("localhost" | "127.0.0.1" | "[::1]"));
-    match query("sslmode").as_deref() {
-        _ if socket || (local && query("host").is_none()) => {}
-        Some("verify-full") => {}
-        // 45 CFR 164.312(e)(1): what crosses a network is protected from who is on it.
-        Some(_) => return Err(StoreError::Setting("database.url must have sslmode=verify-full")),
-        None => {
-            options.database_url.query_pairs_mut().append_pair("sslmode", "verify-full");
+    let (mut hosts, mut modes) = (Vec::new(), Vec::new());
+    for (name, value) in options.database_url.query_pairs() {
+        match &*name {
+            "host" | "hostaddr" => hosts.push(value.into_owned()),
+            "sslmode" | "ssl-mode" => modes.push(value.into_owned()),
+            _ => {}
         }
+    }
+    let named_local = matches!(options.database_url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    let is_local = if hosts.is_empty() { named_local } else { hosts.iter().all(|host| host.starts_with('/')) };
+    // 45 CFR 164.312(e)(1): what crosses a network is protected from who is on it.
+    if !is_local && modes.iter().any(|mode| mode != "verify-full") {
+        return Err(StoreError::Setting("database.url must have sslmode=verify-full"));
+    }
+    if !is_local && modes.is_empty() {
+        options.database_url.query_pairs_mut().append_pair("sslmode", "verify-full");
     }
     Ok(options)
 }
@@ -182,4 +185,39 @@ async fn prepare_postgres(connection: &mut AnyConnection) -> Result<(), StoreErr
 async fn run(connection: &mut AnyConnection, statement: impl SqlSafeStr) -> Result<(), StoreError> {
     sqlx::raw_sql(statement).execute(connection).await.map_err(failed("setting up the database"))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_databases_have_the_same_tables_and_columns() {
+        let sqlite = include_str!("../../migrations/sqlite/0001_spine.sql");
+        let postgres = include_str!("../../migrations/postgres/0001_spine.sql");
+        assert_eq!(sqlite.replace(" blob", " bytea"), postgres);
+    }
+
+    #[test]
+    fn a_server_elsewhere_is_verified_and_a_local_one_need_not_be() {
+        let mode = |url: &str| {
+            let (_, options) = Dialect::read(url, Path::new("/nowhere"))?;
+            let found = options.database_url.query_pairs().find(|(key, _)| key == "sslmode");
+            Ok::<_, StoreError>(found.map(|(_, value)| value.into_owned()))
+        };
+        assert_eq!(mode("postgres://s@db.clinic.example/s"), Ok(Some("verify-full".into())));
+        assert_eq!(mode("postgres://s@db.clinic.example/s?sslmode=verify-full"), Ok(Some("verify-full".into())));
+        assert_eq!(mode("postgres://s@localhost/s"), Ok(None));
+        assert_eq!(mode("postgres://s@localhost/s?host=/run/postgresql"), Ok(None));
+        for weak in [
+            "postgres://s@db.clinic.example/s?sslmode=require",
+            "postgres://s@localhost/s?host=db.clinic.example&sslmode=disable",
+            "postgres://s@db.clinic.example/s?sslmode=verify-full&ssl-mode=disable",
+            "postgres://s@localhost/s?hostaddr=192.0.2.7&sslmode=prefer",
+            "mysql://s@localhost/s",
+            "sqlite3",
+        ] {
+            assert!(matches!(mode(weak), Err(StoreError::Setting(_))), "{weak}");
+        }
+    }
 }
