@@ -1,3 +1,5 @@
 //! The `sealpost` binary.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    sealpost::cli::main()
+}

@@ -136,8 +136,9 @@ fn verify(config: &Path, export: Option<&Path>, head: Option<&Path>, format: For
 
 fn read_head(path: &Path) -> Result<SignedHead, Failed> {
     let text = std::fs::read_to_string(path).map_err(|error| Failed::file(path, &error))?;
-    serde_json::from_str(text.trim())
-        .map_err(|error| Failed::Data(format!("{}: not a signed head, as a daily digest holds it: {error}", path.display())))
+    serde_json::from_str(text.trim()).map_err(|error| {
+        Failed::Data(format!("{}: not a signed head, as a daily digest holds it: {error}", path.display()))
+    })
 }
 
 fn verify_file(path: &Path, mut verifier: Verifier) -> Result<Result<Proof, Broken>, Failed> {
@@ -202,7 +203,11 @@ fn match_file(config: &Path, file: &Path, format: Format) -> Result<ExitCode, Fa
         found += 1;
         match format {
             Format::Json => print_json(&row),
-            Format::Text => print_line(format!("This file was accepted as {} at {}.", text(&row["message"]), text(&row["accepted"]))),
+            Format::Text => print_line(format!(
+                "This file was accepted as {} at {}.",
+                text(&row["message"]),
+                text(&row["accepted"])
+            )),
         }
     })?;
     if found > 0 {

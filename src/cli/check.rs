@@ -41,7 +41,7 @@ pub(super) fn command(path: &Path, arguments: &Arguments, format: Format) -> Res
         .await
     })?;
     match format {
-        Format::Json => findings.iter().for_each(|finding| print_json(finding)),
+        Format::Json => findings.iter().for_each(print_json),
         Format::Text => print!("{}", tell(&findings)),
     }
     Ok(match worst(&findings) {
@@ -66,7 +66,7 @@ const SIX_YEARS: Duration = Duration::from_hours(24 * 2191);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub(super) enum Status {
     Ok,
     /// It works, and somebody should know.
     Warn,
@@ -76,7 +76,7 @@ pub enum Status {
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(super) struct Finding {
     pub what: String,
     pub status: Status,
     pub found: String,
@@ -100,7 +100,7 @@ impl Finding {
 
 /// What is checked.
 #[derive(Debug)]
-pub struct Subject<'a> {
+pub(super) struct Subject<'a> {
     /// With its paths resolved.
     pub config: &'a Config,
     pub file: &'a Path,
@@ -112,7 +112,7 @@ pub struct Subject<'a> {
 
 /// What the resolver said of a host name.
 #[derive(Clone, Debug)]
-pub enum Answer {
+pub(super) enum Answer {
     Addresses(Vec<IpAddr>),
     /// It answered that there is no such name, or none with an address.
     Nothing,
@@ -121,7 +121,7 @@ pub enum Answer {
 }
 
 /// Looks at everything. No address is contacted but the resolver, the database, the routes' hosts and the targets.
-pub async fn run(subject: &Subject<'_>, resolve: impl AsyncFn(&Domain) -> Answer) -> Vec<Finding> {
+pub(super) async fn run(subject: &Subject<'_>, resolve: impl AsyncFn(&Domain) -> Answer) -> Vec<Finding> {
     let mut findings = files::config(subject);
     findings.extend(settings(subject.config));
     findings.push(clock(subject.now));
@@ -136,12 +136,12 @@ pub async fn run(subject: &Subject<'_>, resolve: impl AsyncFn(&Domain) -> Answer
 }
 
 /// The worst of all, which decides the exit code.
-pub fn worst(findings: &[Finding]) -> Status {
+pub(super) fn worst(findings: &[Finding]) -> Status {
     findings.iter().map(|finding| finding.status).max().unwrap_or(Status::Ok)
 }
 
 /// For people; `--json` prints the findings themselves.
-pub fn tell(findings: &[Finding]) -> String {
+pub(super) fn tell(findings: &[Finding]) -> String {
     let mut text = String::new();
     for Finding { what, status, found, advice } in findings {
         let mark = match status {

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::output::{Failed, Format};
 use crate::classify::{Finding, Verdict, classify};
+use crate::cli::output::{Failed, Format};
 use crate::mail::{Malformed, Message, WireLimits};
 use crate::mime::{self, Budget};
 
@@ -35,7 +35,7 @@ pub(super) fn command(arguments: &Arguments, format: Format) -> Result<ExitCode,
 
 /// How many files went which way; the caller makes the exit code of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(super) struct Counts {
     pub phi: usize,
     pub clear: usize,
     pub unreadable: usize,
@@ -65,7 +65,7 @@ const LARGEST_FILE: u64 = 512 << 20;
 
 /// Classifies every file, and every file below a folder, in the order of their names. A file that cannot be read is told
 /// on stderr and counted; an error is only that `out` cannot be written.
-pub fn run(paths: &[PathBuf], out: &mut dyn Write, format: Format) -> io::Result<Counts> {
+pub(super) fn run(paths: &[PathBuf], out: &mut dyn Write, format: Format) -> io::Result<Counts> {
     let mut counts = Counts::default();
     // The last one is taken first: what a folder holds goes on top, the first name uppermost.
     let mut waiting: Vec<PathBuf> = paths.iter().rev().cloned().collect();

@@ -59,9 +59,10 @@ pub(super) struct AddArguments {
 }
 
 fn profile(text: &str) -> Result<Profile, String> {
-    Profile::ALL.into_iter().find(|profile| profile.name() == text).ok_or_else(|| {
-        format!("not a profile; one of {}", Profile::ALL.map(Profile::name).join(", "))
-    })
+    Profile::ALL
+        .into_iter()
+        .find(|profile| profile.name() == text)
+        .ok_or_else(|| format!("not a profile; one of {}", Profile::ALL.map(Profile::name).join(", ")))
 }
 
 pub(super) fn command(path: &Path, command: Command, format: Format) -> Result<ExitCode, Failed> {
@@ -69,7 +70,7 @@ pub(super) fn command(path: &Path, command: Command, format: Format) -> Result<E
         Command::List => {
             let rows = list(path)?;
             match format {
-                Format::Json => rows.iter().for_each(|row| print_json(row)),
+                Format::Json => rows.iter().for_each(print_json),
                 Format::Text => print!("{}", tell(&rows)),
             }
             return Ok(ExitCode::SUCCESS);
@@ -104,9 +105,10 @@ impl From<ClientError> for Failed {
         let text = error.to_string();
         match error {
             ClientError::Read { path, error } | ClientError::Write { path, error } => Failed::file(&path, &error),
-            ClientError::WrongBefore(_) | ClientError::WrongAfter(_) | ClientError::NotToml(_) | ClientError::NotTables => {
-                Failed::Config(text)
-            }
+            ClientError::WrongBefore(_)
+            | ClientError::WrongAfter(_)
+            | ClientError::NotToml(_)
+            | ClientError::NotTables => Failed::Config(text),
             ClientError::Unknown(_) => Failed::NotFound(text),
             ClientError::Taken(_) | ClientError::WeakPassword => Failed::Data(text),
             ClientError::NoEntropy(_) => Failed::Unavailable(text),
@@ -118,7 +120,7 @@ impl From<ClientError> for Failed {
 const MIN_PASSWORD: usize = 12;
 
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub(super) enum ClientError {
     #[error("cannot read {}: {error}", path.display())]
     Read { path: PathBuf, error: io::Error },
     #[error("cannot write {}: {error}", path.display())]
@@ -147,7 +149,7 @@ fn lines(mistakes: &[Mistake]) -> String {
 
 /// A client that is to be added.
 #[derive(Clone, Debug)]
-pub struct NewClient {
+pub(super) struct NewClient {
     pub name: String,
     pub profile: Profile,
     /// Default: the name.
@@ -158,7 +160,7 @@ pub struct NewClient {
 
 /// Where a client's password comes from.
 #[derive(Clone)]
-pub enum Password {
+pub(super) enum Password {
     /// A strong one is made, and shown once.
     Made,
     /// As it was read from standard input.
@@ -167,7 +169,7 @@ pub enum Password {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Done {
+pub(super) enum Done {
     Added,
     PasswordChanged,
     Suspended,
@@ -177,7 +179,7 @@ pub enum Done {
 
 /// What was changed, to be told once the daemon has been asked to reload.
 #[derive(Clone, Serialize)]
-pub struct Changed {
+pub(super) struct Changed {
     pub client: String,
     pub login: String,
     pub done: Done,
@@ -188,7 +190,7 @@ pub struct Changed {
 
 /// One line of `client list`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Row {
+pub(super) struct Row {
     pub client: String,
     pub login: String,
     pub profile: &'static str,
@@ -196,7 +198,7 @@ pub struct Row {
     pub suspended: bool,
 }
 
-pub fn add(path: &Path, new: &NewClient, password: &Password) -> Result<Changed, ClientError> {
+pub(super) fn add(path: &Path, new: &NewClient, password: &Password) -> Result<Changed, ClientError> {
     let draft = Draft::open(path)?;
     if draft.config.clients.iter().any(|client| client.name.0 == new.name) {
         return Err(ClientError::Taken(new.name.clone()));
@@ -222,7 +224,7 @@ pub fn add(path: &Path, new: &NewClient, password: &Password) -> Result<Changed,
     Ok(Changed { client: new.name.clone(), login, done: Done::Added, password: shown })
 }
 
-pub fn passwd(path: &Path, name: &str, password: &Password) -> Result<Changed, ClientError> {
+pub(super) fn passwd(path: &Path, name: &str, password: &Password) -> Result<Changed, ClientError> {
     let (hash, shown) = hashed(password)?;
     let changed = change(path, name, Done::PasswordChanged, |client| {
         client["password_hash"] = value(hash);
@@ -230,16 +232,16 @@ pub fn passwd(path: &Path, name: &str, password: &Password) -> Result<Changed, C
     Ok(Changed { password: shown, ..changed })
 }
 
-pub fn suspend(path: &Path, name: &str) -> Result<Changed, ClientError> {
+pub(super) fn suspend(path: &Path, name: &str) -> Result<Changed, ClientError> {
     change(path, name, Done::Suspended, |client| client["suspended"] = value(true))
 }
 
-pub fn resume(path: &Path, name: &str) -> Result<Changed, ClientError> {
+pub(super) fn resume(path: &Path, name: &str) -> Result<Changed, ClientError> {
     change(path, name, Done::Resumed, |client| drop(client.remove("suspended")))
 }
 
 /// A rule that names the client would then name nobody, which is a mistake: the config is left as it is.
-pub fn remove(path: &Path, name: &str) -> Result<Changed, ClientError> {
+pub(super) fn remove(path: &Path, name: &str) -> Result<Changed, ClientError> {
     let draft = Draft::open(path)?;
     let login = find(&draft.config, name)?.login.clone();
     draft.save(|document| {
@@ -249,7 +251,7 @@ pub fn remove(path: &Path, name: &str) -> Result<Changed, ClientError> {
     Ok(Changed { client: name.to_owned(), login, done: Done::Removed, password: None })
 }
 
-pub fn list(path: &Path) -> Result<Vec<Row>, ClientError> {
+pub(super) fn list(path: &Path) -> Result<Vec<Row>, ClientError> {
     let (_, config) = read(path)?;
     let row = |client: &Client| Row {
         client: client.name.0.clone(),
@@ -262,7 +264,7 @@ pub fn list(path: &Path) -> Result<Vec<Row>, ClientError> {
 }
 
 /// `client list` for people.
-pub fn tell(rows: &[Row]) -> String {
+pub(super) fn tell(rows: &[Row]) -> String {
     if rows.is_empty() {
         return "No client may send yet: `sealpost client add NAME`.\n".to_owned();
     }
@@ -282,7 +284,7 @@ pub fn tell(rows: &[Row]) -> String {
 
 impl Changed {
     /// For people. It shows a password that was made here.
-    pub fn tell(&self) -> String {
+    pub(super) fn tell(&self) -> String {
         let client = &self.client;
         let done = match self.done {
             Done::Added => format!("Client {client} may send."),

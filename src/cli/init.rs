@@ -52,7 +52,8 @@ pub(super) fn command(arguments: Arguments, format: Format) -> Result<ExitCode, 
     let Arguments { folder, hostname, postmaster, data_dir, certificate, key, submission, submissions } = arguments;
     let certificate = certificate.zip(key).map(|(chain, key)| Certificate { chain, key });
     let bound = |role, bind: Option<SocketAddr>| bind.map(|bind| Listener { role, bind });
-    let listeners = bound(Role::Submission, submission).into_iter().chain(bound(Role::Submissions, submissions)).collect();
+    let listeners =
+        bound(Role::Submission, submission).into_iter().chain(bound(Role::Submissions, submissions)).collect();
     let options = Options { folder, hostname, postmaster, data_dir, certificate, listeners };
     let made = run(&options, SystemClock.now()).map_err(|error| Failed::Io(error.to_string()))?;
     match format {
@@ -64,7 +65,7 @@ pub(super) fn command(arguments: Arguments, format: Format) -> Result<ExitCode, 
 
 /// What was asked for; everything but the folder has a good default.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub(super) struct Options {
     pub folder: PathBuf,
     /// Default: the machine's full name.
     pub hostname: Option<Domain>,
@@ -79,7 +80,7 @@ pub struct Options {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum InitError {
+pub(super) enum InitError {
     #[error("{} is there already: a set-up is never overwritten. Choose another folder, or remove it yourself", .0.display())]
     AlreadyThere(PathBuf),
     #[error("this machine has no usable host name ({0}): give one, as in --hostname relay.clinic.example")]
@@ -102,7 +103,7 @@ pub enum InitError {
 
 /// What was made.
 #[derive(Debug)]
-pub struct Made {
+pub(super) struct Made {
     pub config: PathBuf,
     pub hostname: Domain,
     pub postmaster: Address,
@@ -115,7 +116,7 @@ pub struct Made {
 }
 
 /// Makes the set-up. The config is written last, so that a folder with a config is whole.
-pub fn run(options: &Options, now: Timestamp) -> Result<Made, InitError> {
+pub(super) fn run(options: &Options, now: Timestamp) -> Result<Made, InitError> {
     let folder = std::path::absolute(&options.folder).map_err(|error| at(&options.folder, error))?;
     let config = folder.join("sealpost.toml");
     let master_key = folder.join("master.key");
@@ -158,11 +159,11 @@ pub fn run(options: &Options, now: Timestamp) -> Result<Made, InitError> {
 
 impl Made {
     /// Says what was made, and what to do next. It shows the recovery code.
-    pub fn print(&self, out: &mut dyn io::Write) -> Result<(), InitError> {
+    pub(super) fn print(&self, out: &mut dyn io::Write) -> Result<(), InitError> {
         out.write_all(self.words().as_bytes()).and_then(|()| out.flush()).map_err(InitError::NotPrinted)
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(super) fn json(&self) -> serde_json::Value {
         json!({
             "config": self.config,
             "hostname": self.hostname,

@@ -111,7 +111,13 @@ fn line(row: &Value) -> String {
         }
         _ => text(&standing["end"]),
     };
-    format!("{:26}  {:20}  {:24}  {:12}  {why}", text(&row["message"]), seconds(&row["accepted"]), text(&row["domain"]), state)
+    format!(
+        "{:26}  {:20}  {:24}  {:12}  {why}",
+        text(&row["message"]),
+        seconds(&row["accepted"]),
+        text(&row["domain"]),
+        state
+    )
 }
 
 /// Whole seconds are enough for people.

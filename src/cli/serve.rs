@@ -19,11 +19,11 @@ pub(super) fn run(path: &Path) -> Result<ExitCode, Failed> {
     let running = daemon::run(path.to_owned(), loaded, Arc::new(SystemClock), metrics);
     match runtime.block_on(running) {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) => Err(not_started(error)),
+        Err(error) => Err(not_started(&error)),
     }
 }
 
-fn not_started(error: StartError) -> Failed {
+fn not_started(error: &StartError) -> Failed {
     let text = error.to_string();
     match error {
         StartError::Tls(_) | StartError::Delivery(_) | StartError::Keyring(_) => Failed::Config(text),

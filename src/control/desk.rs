@@ -10,9 +10,10 @@ use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::control::{Failure, Find, Move, Request};
 use crate::crypto::{Digest, Key};
+use crate::directory::Directory;
 use crate::evidence::{Evidence, EvidenceError};
 use crate::keyring::{KeyringError, master, recovery};
-use crate::mail::{Address, ClientName, MessageId, Method};
+use crate::mail::{Address, BadAddress, ClientName, Envelope, MessageId, Method, ReversePath};
 use crate::queue::{Listed, Moved, Queue, QueueError, Selection};
 use crate::store::{Change, Commit, JobFilter, StateName, Store, StoreError};
 
@@ -36,6 +37,7 @@ pub struct Desk {
     pub queue: Queue,
     pub evidence: Evidence,
     pub store: Store,
+    pub directory: Directory,
     /// What a released message may travel by when no method of its own is left.
     pub methods: Vec<Method>,
     pub master_key: PathBuf,
@@ -50,6 +52,7 @@ impl Desk {
         Desk {
             queue: Queue::new(store.clone(), config.queue.clone()),
             evidence: Evidence::new(store.clone()),
+            directory: Directory::new(store.clone(), &config.routes),
             store,
             methods: config.policy.default.clone(),
             master_key: config.server.master_key.clone(),
@@ -66,10 +69,14 @@ impl Desk {
             Request::QueueShow { message } => self.show(message, &rows).await,
             Request::QueueMove { step, message, client, since } => {
                 let moved = self.step((actor, step), selection(message, client, since)?).await?;
-                give(&rows, json!({ "moved": moved.moved, "in_delivery": moved.in_delivery, "no_method": moved.no_method }))
-                    .await
+                give(
+                    &rows,
+                    json!({ "moved": moved.moved, "in_delivery": moved.in_delivery, "no_method": moved.no_method }),
+                )
+                .await
             }
             Request::Trace { find } => self.trace(actor, find, &rows).await,
+            Request::Facts { recipients } => self.facts(&recipients, &rows).await,
             Request::Explain { message } => self.explain(actor, message, &rows).await,
             Request::AuditList { message, last } => self.audit_list(message, last, &rows).await,
             Request::AuditExport { message } => self.audit_export(actor, message, &rows).await,
@@ -157,6 +164,19 @@ impl Desk {
             give(rows, row).await?;
         }
         Ok(())
+    }
+
+    async fn facts(&self, recipients: &[String], rows: &Rows) -> Result<(), Failure> {
+        let refused = |error: BadAddress| Failure::Refused(error.to_string());
+        let parsed = recipients.iter().map(|text| Address::parse(text).map_err(refused));
+        let mut addresses = parsed.collect::<Result<Vec<_>, _>>()?;
+        if addresses.is_empty() {
+            return Err(Failure::Refused("no recipient is named".to_owned()));
+        }
+        let first = addresses.remove(0);
+        let envelope = Envelope::new(ReversePath::Null, first, addresses);
+        let facts = self.directory.facts(&envelope).await;
+        give(rows, serde_json::to_value(&facts).map_err(unwritable)?).await
     }
 
     async fn explain(&self, actor: Actor, message: MessageId, rows: &Rows) -> Result<(), Failure> {
@@ -341,6 +361,7 @@ fn unknown(message: MessageId) -> Failure {
     Failure::NotFound(format!("no message {message} is known here"))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "stands where map_err gives its error away")]
 fn unwritable(error: serde_json::Error) -> Failure {
     Failure::Unavailable(format!("a row cannot be written as JSON: {error}"))
 }

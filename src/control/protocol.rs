@@ -33,6 +33,10 @@ pub enum Request {
     Explain {
         message: MessageId,
     },
+    /// What is remembered of the recipients' servers: `explain FILE` decides with it.
+    Facts {
+        recipients: Vec<String>,
+    },
     AuditList {
         message: Option<MessageId>,
         last: u32,

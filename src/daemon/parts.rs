@@ -160,7 +160,9 @@ impl Parts {
         let result = self.take_config().await;
         match &result {
             Ok(()) => tracing::info!("the new config is in force"),
-            Err(failure) => tracing::error!(config.error = %failure, "the new config is wrong; the old one stays in force"),
+            Err(failure) => {
+                tracing::error!(config.error = %failure, "the new config is wrong; the old one stays in force");
+            }
         }
         tell_systemd(&[NotifyState::Ready]);
         result
@@ -174,7 +176,7 @@ impl Parts {
             .map_err(|error| Failure::Config(format!("[delivery]: {error}")))?;
         let tls = tls::Server::load(&config.tls).map_err(|error| Failure::Config(error.to_string()))?;
         keep_config(&self.store, &loaded).await.map_err(|error| Failure::Unavailable(error.to_string()))?;
-        self.tls.replace(tls);
+        self.tls.replace(&tls);
         self.accounts.reload(config.clients.clone());
         self.intake.reload(decided_by(&self.store, &loaded));
         self.shared.reload(config);

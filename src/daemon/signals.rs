@@ -19,9 +19,8 @@ pub(super) struct Signals {
 
 impl Signals {
     pub(super) fn listen() -> Result<Signals, StartError> {
-        let on = |kind| {
-            signal(kind).map_err(|error| StartError::Io { what: "listening for signals".to_owned(), error })
-        };
+        let on =
+            |kind| signal(kind).map_err(|error| StartError::Io { what: "listening for signals".to_owned(), error });
         Ok(Signals {
             terminate: on(SignalKind::terminate())?,
             interrupt: on(SignalKind::interrupt())?,

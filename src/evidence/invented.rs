@@ -59,6 +59,7 @@ fn address(text: &str) -> Address {
 pub(super) fn record() -> Record {
     Record {
         accepted: at(0),
+        date: Some(at(0)),
         origin: Origin::Submitted {
             client: Some(ClientName("openemr".into())),
             role: Role::Submission,

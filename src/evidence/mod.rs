@@ -305,8 +305,8 @@ mod tests {
     async fn only_the_very_octets_that_came_match() {
         let kept = kept().await;
         let evidence = &kept.evidence;
-        assert_eq!(evidence.matching(&message("Subject: x\r\n\r\nbody\r\n")).await.unwrap(), [id()]);
-        assert!(evidence.matching(&message("Subject: x\r\n\r\nbody \r\n")).await.unwrap().is_empty());
+        assert_eq!(evidence.matching(sha256(b"Subject: x\r\n\r\nbody\r\n")).await.unwrap(), [id()]);
+        assert!(evidence.matching(sha256(b"Subject: x\r\n\r\nbody \r\n")).await.unwrap().is_empty());
     }
 
     #[tokio::test]

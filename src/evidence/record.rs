@@ -26,6 +26,8 @@ pub struct Record {
     /// The value of its Message-ID field, as it was written.
     #[serde(with = "sealed::optional_text")]
     pub message_id: Option<Phi<String>>,
+    /// The moment of the Date with which it leaves, when it can be read as one.
+    pub date: Option<Timestamp>,
     /// As it was received.
     pub bytes: u64,
     pub classified: Classified,

@@ -110,16 +110,6 @@ impl Intake {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
-    /// What would be decided for a message, without keeping anything.
-    pub async fn examine(
-        &self,
-        envelope: &Envelope,
-        message: &Message,
-        client: Option<&ClientName>,
-    ) -> Result<Examination, Refusal> {
-        self.settings().examine(envelope, message, client).await
-    }
-
     /// Keeps a submission. The receipt exists once the message, its decisions and its evidence are on disk.
     pub async fn accept(&self, envelope: Envelope, message: Message, peer: Peer) -> Result<Receipt, Refusal> {
         let started = self.rooms.clock.now();
@@ -190,6 +180,18 @@ impl Intake {
     }
 }
 
+/// What would be decided for a message, without keeping anything. `facts` are what is known of its recipients.
+pub fn examine(
+    config: &Config,
+    message: &Message,
+    (envelope, client): (&Envelope, Option<&ClientName>),
+    facts: Facts,
+) -> Examination {
+    let terms = Terms::new(config, Digest::ZERO);
+    let (tree, verdict) = read_now(message, &terms.budget);
+    terms.decide(envelope, client, Read { tree, verdict, facts })
+}
+
 /// A submission as it came, and what is to become of it.
 struct Taken {
     envelope: Envelope,
@@ -209,17 +211,6 @@ impl Settings {
     pub fn new(loaded: Loaded<'_>) -> Settings {
         let Loaded { config, digest, directory } = loaded;
         Settings { terms: Terms::new(config, digest), directory }
-    }
-
-    /// What would be decided for a message, without keeping anything: `explain` asks this where no daemon runs.
-    pub async fn examine(
-        &self,
-        envelope: &Envelope,
-        message: &Message,
-        client: Option<&ClientName>,
-    ) -> Result<Examination, Refusal> {
-        let (tree, verdict) = read(&self.terms, message).await?;
-        Ok(self.terms.decide(envelope, client, Read { tree, verdict, facts: self.facts(envelope).await }))
     }
 
     async fn facts(&self, envelope: &Envelope) -> Facts {

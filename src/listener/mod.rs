@@ -29,7 +29,7 @@ use connection::Connection;
 use room::{Crowded, Memory, Occupancy};
 
 /// How long connections may take to finish their message once the house closes.
-const DRAIN: Duration = Duration::from_secs(60);
+pub const DRAIN: Duration = Duration::from_secs(60);
 /// How long the loop rests when the system gives it no connection (out of file descriptors).
 const REST: Duration = Duration::from_millis(100);
 

@@ -22,8 +22,9 @@ use crate::clock::Clock;
 
 pub use body::BodyKey;
 pub use change::{
-    About, Body, Change, ConfigText, Delay, Destination, DestinationSeen, Fence, Lower, Move, Newcomers, NewEpoch, NewJob, NewMessage,
-    OwedId, Owes, Purpose, Rewrap, Rewrapped, SealedAttempt, SealedEvidence, Settlement, Standing,
+    About, Body, Change, ConfigText, Delay, Destination, DestinationSeen, Fence, Lower, Move, NewEpoch, NewJob,
+    NewMessage, Newcomers, OwedId, Owes, Purpose, Rewrap, Rewrapped, SealedAttempt, SealedEvidence, Settlement,
+    Standing,
 };
 pub use dialect::Truncated;
 pub use jobs::{JobFilter, JobRow, StateCount, StateName, Tally};

@@ -6,7 +6,7 @@ use sqlx::{AnyConnection, Row};
 use crate::audit::{Entry, Head, NodeId, Row as EventRow};
 use crate::clock::Timestamp;
 use crate::crypto::Digest;
-use crate::mail::{Assurance, Domain, JobId, MessageId};
+use crate::mail::{Domain, JobId, MessageId};
 use crate::store::change::{Purpose, Word};
 use crate::store::jobs::column;
 use crate::store::{Body, Destination, NewEpoch, SealedAttempt, Store, StoreError, body, failed};

@@ -5,6 +5,7 @@
 #[path = "../world/mod.rs"]
 mod world;
 
+mod cluster;
 mod dialogs;
 mod store_story;
 mod world_self;

@@ -1,7 +1,6 @@
 //! One story over both databases: accepted, delivered, deferred, held, told, erased, restarted, rotated.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,9 @@ use sealpost::mail::{
 use sealpost::policy::{Action, Last};
 use sealpost::queue::{Accept, Outcome, Progress, Queue, Selection, Settled, Way};
 use sealpost::retention;
-use sealpost::store::{About, Commit, DestinationSeen, SealedAttempt, SealedEvidence, Store, StoreError};
+use sealpost::store::{About, Commit, DestinationSeen, Renewed, SealedAttempt, SealedEvidence, Store, StoreError};
+
+use crate::cluster::Cluster;
 
 const VALID: Method = Method::Tls(Assurance::Valid);
 const CANARY: &str = "canary-5f3a-Maribel-Quist";
@@ -178,9 +179,15 @@ async fn deferred_held_and_told(world: &World) {
     assert_eq!((job.message, job.number), (id, 2));
     assert_eq!(queue.content(&job).await.unwrap(), message(100), "read back from the store");
 
+    world.clock.advance(8 * MINUTE);
+    assert_eq!(queue.renew(&job).await.unwrap(), Renewed::Held);
+    world.clock.advance(8 * MINUTE);
+    assert!(tokio::time::timeout(Duration::from_millis(50), queue.claim(1)).await.is_err(), "held for longer");
+
     // The lease runs out, another claim takes over, and the first one's outcome is lost.
     world.clock.advance(11 * MINUTE);
     let second = queue.claim(10).await.pop().unwrap();
+    assert_eq!(queue.renew(&job).await.unwrap(), Renewed::Lost);
     assert_eq!(queue.settle(job, outcome(&store, Progress::Delivered)).await.unwrap(), Settled::Lost);
     queue.give_back(vec![second]).await.unwrap();
     let third = queue.claim(10).await.pop().unwrap();
@@ -431,80 +438,4 @@ fn on_disk(folder: &Path, needle: &[u8]) -> bool {
         }
         std::fs::read(&path).unwrap().windows(needle.len()).any(|window| window == needle)
     })
-}
-
-/// A throw-away PostgreSQL cluster on a unix socket.
-struct Cluster {
-    server: Child,
-    url: String,
-    folder: tempfile::TempDir,
-}
-
-const BINARIES: &str = "/usr/lib/postgresql/15/bin";
-
-impl Cluster {
-    fn start() -> Cluster {
-        let folder = tempfile::tempdir().unwrap();
-        let root = nix::unistd::Uid::effective().is_root();
-        if root {
-            // initdb refuses to run as root.
-            let owned = Command::new("chown").arg("postgres:postgres").arg(folder.path()).status().unwrap();
-            assert!(owned.success());
-        }
-        let data = folder.path().join("cluster");
-        let made = as_postgres(root, "initdb")
-            .args(["--auth=trust", "--username=postgres", "--no-sync", "--pgdata"])
-            .arg(&data)
-            .stdout(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(made.success(), "initdb");
-        let server = as_postgres(root, "postgres")
-            .arg("-D")
-            .arg(&data)
-            .args(["-c", "listen_addresses=", "-c", "max_connections=30", "-k"])
-            .arg(folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let url = format!("postgres://postgres@localhost/postgres?host={}", folder.path().display());
-        let cluster = Cluster { server, url, folder };
-        cluster.await_ready();
-        cluster
-    }
-
-    fn await_ready(&self) {
-        for _ in 0..300 {
-            let ready = Command::new(format!("{BINARIES}/pg_isready"))
-                .args(["-q", "-U", "postgres", "-h"])
-                .arg(self.folder.path())
-                .status()
-                .unwrap();
-            if ready.success() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        panic!("PostgreSQL did not start within 30 seconds");
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        // SIGINT is PostgreSQL's fast shutdown.
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.server.id()).unwrap());
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT);
-        let _ = self.server.wait();
-    }
-}
-
-fn as_postgres(root: bool, binary: &str) -> Command {
-    let binary = format!("{BINARIES}/{binary}");
-    if !root {
-        return Command::new(binary);
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--"]).arg(binary);
-    command
 }

@@ -1,6 +1,7 @@
 //! Deliveries to scripted servers on real sockets.
 
 mod exchangers;
+mod run;
 mod scenarios;
 mod server;
 

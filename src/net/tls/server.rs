@@ -41,6 +41,11 @@ impl Server {
         Ok(())
     }
 
+    /// Shows what `next` has loaded, from the next handshake on.
+    pub fn replace(&self, next: &Server) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = next.current();
+    }
+
     /// What is shown now, for warnings of what expires.
     pub fn certificates(&self) -> Vec<CertificateFacts> {
         self.current().shown.0.iter().map(|loaded| loaded.facts.clone()).collect()
