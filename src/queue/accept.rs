@@ -52,6 +52,15 @@ impl Receipt {
 impl Queue {
     /// Makes a message durable, with the decision for every recipient, its evidence and its event.
     pub async fn accept(&self, accept: Accept, actor: Actor) -> Result<Receipt, QueueError> {
+        let queue = self.clone();
+        // A task of its own: a client that hangs up must not leave a committed message that nobody delivers.
+        let kept = tokio::spawn(async move { queue.keep(accept, actor).await }).await;
+        kept.unwrap_or_else(|_| {
+            Err(QueueError::Unavailable(StoreError::Unavailable("accepting was cut short".to_owned())))
+        })
+    }
+
+    async fn keep(&self, accept: Accept, actor: Actor) -> Result<Receipt, QueueError> {
         let now = self.now();
         let store = &self.inner.store;
         let key = Key::generate()?;

@@ -22,7 +22,7 @@ use crate::mail::{
     Address, BodyType, ClientName, Content, JobId, Message, MessageId, Method, ReversePath, Utf8, WireLimits,
 };
 use crate::store::{
-    Change, Commit, DestinationSeen, Fence, JobRow, OwedId, Owes, SealedAttempt, Settlement, Standing, Store,
+    Change, Commit, DestinationSeen, Fence, JobRow, OwedId, Owes, Renewed, SealedAttempt, Settlement, Standing, Store,
     StoreError,
 };
 
@@ -166,21 +166,38 @@ impl Queue {
     /// Waits until at least one job is due, and leases up to `limit` of them to the caller.
     pub async fn claim(&self, limit: usize) -> Vec<Job> {
         loop {
-            let mut jobs = self.take_fresh(limit);
-            if jobs.len() < limit && self.inner.alarm.take_due() {
-                match self.claim_due(limit - jobs.len()).await {
-                    Ok(due) => jobs.extend(due),
-                    Err(error) => {
-                        tracing::error!(store.error = %error, "cannot claim jobs");
-                        tokio::time::sleep(STORE_PAUSE).await;
-                        self.inner.alarm.set(self.now());
-                    }
+            if self.inner.alarm.take_due() {
+                let queue = self.clone();
+                // A task of its own: who stops waiting here must not take leased jobs with him.
+                if let Err(error) = tokio::spawn(async move { queue.load_due(limit).await }).await {
+                    tracing::error!(claim.panicked = error.is_panic(), "a claim ended badly");
                 }
             }
+            let jobs = self.take_fresh(limit);
             if !jobs.is_empty() {
+                if !self.fresh().jobs.is_empty() {
+                    // There is more, for whoever else waits.
+                    self.inner.alarm.ring();
+                }
                 return jobs;
             }
             self.inner.alarm.wait().await;
+        }
+    }
+
+    /// Claims what is due in the store, and lays it beside what was just accepted.
+    async fn load_due(&self, limit: usize) {
+        match self.claim_due(limit).await {
+            Ok(due) => {
+                let mut fresh = self.fresh();
+                fresh.count += due.len();
+                fresh.jobs.extend(due);
+            }
+            Err(error) => {
+                tracing::error!(store.error = %error, "cannot claim jobs");
+                tokio::time::sleep(STORE_PAUSE).await;
+                self.inner.alarm.set(self.now());
+            }
         }
     }
 
@@ -226,6 +243,12 @@ impl Queue {
             }
             Commit::Lost => Ok(Settled::Lost),
         }
+    }
+
+    /// Holds a job for another lease from now, for an attempt that takes long.
+    pub async fn renew(&self, job: &Job) -> Result<Renewed, QueueError> {
+        let until = self.now().plus(self.inner.config.lease);
+        Ok(self.inner.store.renew(job.id, job.fence, until).await?)
     }
 
     /// Takes jobs back that were claimed and not tried: no attempt is counted, and they are as due as they were.
@@ -339,14 +362,20 @@ impl Queue {
     async fn expire_overdue(&self) -> Result<(), StoreError> {
         loop {
             let overdue = self.inner.store.overdue_jobs(self.now(), EXPIRE_BATCH).await?;
-            let mut moved = 0;
-            for row in &overdue {
-                let next = schedule::expire(&row.standing, row.owes);
-                if self.move_job(row, next, Actor::System).await? {
-                    moved += 1;
-                }
+            let (found, mut moved) = (overdue.len(), 0);
+            let mut waiting = tokio::task::JoinSet::new();
+            for row in overdue {
+                let queue = self.clone();
+                // All at once, so that they share a commit.
+                waiting.spawn(async move {
+                    let next = schedule::expire(&row.standing, row.owes);
+                    queue.move_job(&row, next, Actor::System).await
+                });
             }
-            if overdue.len() < EXPIRE_BATCH || moved == 0 {
+            for done in waiting.join_all().await {
+                moved += usize::from(done?);
+            }
+            if found < EXPIRE_BATCH || moved == 0 {
                 return Ok(());
             }
         }

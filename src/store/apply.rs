@@ -156,6 +156,21 @@ pub(super) async fn give_back(connection: &mut AnyConnection, job: JobId, fence:
     Ok(given.rows_affected())
 }
 
+/// Lengthens a lease that is still held.
+pub(super) async fn renew(
+    connection: &mut AnyConnection,
+    (job, fence): (JobId, Fence),
+    until: Timestamp,
+) -> sqlx::Result<Applied> {
+    let renewed = sqlx::query("update job set wake = $1 where id = $2 and fence = $3 and state = 'queued'")
+        .bind(until.millis())
+        .bind(job.to_string())
+        .bind(fence.0)
+        .execute(connection)
+        .await?;
+    Ok(found(renewed.rows_affected()))
+}
+
 async fn remember_destination(connection: &mut AnyConnection, seen: &DestinationSeen) -> sqlx::Result<u64> {
     let known = serde_json::to_string(&seen.now).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     let remembered = sqlx::query(

@@ -9,7 +9,7 @@ use crate::mail::{ClientName, Content, Domain, End, JobId, MessageId};
 use crate::store::change::Word;
 use crate::store::dialect::Dialect;
 use crate::store::insert::Holder;
-use crate::store::writer::Claim;
+use crate::store::writer::{Claim, Renewed};
 use crate::store::{Delay, Fence, Owes, Standing, Store, StoreError, failed};
 
 macro_rules! job_columns {
@@ -131,6 +131,11 @@ impl Store {
     /// Undoes claims, without an attempt being counted. A lease that is lost already stays lost.
     pub async fn give_back(&self, jobs: Vec<(JobId, Fence)>) -> Result<(), StoreError> {
         self.inner.writer.give_back(jobs).await
+    }
+
+    /// Lengthens a lease, as long as it is still held.
+    pub async fn renew(&self, job: JobId, fence: Fence, until: Timestamp) -> Result<Renewed, StoreError> {
+        self.inner.writer.renew(job, fence, until).await
     }
 
     pub async fn job(&self, id: JobId) -> Result<Option<JobRow>, StoreError> {

@@ -12,6 +12,8 @@ mod read;
 mod sweep;
 mod vault;
 mod writer;
+#[cfg(test)]
+mod writer_faults;
 
 use std::sync::Arc;
 
@@ -31,7 +33,7 @@ pub use jobs::{JobFilter, JobRow, StateCount, StateName, Tally};
 pub use read::{AttemptRow, ConfigRow, EvidenceRow};
 pub(crate) use vault::envelope_place;
 pub use vault::{Broken, Vault};
-pub use writer::Committed;
+pub use writer::{Committed, Renewed};
 
 /// The database, the bodies and the keys. A cheap clone.
 #[derive(Clone)]

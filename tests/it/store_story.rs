@@ -14,7 +14,9 @@ use sealpost::mail::{
 use sealpost::policy::{Action, Last};
 use sealpost::queue::{Accept, Outcome, Progress, Queue, Selection, Settled, Way};
 use sealpost::retention;
-use sealpost::store::{About, Commit, DestinationSeen, Renewed, SealedAttempt, SealedEvidence, Store, StoreError};
+use sealpost::store::{
+    About, Commit, Destination, DestinationSeen, Renewed, SealedAttempt, SealedEvidence, Store, StoreError,
+};
 
 use crate::cluster::Cluster;
 
@@ -120,8 +122,13 @@ fn outcome(store: &Store, progress: Progress) -> Outcome {
         evidence: Some(SealedAttempt { epoch, sealed, commitment: sha256(b"attempt") }),
         seen: Some(DestinationSeen {
             domain: sealpost::mail::Domain::parse("lab.example").unwrap(),
-            mx: vec!["mx.lab.example".into()],
-            assurance: Assurance::Valid,
+            now: Destination {
+                mx: vec!["mx.lab.example".into()],
+                best: Some(Assurance::Valid),
+                seen: Timestamp::from_millis(1_795_493_220_000),
+                newcomers: None,
+                lower: None,
+            },
         }),
     }
 }
@@ -159,7 +166,7 @@ async fn delivered_and_kept(world: &World) {
     }
     let lab = sealpost::mail::Domain::parse("lab.example").unwrap();
     let seen = store.destination(&lab).await.unwrap().unwrap();
-    assert_eq!((seen.mx, seen.best), (vec!["mx.lab.example".to_owned()], Assurance::Valid));
+    assert_eq!((seen.mx, seen.best), (vec!["mx.lab.example".to_owned()], Some(Assurance::Valid)));
     assert!(queue.counts().await.unwrap().are_balanced());
     drop(queue);
     store.close().await;
