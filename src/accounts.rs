@@ -204,6 +204,7 @@ impl Accounts {
             text.extend_from_slice(part.as_bytes());
             text.push(0);
         }
+        // The hash is kept instead of what was typed; the key lives as long as the process.
         hmac_sha256(self.key.expose(), &text)
     }
 

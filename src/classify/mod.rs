@@ -86,9 +86,10 @@ pub fn classify(tree: &Tree) -> Verdict {
         match &part.content {
             // The detectors read the text and keep only kinds and places.
             Content::Text(text) => {
-                let hits = detect(text.expose());
-                findings.extend(located(&hits, text.expose(), &part.path));
-                read.push(weigh::Read { part, text: text.expose(), hits });
+                let text = text.expose();
+                let hits = detect(text);
+                findings.extend(located(&hits, text, &part.path));
+                read.push(weigh::Read { part, text, hits });
             }
             Content::Unreadable(_) => findings.push(unreadable(part)),
         }

@@ -174,6 +174,7 @@ impl Made {
                 json!({ "role": listener.role.name(), "bind": listener.bind.to_string() })
             }).collect::<Vec<_>>(),
             "ca": self.ca,
+            // The one time that the code is shown.
             "recovery_code": self.recovery.expose(),
         })
     }
@@ -197,6 +198,7 @@ impl Made {
              \u{20}  Let this machine reach TCP port 25 of others.\n",
             hostname = self.hostname,
             data = self.data_dir.display(),
+            // The one time that the code is shown.
             code = self.recovery.expose(),
             wrap = recovery::FILE,
             ports = ports.join(" and "),

@@ -105,6 +105,7 @@ pub fn promote(path: &Path) -> Result<(), KeyringError> {
 }
 
 fn text_of(key: &Key) -> Zeroizing<String> {
+    // Goes into the file that only its owner may read.
     let mut text = HEXLOWER.encode(key.expose());
     text.push('\n');
     Zeroizing::new(text)

@@ -67,10 +67,12 @@ impl Vault {
     pub fn keyed_hash(&self, purpose: &str, bytes: &[u8]) -> Digest {
         // The length keeps one purpose's text from running into another's bytes.
         let text = [&(purpose.len() as u64).to_be_bytes(), purpose.as_bytes(), bytes].concat();
+        // The hash leaves; the key stays sealed.
         hmac_sha256(self.read().index.expose(), &text)
     }
 
     pub fn wrap_body_key(&self, epoch: i64, job: JobId, key: &Key) -> Result<Vec<u8>, StoreError> {
+        // It leaves wrapped.
         self.seal_record(epoch, &body_key_place(job), key.expose())
     }
 
@@ -159,6 +161,7 @@ fn epoch_place(id: i64) -> String {
 }
 
 pub(crate) fn wrap_epoch(master: &Key, id: i64, key: &Key) -> Result<Vec<u8>, StoreError> {
+    // It leaves wrapped.
     crypto::seal(master, epoch_place(id).as_bytes(), key.expose()).map_err(no_entropy)
 }
 

@@ -293,6 +293,7 @@ fn expose_for_wire(address: &Address) -> String {
     if address.needs_utf8() {
         return format!("{}@{}", address.expose_local(), address.domain());
     }
+    // The next hop has to be told whom the message is for.
     address.expose().to_owned()
 }
 
