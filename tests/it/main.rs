@@ -7,5 +7,7 @@ mod world;
 
 mod cluster;
 mod dialogs;
+mod kept;
+mod killed_under_load;
 mod store_story;
 mod world_self;
