@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::crypto::{self, Key, NoEntropy};
@@ -26,13 +27,26 @@ pub(crate) struct Bodies {
     file_bytes: usize,
     /// Files whose row is not committed yet, which no sweep may take for left-overs.
     arriving: Mutex<HashSet<MessageId>>,
+    /// How many files were made.
+    made: AtomicU64,
+    names: Mutex<Names>,
+}
+
+/// What became of the names of the files that were made, counted in the order in which they were.
+#[derive(Default)]
+struct Names {
+    /// Up to this one they are on disk, or were given up.
+    flushed: u64,
+    /// Up to this one those not on disk then are given up: the kernel reports a failed flush of the folder once, to one of
+    /// those who flush it, and drops what it could not write for all of them.
+    lost: u64,
 }
 
 impl Bodies {
     /// Opens the folder, and makes it when it is not there.
     pub(crate) fn open(folder: PathBuf, file_bytes: usize) -> Result<Bodies, StoreError> {
         fs::create_dir_all(&folder).map_err(|error| broken_disk("making data_dir/bodies", &error))?;
-        Ok(Bodies { folder, file_bytes, arriving: Mutex::default() })
+        Ok(Bodies { folder, file_bytes, arriving: Mutex::default(), made: AtomicU64::new(0), names: Mutex::default() })
     }
 
     pub(crate) fn fits_a_row(&self, length: usize) -> bool {
@@ -90,9 +104,30 @@ impl Bodies {
 
     fn write(&self, message: MessageId, sealed: &[u8]) -> io::Result<()> {
         let mut file = File::create_new(self.path(message))?;
+        let number = self.made.fetch_add(1, Ordering::SeqCst) + 1;
         file.write_all(sealed)?;
         file.sync_all()?;
-        File::open(&self.folder)?.sync_all()
+        self.flush_name(number, || File::open(&self.folder)?.sync_all())
+    }
+
+    /// Makes the name of the file of this number durable; who flushed meanwhile may have done so already.
+    fn flush_name(&self, number: u64, flush: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if number <= names.lost {
+            return Err(io::Error::other("the folder could not be flushed"));
+        }
+        if number <= names.flushed {
+            return Ok(());
+        }
+        let made = self.made.load(Ordering::SeqCst);
+        match flush() {
+            Ok(()) => names.flushed = made,
+            Err(error) => {
+                names.lost = made;
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     fn path(&self, message: MessageId) -> PathBuf {
@@ -168,6 +203,26 @@ mod tests {
         assert_eq!(open(id(1), &key, &swapped), Err(Broken));
         assert_eq!(open(id(2), &key, &sealed), Err(Broken));
         assert_eq!(open(id(1), &key, b""), Err(Broken));
+    }
+
+    #[test]
+    fn a_flush_of_the_folder_that_failed_gives_up_every_name_that_it_was_to_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let bodies = Bodies::open(folder.path().join("bodies"), 1).unwrap();
+        let made = |count| bodies.made.store(count, Ordering::SeqCst);
+        let good = || Ok(());
+        made(2);
+        bodies.flush_name(1, good).unwrap();
+        // It was made before that flush, which wrote its name as well.
+        bodies.flush_name(2, || panic!("a second flush for nothing")).unwrap();
+        made(5);
+        bodies.flush_name(4, || Err(io::Error::other("EIO"))).unwrap_err();
+        // The kernel would tell these that all is well.
+        bodies.flush_name(3, good).unwrap_err();
+        bodies.flush_name(5, good).unwrap_err();
+        made(6);
+        bodies.flush_name(6, good).unwrap();
+        bodies.flush_name(3, good).unwrap_err();
     }
 
     #[test]
