@@ -18,7 +18,7 @@ use crate::crypto::{Key, SigningKey};
 use crate::mail::MessageId;
 use crate::store::body::Bodies;
 use crate::store::change::Purpose;
-use crate::store::dialect::Dialect;
+use crate::store::dialect::{Dialect, Truncated};
 use crate::store::lock::DataDirLock;
 use crate::store::vault::{self, Vault};
 use crate::store::writer::{Handle, Start};
@@ -43,20 +43,17 @@ impl Store {
         clock: Arc<dyn Clock>,
     ) -> Result<Store, StoreError> {
         sqlx::any::install_default_drivers();
-        // Nobody but the daemon's own user has any business here.
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(data_dir)
-            .map_err(|error| disk("making data_dir", &error))?;
+        make_data_dir(data_dir).map_err(|error| disk("making data_dir", &error))?;
         let lock = DataDirLock::take(data_dir)?;
         let (dialect, options) = Dialect::read(&config.url, data_dir)?;
         let file_bytes = if dialect.is_shared() { usize::MAX } else { config.body_file_bytes };
         let bodies = Bodies::open(data_dir.join("bodies"), file_bytes)?;
+        flush_folder(data_dir).map_err(|error| disk("flushing data_dir", &error))?;
 
         let mut connection =
             AnyConnection::connect_with(&options).await.map_err(failed("connecting to the database"))?;
         dialect.prepare(&mut connection).await?;
+        empty_log(&mut connection, dialect).await?;
         migrate(&mut connection, dialect).await?;
         let node = start_node(&mut connection, data_dir, (&master, clock.as_ref())).await?;
         free_leases(&mut connection, &node.id).await?;
@@ -85,6 +82,31 @@ impl Store {
             store.renew_epoch(purpose).await?;
         }
         Ok(store)
+    }
+}
+
+/// Makes the folder, so that it outlasts a power cut that what is in it outlasts.
+fn make_data_dir(data_dir: &Path) -> io::Result<()> {
+    if data_dir.is_dir() {
+        return Ok(());
+    }
+    // Nobody but the daemon's own user has any business here.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
+    flush_folder(data_dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+fn flush_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// An earlier process may have ended just when a flush of the log had failed. The kernel shows us what it dropped then, and
+/// would call a flush of what we add behind it good; so nothing is added before all that is shown was written again elsewhere.
+async fn empty_log(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), StoreError> {
+    match dialect.truncate_log(connection).await? {
+        Truncated::Done => Ok(()),
+        Truncated::ReadersInTheWay => Err(StoreError::Unavailable(
+            "another program reads the database, and its write-ahead log cannot be emptied before it ends".to_owned(),
+        )),
     }
 }
 
@@ -152,10 +174,13 @@ fn node_file(data_dir: &Path) -> Result<Option<NodeId>, StoreError> {
 }
 
 fn write_node_file(data_dir: &Path, id: &NodeId) -> io::Result<()> {
-    let mut file = File::create(data_dir.join("node"))?;
+    // Under another name first: a power cut would leave an empty file, and so a node without a name.
+    let (fresh, path) = (data_dir.join("node.new"), data_dir.join("node"));
+    let mut file = File::create(&fresh)?;
     writeln!(file, "{id}")?;
     file.sync_all()?;
-    File::open(data_dir)?.sync_all()
+    fs::rename(fresh, path)?;
+    flush_folder(data_dir)
 }
 
 async fn seed(connection: &mut AnyConnection, id: &NodeId) -> Result<Option<Vec<u8>>, StoreError> {
