@@ -98,6 +98,8 @@ impl Queue {
                 self.fresh().release(ready, ready.saturating_mul(bytes));
             }
             self.refused(&new, &error);
+            // Should the commit be on disk although it failed, its jobs fall due when the lease that it wrote ends.
+            self.inner.alarm.set(lease);
             return Err(error);
         }
         self.accepted(&accept, new);
