@@ -1,23 +1,28 @@
 //! What the scenarios about "250 means kept" share: a relay before one mail server, tagged letters, and who was told what.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::world::authority::{Authority, credulous_client};
 use crate::world::behaviour::Behaviour;
 use crate::world::client::{Client, Entry, Mail};
-use crate::world::daemon::{Daemon, HOSTNAME, binary, run};
+use crate::world::daemon::{Daemon, HOSTNAME, binary, ended, run};
 use crate::world::mx::{Mx, TAG};
 use crate::world::{Result, until};
 
 const LOGIN: &str = "ehr";
 const PASSWORD: &str = "only-for-this-scenario";
+const ATTACHED: Duration = Duration::from_secs(20);
 
 /// A daemon that is not started yet, and the only mail server that it delivers to.
 pub(crate) struct Relay {
@@ -178,5 +183,57 @@ impl Chance {
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) % bound
+    }
+}
+
+/// Whether processes may be traced here; says so when not.
+pub(crate) fn strace_usable() -> bool {
+    let tried = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).output();
+    let why = match tried {
+        Ok(tried) if tried.status.success() => return true,
+        Ok(tried) => String::from_utf8_lossy(&tried.stderr).into_owned(),
+        Err(error) => error.to_string(),
+    };
+    println!("SKIPPED: strace cannot trace here: {why}");
+    false
+}
+
+/// An strace that is attached to a running daemon. Dropped, it lets go.
+pub(crate) struct Tracer {
+    child: Child,
+}
+
+impl Tracer {
+    /// Follows every thread of the process, and waits until it does.
+    pub(crate) async fn attach(process: u32, output: &Path, arguments: &[String]) -> Result<Tracer> {
+        let said = output.with_added_extension("err");
+        let mut command = Command::new("strace");
+        command.args(["-f", "-o"]).arg(output).args(arguments).args(["-p", &process.to_string()]);
+        let child = command.stdin(Stdio::null()).stderr(File::create(&said)?).spawn()?;
+        let tracer = Tracer { child };
+        let attached = || std::fs::read_to_string(&said).ok().filter(|text| text.contains(" attached"));
+        until("strace to attach", ATTACHED, attached).await?;
+        Ok(tracer)
+    }
+
+    /// Lets go, and waits until it has.
+    pub(crate) fn detach(mut self) -> Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<()> {
+        if self.child.try_wait()?.is_none() {
+            // On SIGTERM strace lets its processes run on untraced; after SIGKILL they might not.
+            kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGTERM)?;
+            ended(&mut self.child, ATTACHED)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        // Nobody is left to be told of a failure.
+        self.end().ok();
     }
 }

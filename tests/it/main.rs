@@ -7,7 +7,11 @@ mod world;
 
 mod cluster;
 mod dialogs;
+mod disk;
+mod each_io_call_fails;
+mod failed_flush_is_not_trusted;
 mod kept;
 mod killed_under_load;
+mod power_cut_anywhere;
 mod store_story;
 mod world_self;
