@@ -33,7 +33,8 @@ pub(super) async fn keep(
 ) -> Result<Receipt, NotKept> {
     let record = record(voice, &notice, stamp);
     let sealed = evidence.seal(notice.id, &record, &notice.message)?;
-    let way = |recipient: &Address| Way { recipient: recipient.clone(), action: action(), cause: None };
+    let way =
+        |recipient: &Address| Way { recipient: recipient.clone(), action: action(), cause: None, not_before: None };
     let accept = Accept {
         id: notice.id,
         ways: notice.envelope.recipients().iter().map(way).collect(),

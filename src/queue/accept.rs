@@ -35,6 +35,8 @@ pub struct Way {
     pub action: Action,
     /// Why it is held, where the action does not say it.
     pub cause: Option<HoldCause>,
+    /// Until then it waits in the store, and is not tried. What lies in the past is no reason to wait.
+    pub not_before: Option<Timestamp>,
 }
 
 /// Proves that a message is on disk. The 250 is built from one.
@@ -67,10 +69,10 @@ impl Queue {
         let mut new = self.new_message(&accept, (&key, now))?;
         let bytes = accept.message.len();
         let lease = now.plus(self.inner.config.lease);
-        let ready = new.jobs.iter().filter(|job| is_queued(job)).count();
+        let ready = new.jobs.iter().filter(|job| is_due(job, now)).count();
         let from_memory = ready > 0 && self.fresh().reserve(ready, ready.saturating_mul(bytes));
         if from_memory {
-            for job in new.jobs.iter_mut().filter(|job| is_queued(job)) {
+            for job in new.jobs.iter_mut().filter(|job| is_due(job, now)) {
                 job.leased = Some(lease);
             }
         }
@@ -197,7 +199,11 @@ impl Queue {
     fn first_standing(&self, way: &Way, at: (Timestamp, Owes)) -> Standing {
         let config = &self.inner.config;
         match &way.action {
-            Action::Deliver { methods, last } => schedule::first(methods.clone(), *last, at, config),
+            Action::Deliver { methods, last } => {
+                let mut standing = schedule::first(methods.clone(), *last, at, config);
+                schedule::not_before(&mut standing, way.not_before.unwrap_or(at.0), config);
+                standing
+            }
             Action::Hold { reason: _ } => {
                 let mut standing = schedule::first(Vec::new(), Last::Hold, at, config);
                 schedule::hold(&mut standing, way.cause.unwrap_or(HoldCause::Policy), at, config);
@@ -212,8 +218,9 @@ impl Queue {
     }
 }
 
-fn is_queued(job: &NewJob) -> bool {
-    matches!(job.standing.state, JobState::Queued { .. })
+/// Whether it may go to delivery from memory. What has to wait is claimed from the store when its time comes.
+fn is_due(job: &NewJob, now: Timestamp) -> bool {
+    matches!(job.standing.state, JobState::Queued { method: _, due } if due <= now)
 }
 
 fn owes(accept: &Accept) -> Owes {

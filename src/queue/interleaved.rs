@@ -75,6 +75,7 @@ pub(super) fn accept(queue: &Queue, (sender, ways): (ReversePath, Vec<Way>)) -> 
 
 impl Play {
     fn ways(&mut self) -> Vec<Way> {
+        let soon = self.clock.now().plus(MINUTE * u32::try_from(self.dice.roll(6)).unwrap());
         (0..=self.dice.roll(3))
             .map(|_| Way {
                 recipient: Address::parse("ann@lab.example").unwrap(),
@@ -85,6 +86,7 @@ impl Play {
                     _ => Action::Deliver { methods: vec![VALID, Method::Portal], last: Last::Hold },
                 },
                 cause: None,
+                not_before: (self.dice.roll(3) == 0).then_some(soon),
             })
             .collect()
     }
@@ -173,6 +175,32 @@ async fn nobody_is_lost_or_counted_twice_in_any_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_with_a_moment_is_not_delivered_from_memory_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_493_220_000)));
+    let database = config::Database { url: "sqlite".into(), body_file_bytes: 1 << 16 };
+    let store = Store::open(&database, folder.path(), Key::generate().unwrap(), clock.clone()).await.unwrap();
+    let queue = Queue::new(store.clone(), config());
+    let way = |minutes: u32| Way {
+        recipient: Address::parse("ann@lab.example").unwrap(),
+        action: Action::Deliver { methods: vec![VALID], last: Last::Hold },
+        cause: None,
+        not_before: Some(clock.now().plus(minutes * MINUTE)),
+    };
+    let accept = accept(&queue, (ReversePath::Null, vec![way(3), way(0)]));
+    queue.accept(accept, Actor::System).await.unwrap();
+    assert_eq!(queue.claim(10).await.len(), 1, "only the one whose moment has come");
+    let soon = Duration::from_millis(50);
+    assert!(tokio::time::timeout(soon, queue.claim(10)).await.is_err());
+    // The operator wants it at once; behind that, the moment counts no more.
+    let all = Selection::Client { client: ClientName("openemr".into()), since: Timestamp::from_millis(0) };
+    assert_eq!(queue.retry(&all, Actor::System).await.unwrap().moved, 1);
+    let jobs = tokio::time::timeout(Duration::from_secs(5), queue.claim(10)).await.unwrap();
+    assert_eq!((jobs.len(), jobs[0].number), (1, 1));
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_fit_in_memory_is_claimed_from_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_493_220_000)));
@@ -184,7 +212,8 @@ async fn what_does_not_fit_in_memory_is_claimed_from_the_store() {
         let queue = queue.clone();
         waiting.spawn(async move {
             let action = Action::Deliver { methods: vec![VALID], last: Last::Hold };
-            let way = Way { recipient: Address::parse("ann@lab.example").unwrap(), action, cause: None };
+            let way =
+                Way { recipient: Address::parse("ann@lab.example").unwrap(), action, cause: None, not_before: None };
             queue.accept(accept(&queue, (ReversePath::Null, vec![way])), Actor::System).await.unwrap();
         });
     }

@@ -92,6 +92,17 @@ pub fn first(methods: Vec<Method>, last: Last, (now, owes): (Timestamp, Owes), c
     first
 }
 
+/// Keeps a job that was just accepted from being tried before `at`. Its time to be tried in begins there as well.
+pub fn not_before(first: &mut Standing, at: Timestamp, config: &config::Queue) {
+    match first.state {
+        JobState::Queued { method, due } if at > due => {
+            first.state = JobState::Queued { method, due: at };
+            first.expires = at.plus(config.expire);
+        }
+        JobState::Queued { .. } | JobState::Held { .. } | JobState::Ended { .. } => {}
+    }
+}
+
 /// Holds a job: its own time starts, and somebody is told.
 pub fn hold(next: &mut Standing, cause: HoldCause, (now, owes): (Timestamp, Owes), config: &config::Queue) {
     next.state = JobState::Held { cause };
@@ -213,6 +224,20 @@ mod tests {
             assert_eq!(due(&job), at(expected));
         }
         assert_eq!(job.attempts, 4);
+    }
+
+    #[test]
+    fn a_job_waits_for_its_moment_and_has_its_whole_time_behind_it() {
+        let mut job = fresh(&[VALID], Last::Hold, Owes::Sender);
+        let at_once = job.clone();
+        not_before(&mut job, at(0), &config());
+        assert_eq!(job, at_once, "a moment that has come is no reason to wait");
+        not_before(&mut job, at(3), &config());
+        assert_eq!((due(&job), job.expires), (at(3), at(3).plus(config().expire)));
+        let mut held = fresh(&[], Last::Hold, Owes::Sender);
+        let before = held.clone();
+        not_before(&mut held, at(3), &config());
+        assert_eq!(held, before, "what is held waits for somebody, not for a moment");
     }
 
     #[test]

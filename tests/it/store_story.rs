@@ -69,12 +69,12 @@ fn retention_config() -> config::Retention {
 
 fn deliver(recipient: &str) -> Way {
     let action = Action::Deliver { methods: vec![VALID], last: Last::Hold };
-    Way { recipient: Address::parse(recipient).unwrap(), action, cause: None }
+    Way { recipient: Address::parse(recipient).unwrap(), action, cause: None, not_before: None }
 }
 
 fn held(recipient: &str) -> Way {
     let action = Action::Hold { reason: "a rule".into() };
-    Way { recipient: Address::parse(recipient).unwrap(), action, cause: None }
+    Way { recipient: Address::parse(recipient).unwrap(), action, cause: None, not_before: None }
 }
 
 fn message(size: usize) -> Message {
@@ -136,6 +136,7 @@ fn outcome(store: &Store, progress: Progress) -> Outcome {
 async fn story(url: &str) {
     let world = World::new(url);
     delivered_and_kept(&world).await;
+    waited_for_its_moment(&world).await;
     deferred_held_and_told(&world).await;
     restarted(&world).await;
     erased(&world).await;
@@ -168,6 +169,48 @@ async fn delivered_and_kept(world: &World) {
     let seen = store.destination(&lab).await.unwrap().unwrap();
     assert_eq!((seen.mx, seen.best), (vec!["mx.lab.example".to_owned()], Some(Assurance::Valid)));
     assert!(queue.counts().await.unwrap().are_balanced());
+    drop(queue);
+    store.close().await;
+}
+
+async fn waited_for_its_moment(world: &World) {
+    let (store, queue) = world.open().await.unwrap();
+    let moment = world.clock.now().plus(3 * MINUTE);
+    let later = Way { not_before: Some(moment), ..deliver("bob@lab.example") };
+    let accept = mail(&store, &queue, (100, vec![deliver("ann@lab.example"), later]));
+    let id = accept.id;
+    queue.accept(accept, Actor::System).await.unwrap();
+    let rows = store.jobs(id).await.unwrap();
+    let bob = rows.iter().find(|row| row.standing.state == JobState::Queued { method: VALID, due: moment }).unwrap();
+    assert_eq!((bob.leased, bob.standing.expires), (None, moment.plus(queue_config().expire)));
+    let at_once = queue.claim(10).await;
+    assert_eq!(at_once.len(), 1, "the other one waits");
+    for job in at_once {
+        assert_eq!(job.recipient, Address::parse("ann@lab.example").unwrap());
+        queue.settle(job, outcome(&store, Progress::Delivered)).await.unwrap();
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(50), queue.claim(1)).await.is_err(), "its moment has not come");
+    drop(queue);
+    store.close().await;
+
+    // A restart makes nothing due earlier, and the moment wakes whoever waits for it.
+    let (store, queue) = world.open().await.unwrap();
+    world.clock.advance(2 * MINUTE);
+    let claimed = {
+        let queue = queue.clone();
+        tokio::spawn(async move { queue.claim(10).await })
+    };
+    let early = async {
+        while !claimed.is_finished() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_millis(50), early).await.is_err(), "its moment has not come");
+    world.clock.advance(MINUTE);
+    let job = tokio::time::timeout(Duration::from_secs(10), claimed).await.unwrap().unwrap().pop().unwrap();
+    assert_eq!((job.message, job.number), (id, 1));
+    assert_eq!(queue.content(&job).await.unwrap(), message(100));
+    queue.settle(job, outcome(&store, Progress::Delivered)).await.unwrap();
     drop(queue);
     store.close().await;
 }
@@ -251,7 +294,7 @@ async fn restarted(world: &World) {
 async fn erased(world: &World) {
     let (store, queue) = world.open().await.unwrap();
     let swept = retention::sweep(&store, &retention_config(), world.clock.now()).await.unwrap();
-    assert_eq!(swept.erased, 4, "all but the one whose sender is still to be told of its expiry");
+    assert_eq!(swept.erased, 5, "all but the one whose sender is still to be told of its expiry");
     let owed = queue.owed(10).await.pop().unwrap();
     assert_eq!(owed.about, About::Expired);
     let mut notice = mail(&store, &queue, (100, vec![deliver("ann@clinic.example")]));
@@ -291,7 +334,7 @@ async fn forgotten(world: &World) {
     let old = store.evidence(known[0]).await.unwrap().unwrap();
     world.clock.advance(Duration::from_secs(7 * 366 * 24 * 3600));
     let swept = retention::sweep(&store, &retention_config(), world.clock.now()).await.unwrap();
-    assert_eq!(swept.evidence_erased, 6);
+    assert_eq!(swept.evidence_erased, 7);
     assert!(swept.epochs_destroyed >= 2, "{swept:?}");
     assert!(store.evidence_by_person(hash).await.unwrap().is_empty());
     let place = format!("evidence {}", known[0]);

@@ -87,12 +87,17 @@ async fn notices(dir: &std::path::Path, clock: Arc<ManualClock>) -> Notices {
 /// A message of which one recipient is held and the other refused.
 async fn accept(rooms: &Rooms) -> MessageId {
     let id = rooms.queue.new_id().unwrap();
-    let held =
-        Way { recipient: address("other@lab.example"), action: Action::Hold { reason: "look".into() }, cause: None };
+    let held = Way {
+        recipient: address("other@lab.example"),
+        action: Action::Hold { reason: "look".into() },
+        cause: None,
+        not_before: None,
+    };
     let refused = Way {
         recipient: address("results@lab.example"),
         action: Action::Reject { text: "not there".into() },
         cause: None,
+        not_before: None,
     };
     let bytes = b"Subject: canary-subject\r\n\r\ncanary-body\r\n".to_vec();
     let limits = crate::mail::WireLimits { message_bytes: 1 << 20, header_bytes: 1 << 16, line_bytes: 2000 };
