@@ -14,6 +14,7 @@ use crate::telemetry;
 pub(super) fn run(path: &Path) -> Result<ExitCode, Failed> {
     let loaded = reach::load_config(path)?;
     telemetry::install_log(&loaded.config.log).map_err(|error| Failed::Config(error.to_string()))?;
+    telemetry::install_panic_hook();
     let metrics = telemetry::install_metrics().map_err(|error| Failed::Unavailable(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let running = daemon::run(path.to_owned(), loaded, Arc::new(SystemClock), metrics);
