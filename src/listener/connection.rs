@@ -198,7 +198,14 @@ impl<A: Accepts> Dialog<A> {
             Step::Reply(session, reply) => {
                 self.wire()?.reply(&reply);
                 let line = self.line().await?;
-                Ok(session.handle(Command::parse(&line)))
+                let command = Command::parse(&line);
+                let asked = matches!(command, Ok(Command::Data));
+                match session.handle(command) {
+                    // RFC 2920 §3.1: DATA is the last of its group. What follows a refused one was sent for a message,
+                    // and its author must not speak for the client that carries it.
+                    Step::Reply(..) if asked && !self.wire()?.waiting().is_empty() => Err(Parting::SentUnasked),
+                    next => Ok(next),
+                }
             }
             Step::Challenge(reply, exchange) => {
                 self.wire()?.reply(&reply);

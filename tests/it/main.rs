@@ -5,6 +5,8 @@
 #[path = "../world/mod.rs"]
 mod world;
 
+mod byte_for_byte;
+mod clinic;
 mod cluster;
 mod dialogs;
 mod disk;
@@ -13,5 +15,12 @@ mod failed_flush_is_not_trusted;
 mod kept;
 mod killed_under_load;
 mod power_cut_anywhere;
+mod limits;
+mod logging_in;
+mod marks;
+mod other_peoples_clients;
+mod our_own_faults;
+mod smuggling;
 mod store_story;
+mod tls_on_offer;
 mod world_self;

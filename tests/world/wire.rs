@@ -12,7 +12,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::world::{Result, STEP};
 
-const MAX_LINE: u64 = 64 * 1024;
+/// Beyond what Sealpost takes, so that its own limit is the one that is met.
+const MAX_LINE: u64 = 256 * 1024;
 const MAX_REPLY_LINES: usize = 100;
 const BUFFER: usize = 64 * 1024;
 
