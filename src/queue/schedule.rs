@@ -116,18 +116,27 @@ pub fn reject(next: &mut Standing, owes: Owes) {
 }
 
 fn next_method(next: &mut Standing, at: (Timestamp, Owes), config: &config::Queue) {
-    if !next.methods.is_empty() {
-        next.methods.remove(0);
-    }
     next.floor_since = None;
-    start_method(next, at, config);
+    if next.methods.len() > 1 {
+        next.methods.remove(0);
+        start_method(next, at, config);
+    } else {
+        // The last one stays: who releases the message asks for it again, and for nothing less.
+        run_out(next, at, config);
+    }
 }
 
-fn start_method(next: &mut Standing, (now, owes): (Timestamp, Owes), config: &config::Queue) {
-    match (next.methods.first(), next.last) {
-        (Some(method), _) => next.state = JobState::Queued { method: *method, due: now },
-        (None, Last::Hold) => hold(next, HoldCause::MethodsExhausted, (now, owes), config),
-        (None, Last::Undeliverable) => end(next, End::Undeliverable, owes),
+fn start_method(next: &mut Standing, at: (Timestamp, Owes), config: &config::Queue) {
+    match next.methods.first() {
+        Some(method) => next.state = JobState::Queued { method: *method, due: at.0 },
+        None => run_out(next, at, config),
+    }
+}
+
+fn run_out(next: &mut Standing, at: (Timestamp, Owes), config: &config::Queue) {
+    match next.last {
+        Last::Hold => hold(next, HoldCause::MethodsExhausted, at, config),
+        Last::Undeliverable => end(next, End::Undeliverable, at.1),
     }
 }
 
@@ -274,6 +283,7 @@ mod tests {
         let held = step(&fresh(&[VALID], Last::Hold, Owes::Sender), Progress::MethodUnusable, 1, Owes::Sender);
         assert_eq!(held.state, JobState::Held { cause: HoldCause::MethodsExhausted });
         assert_eq!((held.owed, held.expires), (Some(About::Held), at(1).plus(config().hold_expire)));
+        assert_eq!(held.methods, [VALID], "a release asks for the last one again, and for nothing less");
         let lost = step(&fresh(&[VALID], Last::Undeliverable, Owes::Sender), Progress::MethodUnusable, 1, Owes::Sender);
         assert_eq!(lost.state, JobState::Ended { end: End::Undeliverable });
         assert_eq!(lost.owed, Some(About::Undeliverable));
