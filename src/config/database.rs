@@ -30,7 +30,7 @@ fn url(written: &DeValue<'_>) -> Result<String, String> {
 }
 
 /// `[retention]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Evidence and audit (45 CFR 164.316(b)(2)(i): six years).
     pub evidence: Duration,

@@ -6,7 +6,7 @@ use crate::config::reader::{Absent, Table};
 use crate::config::value::duration;
 
 /// `[queue]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queue {
     /// Waits between attempts; the last repeats.
     pub retry: Vec<Duration>,

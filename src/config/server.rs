@@ -73,7 +73,7 @@ pub enum LogFormat {
 }
 
 /// `[log]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     pub format: LogFormat,
     /// A `tracing` filter, such as `info` or `sealpost::delivery=debug,info`.

@@ -187,16 +187,30 @@ impl Parts {
     }
 
     fn warn_of_restart(&self, new: &Config) {
-        let old = &self.running;
-        let binds = |config: &Config| config.listeners.iter().map(|listener| listener.bind).collect::<Vec<_>>();
-        if binds(old) != binds(new)
-            || old.http.bind != new.http.bind
-            || old.server.data_dir != new.server.data_dir
-            || old.database.url != new.database.url
-        {
-            tracing::warn!("listeners, [http], data_dir and [database] change with a restart only");
+        let waiting = waiting_for_restart(&self.running, new).join(", ");
+        if !waiting.is_empty() {
+            tracing::warn!(config.keys = waiting, "some of what changed comes into force with a restart: {waiting}");
         }
     }
+}
+
+/// What differs and is built once, at the start.
+fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let doors = |config: &Config| config.listeners.iter().map(|door| (door.role.name(), door.bind)).collect::<Vec<_>>();
+    let changed = [
+        ("server.data_dir", old.server.data_dir != new.server.data_dir),
+        ("server.master_key", old.server.master_key != new.server.master_key),
+        ("[[listener]]", doors(old) != doors(new)),
+        ("limits.memory_bytes", old.limits.memory_bytes != new.limits.memory_bytes),
+        ("limits.disk_reserve_bytes", old.limits.disk_reserve_bytes != new.limits.disk_reserve_bytes),
+        ("[queue]", old.queue != new.queue),
+        ("[database]", old.database.url != new.database.url),
+        ("database.body_file_bytes", old.database.body_file_bytes != new.database.body_file_bytes),
+        ("[retention]", old.retention != new.retention),
+        ("[http]", old.http.bind != new.http.bind),
+        ("[log]", old.log != new.log),
+    ];
+    changed.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
 }
 
 fn decided_by<'a>(store: &Store, loaded: &'a Loaded) -> intake::Loaded<'a> {
