@@ -59,14 +59,14 @@ impl Clinic {
         let authority = Arc::new(Authority::new("Partners' CA").unwrap());
         let ca = self.home.path().join("partners-ca.pem");
         std::fs::write(&ca, &authority.pem).unwrap();
-        let mut routes = String::new();
+        let mut routes = format!("[delivery]\nca_file = \"{}\"\n", ca.display());
         for (domain, behaviour) in partners {
             let name = format!("mx.{domain}");
             let mx = Mx::start(&name, &format!("{own}:0"), behaviour.clone(), &authority).await.unwrap();
-            let (host, ca) = (mx.address, ca.display());
+            let host = mx.address;
             writeln!(
                 routes,
-                "[[route]]\ndomains = [\"{domain}\"]\nhost = \"{host}\"\nname = \"{name}\"\nca_file = \"{ca}\"\nonward = \"final\""
+                "[[route]]\ndomains = [\"{domain}\"]\nhost = \"{host}\"\nname = \"{name}\"\nonward = \"final\""
             )
             .unwrap();
             self.partners.push(((*domain).to_owned(), mx));
@@ -149,6 +149,15 @@ impl Clinic {
     /// Waits until a partner has taken so many messages.
     pub(crate) async fn taken(&self, domain: &str, count: usize) -> Vec<Delivery> {
         self.partner(domain).wait_for(count, SOON).await.unwrap()
+    }
+
+    /// Waits until a partner has taken messages for so many recipients in all.
+    pub(crate) async fn reached(&self, domain: &str, recipients: usize) -> Vec<Delivery> {
+        let taken = || {
+            let taken = self.partner(domain).deliveries();
+            (taken.iter().map(|delivery| delivery.recipients.len()).sum::<usize>() >= recipients).then_some(taken)
+        };
+        until(&format!("{recipients} recipients at {domain}"), SOON, taken).await.unwrap()
     }
 
     /// Waits until the log holds a text so many times.

@@ -71,6 +71,7 @@ async fn a_login_is_offered_under_tls_only_and_starttls_before_it_only() {
 fn check(client: &Client, always: &[&str], besides: &str) {
     let mut expected: Vec<&str> = always.iter().copied().chain([besides]).collect();
     let mut offered: Vec<&str> = client.extensions.iter().map(String::as_str).collect();
-    (expected.sort_unstable(), offered.sort_unstable());
+    expected.sort_unstable();
+    offered.sort_unstable();
     assert_eq!(offered, expected);
 }
