@@ -40,6 +40,12 @@ fn rotate(path: &Path, format: Format) -> Result<ExitCode, Failed> {
         Format::Text => {
             print_line("The master key was replaced. The recovery code below replaces the old one and is shown once:");
             print_line(format!("\n    {}\n", row["recovery_code"].as_str().unwrap_or_default()));
+            if let Some(file) = row["next_key_file"].as_str() {
+                print_line(format!(
+                    "The new key lies in {file}. Put it where the old one came from (the credential or the environment), \
+                     restart, and remove that file; until then Sealpost starts with it."
+                ));
+            }
         }
     })?;
     Ok(ExitCode::SUCCESS)

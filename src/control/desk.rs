@@ -1,6 +1,6 @@
 //! Does what an operator asks, in the operator's name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -318,6 +318,7 @@ impl Desk {
 
 fn page() -> i64 {
     i64::try_from(PAGE).unwrap_or(i64::MAX)
+        self.finish_rotation(&next)?;
 }
 
 fn selection(
@@ -339,6 +340,21 @@ fn row_of(listed: &Listed) -> Value {
         "job": listed.job,
         "client": listed.client,
         "domain": listed.domain,
+    /// The next key's file may hold the only copy of the key in use; a further rotation would write over it.
+    fn finish_rotation(&self, next: &Path) -> Result<(), Failure> {
+        if !master::load_next(&self.master_key)?.is_some_and(|key| self.store.vault().is_master(&key)) {
+            return Ok(());
+        }
+        match &self.key_source {
+            master::Source::File(path) => Ok(master::promote(path)?),
+            master::Source::Credential(_) | master::Source::Environment => Err(Failure::Refused(format!(
+                "the last rotation is not finished: put the key of {} where the old one came from, restart, \
+                 and remove that file",
+                next.display()
+            ))),
+        }
+    }
+
         "accepted": listed.accepted.rfc3339(),
         "expires": listed.expires.rfc3339(),
         "attempts": listed.attempts,

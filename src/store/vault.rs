@@ -124,6 +124,11 @@ impl Vault {
         self.read().master.clone()
     }
 
+    /// Whether everything is wrapped under this key at present.
+    pub fn is_master(&self, key: &Key) -> bool {
+        self.read().master.expose() == key.expose()
+    }
+
     pub(crate) fn replace_master(&self, master: Key) {
         self.write().master = master;
     }
