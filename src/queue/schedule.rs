@@ -161,11 +161,16 @@ fn expire_or_delay(next: &mut Standing, (accepted, owes): (Timestamp, Owes), now
         return end(next, End::Expired, owes);
     }
     // The last try is made when the time is up, not given away.
-    next.state = JobState::Queued { method, due: due.min(next.expires.minus(Duration::from_millis(1)).max(now)) };
-    if next.delay == Delay::Untold && now.since(accepted) >= config.delay_notice {
+    let mut due = due.min(next.expires.minus(Duration::from_millis(1)).max(now));
+    let late = accepted.plus(config.delay_notice);
+    if next.delay == Delay::Untold && now >= late {
         next.delay = Delay::Told;
         next.owed = told(About::Delayed, owes);
+    } else if next.delay == Delay::Untold {
+        // Tried at that minute, and told if in vain: not at the next retry behind it, which may be an hour later.
+        due = due.min(late);
     }
+    next.state = JobState::Queued { method, due };
 }
 
 fn end(next: &mut Standing, end: End, owes: Owes) {
@@ -179,11 +184,12 @@ fn end(next: &mut Standing, end: End, owes: Owes) {
     };
 }
 
-/// RFC 5321 §6.1: no report goes to a null reverse-path. The postmaster hears of what is held all the same.
+/// RFC 5321 §6.1: no report goes to a null reverse-path. Somebody has to know all the same, and the postmaster is told;
+/// a delay can wait for its end.
 fn told(about: About, owes: Owes) -> Option<About> {
     match (owes, about) {
-        (Owes::Sender, _) | (Owes::Postmaster, About::Held) => Some(about),
-        (Owes::Postmaster | Owes::Nobody, _) => None,
+        (Owes::Postmaster, About::Delayed) | (Owes::Nobody, _) => None,
+        (Owes::Sender | Owes::Postmaster, _) => Some(about),
     }
 }
 
@@ -308,6 +314,18 @@ mod tests {
     }
 
     #[test]
+    fn the_sender_is_told_of_a_delay_at_its_minute_and_not_at_the_next_retry_behind_it() {
+        let mut job = fresh(&[VALID], Last::Hold, Owes::Sender);
+        for now in [0, 1, 6, 66, 126] {
+            job = step(&job, Progress::Later, now, Owes::Sender);
+        }
+        let job = step(&job, Progress::Later, 200, Owes::Sender);
+        assert_eq!((due(&job), job.owed), (at(240), None));
+        let job = step(&job, Progress::Later, 240, Owes::Sender);
+        assert_eq!((due(&job), job.owed), (at(300), Some(About::Delayed)));
+    }
+
+    #[test]
     fn time_that_runs_out_ends_the_job_with_a_last_try_before() {
         let expiry = 5 * 24 * 60;
         let job = step(&fresh(&[VALID], Last::Hold, Owes::Sender), Progress::Later, expiry - 1, Owes::Sender);
@@ -318,10 +336,12 @@ mod tests {
     }
 
     #[test]
-    fn a_null_sender_is_told_nothing_and_the_postmaster_of_holds_only() {
+    fn the_end_of_mail_from_a_null_sender_is_told_to_the_postmaster_and_of_a_notice_about_a_notice_to_nobody() {
         let bounce = |owes| step(&fresh(&[VALID], Last::Hold, owes), Progress::Refused, 1, owes).owed;
         let held = |owes| step(&fresh(&[VALID], Last::Hold, owes), Progress::MethodUnusable, 1, owes).owed;
-        assert_eq!((bounce(Owes::Postmaster), held(Owes::Postmaster)), (None, Some(About::Held)));
+        let late = |owes| step(&fresh(&[VALID], Last::Hold, owes), Progress::Later, 240, owes).owed;
+        assert_eq!((bounce(Owes::Postmaster), held(Owes::Postmaster)), (Some(About::Failed), Some(About::Held)));
+        assert_eq!((late(Owes::Postmaster), late(Owes::Nobody)), (None, None));
         assert_eq!((bounce(Owes::Nobody), held(Owes::Nobody)), (None, None));
     }
 }

@@ -104,9 +104,9 @@ pub enum Delay {
 /// Whom a job's fate is told to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Owes {
-    /// The sender; holds also to the postmaster.
+    /// The sender; holds and expiries also to the postmaster.
     Sender,
-    /// Nobody sends to a null reverse-path (RFC 5321 §4.5.5); the postmaster hears of holds.
+    /// Nobody sends to a null reverse-path (RFC 5321 §4.5.5); the postmaster is told instead, delays excepted.
     Postmaster,
     /// A notice about a notice: telling of it would never end.
     Nobody,
