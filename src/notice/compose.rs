@@ -58,8 +58,13 @@ pub(super) fn day(voice: &Voice, report: &Day, stamp: Stamp) -> Result<Notice, N
     let Text { subject, body } = day::text(voice, report, stamp.at)?;
     let to = vec![voice.postmaster.clone()];
     let builder = head(voice, (&to, AutoSubmitted::Generated), stamp)?.subject(subject);
-    let made = builder.singlepart(SinglePart::plain(body)).map_err(|_| NoticeError::Malformed)?;
+    let made = builder.singlepart(verbatim(body)?).map_err(|_| NoticeError::Malformed)?;
     finish(&made.formatted(), to, stamp)
+}
+
+/// Without an encoding that would break the lines of the signed head: it is copied out of the mail, or the mail saved.
+fn verbatim(body: String) -> Result<SinglePart, NoticeError> {
+    if body.is_ascii() { part("text/plain; charset=us-ascii", &body) } else { Ok(SinglePart::plain(body)) }
 }
 
 fn head(voice: &Voice, (to, why): (&[Address], AutoSubmitted), stamp: Stamp) -> Result<MessageBuilder, NoticeError> {

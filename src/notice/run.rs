@@ -113,8 +113,8 @@ impl Notices {
         let moved = Arc::new(Notify::new());
         let wake = moved.clone();
         self.rooms.clock.on_jump(Box::new(move || wake.notify_one()));
-        let mut after = match counted(&self.rooms.store).await {
-            Ok((_, last)) => last.unwrap_or_else(|| self.rooms.clock.now()),
+        let mut after = match reported(&self.rooms.store).await {
+            Ok(last) => last.unwrap_or_else(|| self.rooms.clock.now()),
             Err(error) => {
                 error!("could not find out when the last daily report was: {error}");
                 self.rooms.clock.now()
@@ -178,6 +178,16 @@ impl Notices {
     fn voice(&self) -> Arc<Voice> {
         self.voice.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// When the last report was made; before the first one, when the log began. A machine that is switched off at that hour
+/// every day sends its report when it is switched on.
+async fn reported(store: &Store) -> Result<Option<Timestamp>, StoreError> {
+    if let (_, Some(last)) = counted(store).await? {
+        return Ok(Some(last));
+    }
+    let first = store.events(store.node(), 0, 1).await?;
+    Ok(first.first().and_then(|entry| Timestamp::parse_rfc3339(&entry.row.time)))
 }
 
 /// What the audit log counts since the last report, and when that was; read backwards from the end.
