@@ -45,6 +45,12 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
     },
+    /// List the configs that were in force, or print the text of one
+    Config {
+        /// The digest of a config, or the start of it, as `explain` shows it
+        #[arg(value_parser = start_of_digest)]
+        digest: Option<String>,
+    },
     /// Say whether this very file passed here
     Match {
         /// A message as it was handed to Sealpost
@@ -57,6 +63,7 @@ pub(super) fn run(config: &Path, command: Command, format: Format) -> Result<Exi
         Command::List { message, last } => list(config, message, last, format),
         Command::Export { message, output } => export(config, message, output.as_deref()),
         Command::Verify { export, head } => verify(config, export.as_deref(), head.as_deref(), format),
+        Command::Config { digest } => kept_configs(config, digest, format),
         Command::Match { file } => match_file(config, &file, format),
     }
 }
@@ -134,11 +141,20 @@ fn verify(config: &Path, export: Option<&Path>, head: Option<&Path>, format: For
     Ok(verdict(result, format))
 }
 
+/// Reads a signed head: alone in its file, or where it stands in a daily report that was saved as a whole.
 fn read_head(path: &Path) -> Result<SignedHead, Failed> {
     let text = std::fs::read_to_string(path).map_err(|error| Failed::file(path, &error))?;
-    serde_json::from_str(text.trim()).map_err(|error| {
+    serde_json::from_str(braced(&text)).map_err(|error| {
         Failed::Data(format!("{}: not a signed head, as a daily digest holds it: {error}", path.display()))
     })
+}
+
+/// From the first line that opens a brace to the line that closes it.
+fn braced(text: &str) -> &str {
+    let from = if text.starts_with('{') { Some(0) } else { text.find("\n{").map(|at| at + 1) };
+    let inner = from.map_or(text, |from| &text[from..]);
+    let to = inner.find("\n}").map(|at| at + 2);
+    to.map_or(inner, |to| &inner[..to]).trim()
 }
 
 fn verify_file(path: &Path, mut verifier: Verifier) -> Result<Result<Proof, Broken>, Failed> {
@@ -190,6 +206,21 @@ fn verdict(result: Result<Proof, Broken>, format: Format) -> ExitCode {
             ExitCode::from(ANSWER_IS_NO)
         }
     }
+}
+
+fn start_of_digest(text: &str) -> Result<String, String> {
+    let hex = !text.is_empty() && text.len() <= 64 && text.chars().all(|letter| letter.is_ascii_hexdigit());
+    hex.then(|| text.to_owned()).ok_or_else(|| "up to 64 hexadecimal digits are expected".to_owned())
+}
+
+fn kept_configs(config: &Path, digest: Option<String>, format: Format) -> Result<ExitCode, Failed> {
+    let config = reach::read_config(config)?;
+    reach::ask(&config, &Request::Configs { digest }, &mut |row| match (format, row["text"].as_str()) {
+        (Format::Json, _) => print_json(&row),
+        (Format::Text, Some(kept)) => print_line(kept.strip_suffix('\n').unwrap_or(kept)),
+        (Format::Text, None) => print_line(format!("{}  {}", text(&row["loaded"]), text(&row["config"]))),
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn match_file(config: &Path, file: &Path, format: Format) -> Result<ExitCode, Failed> {

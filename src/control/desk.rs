@@ -81,6 +81,8 @@ impl Desk {
             Request::AuditList { message, last } => self.audit_list(message, last, &rows).await,
             Request::AuditExport { message } => self.audit_export(actor, message, &rows).await,
             Request::AuditMatch { contents } => self.audit_match(&contents, &rows).await,
+            Request::Configs { digest: None } => self.configs(&rows).await,
+            Request::Configs { digest: Some(start) } => self.config(actor, &start, &rows).await,
             Request::RotateMaster => self.rotate_master(actor, &rows).await,
         }
     }
@@ -286,10 +288,37 @@ impl Desk {
         Ok(())
     }
 
+    async fn configs(&self, rows: &Rows) -> Result<(), Failure> {
+        for (digest, loaded) in self.store.configs().await? {
+            give(rows, json!({ "config": digest, "loaded": loaded.rfc3339() })).await?;
+        }
+        Ok(())
+    }
+
+    /// The text of one kept config. It holds hashes of passwords, so who reads it is part of the log.
+    async fn config(&self, actor: Actor, start: &str, rows: &Rows) -> Result<(), Failure> {
+        let start = start.to_ascii_lowercase();
+        let kept = self.store.configs().await?;
+        let mut meant = kept.iter().filter(|(digest, _)| digest.to_string().starts_with(&start));
+        let (digest, loaded) = match (meant.next(), meant.next()) {
+            (Some(one), None) => *one,
+            (Some(_), Some(_)) => {
+                return Err(Failure::Refused(format!("more than one kept config starts with {start}")));
+            }
+            (None, _) => return Err(Failure::NotFound(format!("no config {start} was in force here"))),
+        };
+        self.note_reading(actor, None, "config").await?;
+        let Some(text) = self.evidence.config(digest).await? else {
+            return Err(Failure::NotFound(format!("no config {start} was in force here")));
+        };
+        give(rows, json!({ "config": digest, "loaded": loaded.rfc3339(), "text": text })).await
+    }
+
     /// The new key is on disk before anything is wrapped under it, and takes the old one's place after.
     /// After a crash in between, one of the two files opens the store.
     async fn rotate_master(&self, actor: Actor, rows: &Rows) -> Result<(), Failure> {
         let next = master::next_file(&self.master_key);
+        self.finish_rotation(&next)?;
         let key = Key::generate().map_err(|error| Failure::Unavailable(error.to_string()))?;
         master::replace(&next, &key)?;
         match self.store.rotate_master(key.clone(), actor).await? {
@@ -311,6 +340,21 @@ impl Desk {
         give(rows, json!({ "recovery_code": code.expose(), "next_key_file": kept_elsewhere })).await
     }
 
+    /// The next key's file may hold the only copy of the key in use; a further rotation would write over it.
+    fn finish_rotation(&self, next: &Path) -> Result<(), Failure> {
+        if !master::load_next(&self.master_key)?.is_some_and(|key| self.store.vault().is_master(&key)) {
+            return Ok(());
+        }
+        match &self.key_source {
+            master::Source::File(path) => Ok(master::promote(path)?),
+            master::Source::Credential(_) | master::Source::Environment => Err(Failure::Refused(format!(
+                "the last rotation is not finished: put the key of {} where the old one came from, restart, \
+                 and remove that file",
+                next.display()
+            ))),
+        }
+    }
+
     fn now(&self) -> Timestamp {
         self.store.clock().now()
     }
@@ -318,7 +362,6 @@ impl Desk {
 
 fn page() -> i64 {
     i64::try_from(PAGE).unwrap_or(i64::MAX)
-        self.finish_rotation(&next)?;
 }
 
 fn selection(
@@ -340,21 +383,6 @@ fn row_of(listed: &Listed) -> Value {
         "job": listed.job,
         "client": listed.client,
         "domain": listed.domain,
-    /// The next key's file may hold the only copy of the key in use; a further rotation would write over it.
-    fn finish_rotation(&self, next: &Path) -> Result<(), Failure> {
-        if !master::load_next(&self.master_key)?.is_some_and(|key| self.store.vault().is_master(&key)) {
-            return Ok(());
-        }
-        match &self.key_source {
-            master::Source::File(path) => Ok(master::promote(path)?),
-            master::Source::Credential(_) | master::Source::Environment => Err(Failure::Refused(format!(
-                "the last rotation is not finished: put the key of {} where the old one came from, restart, \
-                 and remove that file",
-                next.display()
-            ))),
-        }
-    }
-
         "accepted": listed.accepted.rfc3339(),
         "expires": listed.expires.rfc3339(),
         "attempts": listed.attempts,
@@ -406,6 +434,7 @@ impl From<EvidenceError> for Failure {
         match error {
             EvidenceError::Unknown(_) | EvidenceError::Erased(_) => Failure::NotFound(text),
             EvidenceError::Unreadable(_)
+            | EvidenceError::OtherConfig(_)
             | EvidenceError::Unwritable(_)
             | EvidenceError::NoEntropy(_)
             | EvidenceError::Store(_) => Failure::Unavailable(text),

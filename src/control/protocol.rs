@@ -49,6 +49,10 @@ pub enum Request {
     AuditMatch {
         contents: Vec<Digest>,
     },
+    /// The configs that were in force, or the text of the one whose digest starts so.
+    Configs {
+        digest: Option<String>,
+    },
     RotateMaster,
 }
 

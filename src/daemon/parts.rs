@@ -26,7 +26,7 @@ use crate::net::tls;
 use crate::notice::{self, FailedCheck, Notices};
 use crate::queue::Queue;
 use crate::retention;
-use crate::store::{Change, ConfigText, Store};
+use crate::store::{Change, Store};
 use crate::telemetry::Metrics;
 use crate::wellknown::{self, Answers, Readiness};
 
@@ -115,11 +115,8 @@ async fn drain(mail: (CancellationToken, TaskTracker), rest: (CancellationToken,
 
 /// Every config that comes into force is kept under its digest, and is part of the log.
 async fn keep_config(store: &Store, loaded: &Loaded) -> Result<(), StartError> {
-    let epoch = store.vault().evidence_epoch();
-    let place = format!("config {}", loaded.digest);
-    let sealed = store.vault().seal_record(epoch, &place, loaded.text.as_bytes())?;
-    let text = ConfigText { digest: loaded.digest, epoch, sealed, at: store.clock().now() };
-    let event = Event::ConfigLoaded { config: loaded.digest };
+    let text = Evidence::new(store.clone()).seal_config(&loaded.text, store.clock().now())?;
+    let event = Event::ConfigLoaded { config: text.digest };
     store.commit(Change::ConfigLoaded(text), Actor::System, event).await?;
     Ok(())
 }

@@ -113,7 +113,7 @@ fn ann() -> Recipient {
             },
             Tried {
                 rule: "Billing".into(),
-                result: RuleResult::NotMatched { condition: "the sender is not billing@clinic.example".into() },
+                result: RuleResult::NotMatched { condition: "the sender fits one of the patterns".into() },
             },
         ],
         remarks: vec!["portal was skipped: this version has none".into()],

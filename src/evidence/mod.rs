@@ -9,9 +9,10 @@ mod story;
 mod tell;
 mod words;
 
+use crate::clock::Timestamp;
 use crate::crypto::{Digest, NoEntropy, sha256};
 use crate::mail::{Address, JobId, Message, MessageId};
-use crate::store::{SealedAttempt, SealedEvidence, Store, StoreError};
+use crate::store::{ConfigText, SealedAttempt, SealedEvidence, Store, StoreError};
 
 pub use story::{Journey, MadeAttempt, Proof, RecipientState, Step, Story, Summary};
 
@@ -32,6 +33,8 @@ pub enum EvidenceError {
     /// It opened, and is not what this version can read.
     #[error("the evidence of message {0} was written in a form that this version cannot read")]
     Unreadable(MessageId),
+    #[error("what is kept as config {0} is not the config of that digest")]
+    OtherConfig(Digest),
     #[error("the evidence cannot be written as JSON: {0}")]
     Unwritable(serde_json::Error),
     #[error(transparent)]
@@ -120,6 +123,25 @@ impl Evidence {
         Ok(self.story(id).await?.summary())
     }
 
+    /// Seals the text of a config, which is kept as long as the evidence that names it.
+    pub fn seal_config(&self, text: &str, at: Timestamp) -> Result<ConfigText, EvidenceError> {
+        let digest = sha256(text.as_bytes());
+        let vault = self.store.vault();
+        let epoch = vault.evidence_epoch();
+        let sealed = vault.seal_record(epoch, &config_place(digest), text.as_bytes())?;
+        Ok(ConfigText { digest, epoch, sealed, at })
+    }
+
+    /// The text of a config that was in force once, as it was read then.
+    pub async fn config(&self, digest: Digest) -> Result<Option<String>, EvidenceError> {
+        let Some(row) = self.store.config_text(digest).await? else { return Ok(None) };
+        let text = self.store.vault().open_record(row.epoch, &config_place(digest), &row.sealed)?;
+        if sha256(&text) != digest {
+            return Err(EvidenceError::OtherConfig(digest));
+        }
+        String::from_utf8(text).map(Some).map_err(|_| EvidenceError::OtherConfig(digest))
+    }
+
     fn recipient_hash(&self, address: &Address) -> Digest {
         // Only the keyed hash of it leaves this function.
         self.store.vault().keyed_hash("evidence recipient", address.expose_folded().as_bytes())
@@ -155,6 +177,10 @@ impl From<sealed::NotSalted> for EvidenceError {
 fn newest_first(mut found: Vec<MessageId>) -> Vec<MessageId> {
     found.sort_unstable_by(|one, other| other.cmp(one));
     found
+}
+
+fn config_place(digest: Digest) -> String {
+    format!("config {digest}")
 }
 
 fn record_place(id: MessageId) -> String {

@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::evidence::record::{Attempt, Classified, Failure, Found, Origin, Place, Recipient, Record};
 use crate::evidence::story::{Journey, MadeAttempt, Proof, Step, Story};
 use crate::evidence::words;
-use crate::mail::ReversePath;
+use crate::mail::{Domain, ReversePath};
 use crate::phi::Kind;
 use crate::policy::{RuleResult, Tried};
 
@@ -56,7 +56,9 @@ fn arrival(record: &Record) -> String {
             let client = client
                 .as_ref()
                 .map_or("a client that did not log in".to_owned(), |name| format!("the client \"{name}\""));
-            let tls = tls.as_ref().map_or("without encryption".to_owned(), |tls| format!("over {}", tls.version));
+            let tls = tls.as_ref().map_or("without encryption".to_owned(), |tls| {
+                format!("over an encrypted connection ({})", tls.version)
+            });
             format!("It came in on {came} from {client} at {address}, {tls}")
         }
         Origin::OwnNotice => format!("Sealpost wrote it itself on {came}"),
@@ -115,13 +117,20 @@ fn named(recipient: &Recipient) -> String {
 }
 
 fn decided(recipient: &Recipient) -> Vec<String> {
-    let Recipient { address: _, action, rule, tried, remarks, known: _ } = recipient;
+    let Recipient { address, action, rule, tried, remarks, known: _ } = recipient;
     let action = words::action(action);
     let mut lines = vec![format!("  The rule \"{rule}\" decided: {}.", action.trim_end_matches('.'))];
     lines.extend(tried.iter().filter_map(lost));
-    lines.extend(remarks.iter().map(|remark| format!("  Note: {}.", remark.trim_end_matches('.'))));
+    let told = remarks.iter().filter(|remark| !is_about_what_was_known(remark, address.domain()));
+    lines.extend(told.map(|remark| format!("  Note: {}.", remark.trim_end_matches('.'))));
     lines.push(known(recipient));
     lines
+}
+
+/// The last line of a decision tells it, from the facts themselves. That there was no time for them stands only here.
+fn is_about_what_was_known(remark: &str, domain: &Domain) -> bool {
+    let known = remark.strip_prefix(domain.as_str()).and_then(|rest| rest.strip_prefix(": "));
+    known.is_some_and(|words| words != "nothing could be found out in time")
 }
 
 fn lost(tried: &Tried) -> Option<String> {
@@ -129,7 +138,9 @@ fn lost(tried: &Tried) -> Option<String> {
     match &tried.result {
         RuleResult::Won => None,
         RuleResult::Outdone { by } => Some(format!("  The rule \"{rule}\" gave way to \"{by}\", which protects more.")),
-        RuleResult::NotMatched { condition } => Some(format!("  The rule \"{rule}\" did not apply: {condition}.")),
+        RuleResult::NotMatched { condition } => {
+            Some(format!("  The rule \"{rule}\" did not apply: it asks that {condition}."))
+        }
     }
 }
 
@@ -137,7 +148,7 @@ fn known(recipient: &Recipient) -> String {
     let (domain, known) = (recipient.address.domain(), &recipient.known);
     let mut facts = Vec::new();
     if known.routed {
-        facts.push("the config has a route there".to_owned());
+        facts.push("the settings name the server for it".to_owned());
     }
     if let Some((assurance, when)) = &known.tls_seen {
         let when = Timestamp::parse_rfc3339(when).map_or(when.clone(), words::moment);
@@ -147,7 +158,7 @@ fn known(recipient: &Recipient) -> String {
         facts.push(format!("mail servers seen: {}", known.mx_seen.join(", ")));
     }
     if facts.is_empty() {
-        facts.push("nothing; no mail had gone there before".to_owned());
+        facts.push("nothing; no earlier delivery is remembered".to_owned());
     }
     format!("  Known of {domain} then: {}.", facts.join("; "))
 }
@@ -199,6 +210,8 @@ fn outcome(attempt: &Attempt) -> String {
         (None, None) => format!("done {took}"),
         (Some(Failure { stage, reason }), answer) => {
             let answer = answer.map_or(String::new(), |answer| format!("; its last answer: {answer}"));
+            // Whoever runs an office knows the other side's server, and not what we call it.
+            let reason = reason.replace("the next hop", "their mail server");
             format!("{took} it failed while {}: {reason}{answer}", words::stage(*stage))
         }
     }
@@ -234,7 +247,10 @@ fn edits(record: &Record) -> Vec<String> {
 fn versions(record: &Record) -> String {
     let versions = &record.versions;
     let config: String = versions.config.to_string().chars().take(12).collect();
-    format!("Decided with config {config}, classifier {}, Sealpost {}.", versions.classifier, versions.sealpost)
+    format!(
+        "Decided with config {config} (`sealpost audit config {config}` shows it), classifier {}, Sealpost {}.",
+        versions.classifier, versions.sealpost
+    )
 }
 
 fn proof(proof: &Proof) -> String {

@@ -142,6 +142,15 @@ impl Store {
         rows.iter().map(|row| Ok((NodeId(column(row, "id")?), column(row, "public_key")?))).collect()
     }
 
+    /// The digests of the configs that are kept, and when each first came into force, in that order.
+    pub async fn configs(&self) -> Result<Vec<(Digest, Timestamp)>, StoreError> {
+        let rows = sqlx::query("select digest, loaded from config_text order by loaded, digest")
+            .fetch_all(&self.inner.readers)
+            .await
+            .map_err(failed("listing configs"))?;
+        rows.iter().map(|row| Ok((digest(row, "digest")?, moment(row, "loaded")?))).collect()
+    }
+
     pub async fn config_text(&self, digest: Digest) -> Result<Option<ConfigRow>, StoreError> {
         let row = sqlx::query("select epoch, sealed, loaded from config_text where digest = $1")
             .bind(digest.as_bytes().to_vec())
