@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .PHONY: help demo test check bench docs needs-build needs-test needs-demo needs-bench
 
 BUILD_PACKAGES := gcc g++ make cmake pkg-config
-TEST_PACKAGES := swaks openssl gnupg strace python3 postgresql
+TEST_PACKAGES := swaks openssl gnupg strace python3 postgresql sqlite3
 DEMO_PACKAGES := swaks
 BENCH_PACKAGES := postfix sasl2-bin libsasl2-modules
 

@@ -24,6 +24,7 @@ mod one_message_three_ways;
 mod other_peoples_clients;
 mod our_own_faults;
 mod smuggling;
+mod keep;
 mod store_story;
 mod suspended;
 mod tls_on_offer;
