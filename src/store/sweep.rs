@@ -35,6 +35,7 @@ impl Store {
         {
             return Ok(());
         }
+        self.same_master_as_everybody().await?;
         let epoch = self.vault().next_epoch(self.next_epoch_id().await?, purpose, now)?;
         let event = Event::EpochStarted { epoch: epoch.id };
         match self.commit(Change::StartEpoch(epoch.clone()), Actor::System, event).await? {
@@ -42,6 +43,18 @@ impl Store {
             // Another node was first: its epoch serves us as well.
             Commit::Lost => self.know_epochs([epoch.id]).await,
         }
+    }
+
+    /// Another node may have replaced the master key. What was wrapped under ours from then on would be lost with it.
+    async fn same_master_as_everybody(&self) -> Result<(), StoreError> {
+        if !self.is_shared() {
+            return Ok(());
+        }
+        let mut connection = self.inner.readers.acquire().await.map_err(failed("reading the keys"))?;
+        for (node, sealed) in read::seeds(&mut connection).await? {
+            vault::unwrap_seed(&self.vault().master(), &node, &sealed).map(zeroize::Zeroizing::new)?;
+        }
+        Ok(())
     }
 
     /// Wraps every key under another master key, in one commit. The caller keeps the new key durable before.
