@@ -47,6 +47,12 @@ async fn every_config_that_was_in_force_is_kept_and_a_wrong_one_changes_nothing(
     until("the refusal of the wrong config", SOON, refused).await.unwrap();
     let id = clinic.submit(&["lab@lab.example"], &letter("Results", "Nothing.")).await;
     clinic.lab.wait_for(1, SOON).await.unwrap();
+    // Nor does one that cannot be carried out: its certificate is not there.
+    let certificate = second.lines().find(|line| line.starts_with("chain = ")).unwrap();
+    std::fs::write(&clinic.daemon.config, second.replace(certificate, "chain = \"nowhere.pem\"")).unwrap();
+    clinic.daemon.hang_up().unwrap();
+    let refused = || clinic.daemon.logs().ok()?.contains("nowhere.pem").then_some(());
+    until("the refusal of a config without its certificate", SOON, refused).await.unwrap();
     std::fs::write(&clinic.daemon.config, &second).unwrap();
     assert_eq!(clinic.events("config_loaded").len(), 3);
     assert!(clinic.explained(&id).contains(&digests[1][..12]));
