@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -57,6 +57,7 @@ impl Store {
         migrate(&mut connection, dialect).await?;
         let node = start_node(&mut connection, data_dir, (&master, clock.as_ref())).await?;
         free_leases(&mut connection, &node.id).await?;
+        give_to_owner(data_dir).map_err(|error| disk("giving the files in data_dir to its owner", &error))?;
         let epochs = read::epochs_kept(&mut connection).await?;
         connection.close().await.map_err(failed("connecting to the database"))?;
 
@@ -223,6 +224,24 @@ async fn free_leases(connection: &mut AnyConnection, id: &NodeId) -> Result<(), 
     .execute(connection)
     .await
     .map_err(failed("taking back leases"))?;
+    Ok(())
+}
+
+/// Root may act in the daemon's place, even before its first start; what it makes there must be the daemon's to open.
+fn give_to_owner(data_dir: &Path) -> io::Result<()> {
+    let owner = fs::metadata(data_dir)?;
+    if !nix::unistd::Uid::effective().is_root() || owner.uid() == 0 {
+        return Ok(());
+    }
+    for entry in fs::read_dir(data_dir)? {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        // A link of the owner's making could stand for a file elsewhere, which is not to become the owner's.
+        let made_here = about.is_dir() || (about.is_file() && about.nlink() == 1);
+        if made_here && about.uid() == 0 {
+            lchown(entry.path(), Some(owner.uid()), Some(owner.gid()))?;
+        }
+    }
     Ok(())
 }
 

@@ -10,6 +10,7 @@ mod kept_configs;
 mod master_key;
 mod postgres;
 mod restart;
+mod root_in_its_place;
 mod timers;
 mod trace_and_explain;
 mod unheard_notice;
