@@ -73,7 +73,7 @@ fn failure(answer: &Answer, hop: &Hop) -> Option<Failure> {
     };
     let ours = answer.enhanced.filter(|_| answer.reply.is_none());
     let reason = ours.map_or_else(|| answer.words.clone(), |code| format!("{} ({code})", answer.words));
-    Some(Failure { stage, reason })
+    Some(Failure { stage, reason, code: ours.map(|code| code.to_string()) })
 }
 
 /// The id in `250 … queued as ID`, as most servers write it.
@@ -108,6 +108,7 @@ mod tests {
         let code = crate::mail::Enhanced::new(5, 1, 10);
         let answer = Answer::ours(Stage::Resolve, Means::Refused, "takes no mail").enhanced(code);
         let failure = failure(&answer, &Hop::default()).unwrap();
-        assert_eq!(failure, Failure { stage: record::Stage::Resolve, reason: "takes no mail (5.1.10)".into() });
+        assert_eq!((failure.stage, failure.code.as_deref()), (record::Stage::Resolve, Some("5.1.10")));
+        assert_eq!(failure.reason, "takes no mail (5.1.10)");
     }
 }

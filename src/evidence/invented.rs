@@ -156,7 +156,7 @@ pub(super) fn attempts() -> Vec<(JobId, u32, Timestamp, Attempt)> {
     let greylisted = Attempt {
         answer: Some(Answer { code: 451, enhanced: Some("4.7.1".into()), text: Phi::new("greylisted".into()) }),
         remote_id: None,
-        failure: Some(Failure { stage: Stage::Recipient, reason: "it put us off".into() }),
+        failure: Some(Failure { stage: Stage::Recipient, reason: "it put us off".into(), code: None }),
         ..good.clone()
     };
     let stranger = Attempt {
@@ -171,7 +171,7 @@ pub(super) fn attempts() -> Vec<(JobId, u32, Timestamp, Attempt)> {
         answer: None,
         remote_id: None,
         took_ms: 120,
-        failure: Some(Failure { stage: Stage::Floor, reason: "a valid certificate was asked for".into() }),
+        failure: Some(Failure { stage: Stage::Floor, reason: "a valid certificate was asked for".into(), code: None }),
         ..good.clone()
     };
     vec![(job(1), 1, at(1), greylisted), (job(1), 2, at(61), good), (job(2), 1, at(2), stranger)]

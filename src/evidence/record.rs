@@ -158,6 +158,9 @@ pub struct Answer {
 pub struct Failure {
     pub stage: Stage,
     pub reason: String,
+    /// Our own code where no server gave one, as in `5.1.10`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// The steps of a delivery, in their order.

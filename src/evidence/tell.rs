@@ -208,7 +208,7 @@ fn outcome(attempt: &Attempt) -> String {
     match (&attempt.failure, answer) {
         (None, Some(answer)) => format!("{took} it took the message: {answer}"),
         (None, None) => format!("done {took}"),
-        (Some(Failure { stage, reason }), answer) => {
+        (Some(Failure { stage, reason, code: _ }), answer) => {
             let answer = answer.map_or(String::new(), |answer| format!("; its last answer: {answer}"));
             // Whoever runs an office knows the other side's server, and not what we call it.
             let reason = reason.replace("the next hop", "their mail server");

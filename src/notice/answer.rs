@@ -40,10 +40,16 @@ pub(super) fn fate(owed: &Owed, story: &Story) -> Fate {
 fn last_attempt(journey: &Journey) -> Option<LastAttempt> {
     let made = journey.attempts.iter().max_by_key(|made| made.number)?;
     let answer = made.attempt.answer.as_ref();
+    let enhanced = match (answer, &made.attempt.failure) {
+        (Some(answer), _) => answer.enhanced.as_deref(),
+        // No server was there to say why: then the code is ours.
+        (None, Some(failure)) => failure.code.as_deref(),
+        (None, None) => None,
+    };
     Some(LastAttempt {
         at: made.at,
         code: answer.map(|answer| Code::new(answer.code)),
-        enhanced: answer.and_then(|answer| Enhanced::parse(answer.enhanced.as_deref()?)),
+        enhanced: enhanced.and_then(Enhanced::parse),
     })
 }
 

@@ -34,19 +34,42 @@ pub(super) fn of(fate: &Fate) -> Text {
 
 fn refused(fate: &Fate) -> String {
     let domain = fate.recipient.domain();
-    let why = match fate.last.and_then(|last| last.enhanced).map(|code| (code.subject, code.detail)) {
+    let enhanced = fate.last.and_then(|last| last.enhanced).map(|code| (code.subject, code.detail));
+    let why = match fate.last.and_then(|last| last.code) {
+        Some(_) => format!("The mail server there refused it for good. {}", refused_by_server(enhanced)),
+        None => refused_by_us(enhanced).to_owned(),
+    };
+    format!(
+        "Your message could not be delivered to one of its recipients, at {domain}.\n\n\
+         {why}\n\n\
+         It will not be tried again. The full address and the codes are in the attached report.\n"
+    )
+}
+
+fn refused_by_server(enhanced: Option<(u16, u16)>) -> &'static str {
+    match enhanced {
         Some((1, 1 | 2 | 10)) => "There is no such mailbox. Please check the address.",
         Some((2, 2)) => "The mailbox is full.",
         Some((2, _)) => "The mailbox does not take mail at present.",
         Some((3, 4)) => "The message is too large for it.",
         Some((7, _)) => "It does not accept this message by its own rules.",
         Some(_) | None => "It gave no reason that we can name.",
-    };
-    format!(
-        "Your message could not be delivered to one of its recipients, at {domain}.\n\n\
-         The mail server there refused it for good. {why}\n\n\
-         It will not be tried again. The full address and the codes are in the attached report.\n"
-    )
+    }
+}
+
+/// Why it was not even said to a server.
+fn refused_by_us(enhanced: Option<(u16, u16)>) -> &'static str {
+    match enhanced {
+        Some((1, 2)) => "There is no such domain, or it has no mail server. Please check the address.",
+        Some((1, 10)) => "The domain says that it takes no mail. Please check the address.",
+        Some((4, 4)) => {
+            "The mail server of the domain lies in a private network, to which no mail is sent from here unless the\n\
+             administrator allows it."
+        }
+        Some((4, 6)) => "The mail server of the domain is this very one, and it does not know where to send it on.",
+        Some((6, _)) => "The mail server there cannot take a message or an address with letters such as these.",
+        Some(_) | None => "No mail server took it.",
+    }
 }
 
 fn expired(fate: &Fate) -> String {

@@ -4,7 +4,7 @@ use super::*;
 use crate::audit::{Actor, HoldCause};
 use crate::clock::Timestamp;
 use crate::crypto::Digest;
-use crate::evidence::record::{Answer, Attempt, Classified, Known, Origin, Record, Versions};
+use crate::evidence::record::{Answer, Attempt, Classified, Failure, Known, Origin, Record, Stage, Versions};
 use crate::evidence::{MadeAttempt, Proof, Step};
 use crate::mail::{Content, Domain, JobId, MessageId, Method, ReversePath};
 use crate::phi::Phi;
@@ -137,4 +137,16 @@ fn a_hold_and_a_rejection_carry_the_words_of_the_rule() {
     assert_eq!(held.what, What::Held { cause: Some(HoldCause::Policy), reason: Some("look".into()), until: UNTIL });
     let rejected = fate(&owed(About::Rejected, ""), &story(Action::Reject { text: "no".into() }));
     assert_eq!(rejected.what, What::Rejected { text: "no".into() });
+}
+
+#[test]
+fn where_no_server_answered_the_code_is_our_own() {
+    let deliver = Action::Deliver { methods: Vec::new(), last: crate::policy::Last::Hold };
+    let mut story = story(deliver);
+    let made = story.journeys[1].attempts.last_mut().unwrap();
+    made.attempt.answer = None;
+    let reason = "the domain says that it takes no mail".into();
+    made.attempt.failure = Some(Failure { stage: Stage::Resolve, reason, code: Some("5.1.10".into()) });
+    let last = fate(&owed(About::Failed, "ann@clinic.example"), &story).last.unwrap();
+    assert_eq!((last.code, last.enhanced), (None, Some(Enhanced::new(5, 1, 10))));
 }
