@@ -25,6 +25,8 @@ mod other_peoples_clients;
 mod our_own_faults;
 mod smuggling;
 mod keep;
+mod house;
+mod out;
 mod store_story;
 mod suspended;
 mod tls_on_offer;
