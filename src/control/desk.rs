@@ -1,15 +1,17 @@
 //! Does what an operator asks, in the operator's name.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audit::{self, Actor, Entry, Event, Show, SignedHead};
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::control::{Failure, Find, Move, Request};
 use crate::crypto::{Digest, Key};
+use crate::delivery::Courier;
 use crate::directory::Directory;
 use crate::evidence::{Evidence, EvidenceError};
 use crate::keyring::{KeyringError, master, recovery};
@@ -29,6 +31,7 @@ pub type Reload = oneshot::Sender<Result<(), Failure>>;
 #[derive(Clone, Debug)]
 pub struct Daemon {
     pub reload: mpsc::Sender<Reload>,
+    pub couriers: watch::Receiver<Arc<Courier>>,
 }
 
 /// Performs requests: in the daemon, or in a command that holds the store itself.
@@ -146,7 +149,13 @@ impl Desk {
             Move::Hold => queue.hold(&selection, actor).await?,
             Move::Release => queue.release(&selection, &self.methods, actor).await?,
             Move::Cancel => queue.cancel(&selection, actor).await?,
-            Move::Retry => queue.retry(&selection, actor).await?,
+            Move::Retry => {
+                // Whoever asks for it may have mended what was dead a moment ago.
+                if let Some(daemon) = &self.daemon {
+                    daemon.couriers.borrow().forget_the_dead();
+                }
+                queue.retry(&selection, actor).await?
+            }
         })
     }
 

@@ -58,8 +58,8 @@ pub async fn run(path: PathBuf, loaded: Loaded, clock: Arc<dyn Clock>, metrics: 
     let (reload, mut reloads) = mpsc::channel(4);
     let (_checks, failed_checks) = watch::channel(Vec::<FailedCheck>::new());
     let mut desk = Desk::new(store.clone(), &config, key_source);
-    desk.daemon = Some(control::Daemon { reload });
     let mut parts = Parts::build(path, &loaded, (&store, &desk.queue), failed_checks)?;
+    desk.daemon = Some(control::Daemon { reload, couriers: parts.couriers.subscribe() });
 
     let mail = CancellationToken::new();
     let rest = CancellationToken::new();

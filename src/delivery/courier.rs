@@ -135,6 +135,11 @@ impl Courier {
         self.pool.put(key, connection, (delivery.connections, self.now()));
     }
 
+    /// Has hosts that did not answer dialled again at once.
+    pub fn forget_the_dead(&self) {
+        self.pool.forget_the_dead();
+    }
+
     /// Says QUIT on what was idle for too long.
     pub(super) async fn sweep(&self) {
         part(self.pool.take_leaving(self.now().minus(self.config.delivery.idle))).await;

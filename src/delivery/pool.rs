@@ -97,6 +97,10 @@ impl Pool {
         self.dead.lock().unwrap_or_else(PoisonError::into_inner).remove(&address);
     }
 
+    pub(super) fn forget_the_dead(&self) {
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     pub(super) fn is_dead(&self, address: SocketAddr, now: Timestamp) -> bool {
         let dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
         dead.get(&address).is_some_and(|since| now.since(*since) < DEAD_FOR)
@@ -116,6 +120,9 @@ mod tests {
         assert!(pool.is_dead(address, start.plus(DEAD_FOR / 2)));
         assert!(!pool.is_dead(address, start.plus(DEAD_FOR)));
         pool.answered(address);
+        assert!(!pool.is_dead(address, start));
+        pool.did_not_answer(address, start);
+        pool.forget_the_dead();
         assert!(!pool.is_dead(address, start));
     }
 }
