@@ -52,7 +52,8 @@ pub struct Client {
     pub login: String,
     /// A PHC string, `$argon2id$…`.
     pub password_hash: String,
-    /// Patterns for MAIL FROM and From: `ann@clinic.example`, `*@clinic.example`, `*@*.clinic.example`.
+    /// Patterns for MAIL FROM and From: `ann@clinic.example`, `*@clinic.example`, `*@*.clinic.example`; `<>` for the
+    /// null sender.
     pub senders: Vec<String>,
     /// When not empty, logins are taken from these networks only.
     pub networks: Vec<IpNet>,
@@ -79,7 +80,7 @@ pub(super) fn read_all(root: &mut Table<'_, '_>) -> Clients {
         once(table, &mut logins, ("login", login.as_deref(), login_line));
         let password_hash = table.required("password_hash", argon2id);
         let profile = table.setting("profile", profile);
-        let senders = table.filled("senders", Absent::Mistake, value::address_pattern);
+        let senders = table.filled("senders", Absent::Mistake, sender);
         let senders = senders.into_iter().map(|given| given.value).collect();
         let networks = table.list("networks", Absent::Default, value::network);
         let on_refusal = table.optional("on_refusal", on_refusal).unwrap_or(profile.on_refusal());
@@ -111,6 +112,13 @@ fn name(written: &DeValue<'_>) -> Result<String, String> {
         Ok(name)
     } else {
         Err("write at most 64 letters, digits, dots, dashes and underscores".into())
+    }
+}
+
+fn sender(written: &DeValue<'_>) -> Result<String, String> {
+    match value::text(written) {
+        Ok(text) if text == "<>" => Ok(text),
+        Ok(_) | Err(_) => value::address_pattern(written),
     }
 }
 
