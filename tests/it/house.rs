@@ -16,23 +16,23 @@ use crate::world::mx::{Delivery, Mx};
 use crate::world::proxy::Proxy;
 use crate::world::until;
 
-pub const ANN: &str = "ann@clinic.example";
+pub(crate) const ANN: &str = "ann@clinic.example";
 /// The longest until anything has happened that is waited for.
-pub const SOON: Duration = Duration::from_secs(40);
+pub(crate) const SOON: Duration = Duration::from_secs(40);
 
 /// One mail server, and the proxy that keeps what crosses to it.
-pub struct Partner {
-    pub mx: Mx,
-    pub proxy: Proxy,
+pub(crate) struct Partner {
+    pub(crate) mx: Mx,
+    pub(crate) proxy: Proxy,
 }
 
 impl Partner {
-    pub fn took(&self) -> Vec<Delivery> {
+    pub(crate) fn took(&self) -> Vec<Delivery> {
         self.mx.deliveries()
     }
 
     /// Nothing but greeting, EHLO, STARTTLS and QUIT crossed in clear; gives how many connections there were.
-    pub fn crossed_cleanly(&self) -> usize {
+    pub(crate) fn crossed_cleanly(&self) -> usize {
         let summary = self.proxy.summary();
         assert!(summary.faults.is_empty(), "{}: {:?}", self.mx.name, summary.faults);
         assert!(!self.proxy.saw("@clinic.example") && !self.proxy.saw("MAIL FROM"), "{}", self.mx.name);
@@ -40,15 +40,15 @@ impl Partner {
     }
 }
 
-pub struct House {
-    pub net: u8,
-    pub daemon: Daemon,
-    pub dns: Dns,
-    pub authority: Arc<Authority>,
+pub(crate) struct House {
+    pub(crate) net: u8,
+    pub(crate) daemon: Daemon,
+    pub(crate) dns: Dns,
+    pub(crate) authority: Arc<Authority>,
     /// Where the clinic's own people read: senders and postmaster.
-    pub home: Partner,
-    pub login: (String, String),
-    pub folder: tempfile::TempDir,
+    pub(crate) home: Partner,
+    pub(crate) login: (String, String),
+    pub(crate) folder: tempfile::TempDir,
 }
 
 /// What differs from a config as `init` writes it; retries within seconds.
@@ -80,14 +80,14 @@ disk_reserve_bytes = "1MiB"
 
 impl House {
     /// A house that runs, with more laid over its config.
-    pub async fn open(net: u8, more: &str) -> House {
+    pub(crate) async fn open(net: u8, more: &str) -> House {
         let mut house = House::furnish(net, more).await;
         house.daemon.start().unwrap();
         house
     }
 
     /// A house whose daemon is not started yet.
-    pub async fn furnish(net: u8, more: &str) -> House {
+    pub(crate) async fn furnish(net: u8, more: &str) -> House {
         let folder = tempfile::tempdir().unwrap();
         let authority = Arc::new(Authority::new("Partners' CA").unwrap());
         let ca = folder.path().join("partners-ca.pem");
@@ -105,31 +105,31 @@ impl House {
         house
     }
 
-    pub fn address(&self, last: u8) -> IpAddr {
+    pub(crate) fn address(&self, last: u8) -> IpAddr {
         IpAddr::V4(Ipv4Addr::new(127, 34, self.net, last))
     }
 
     /// A mail server at an address of this house's network, under a name of its own; no MX names it yet.
-    pub async fn host(&self, last: u8, name: &str, behaviour: Behaviour) -> Partner {
+    pub(crate) async fn host(&self, last: u8, name: &str, behaviour: Behaviour) -> Partner {
         self.dns.set(name, Names { addresses: vec![self.address(last)], ..Names::default() });
         start(self.net, last, name, (&self.authority, behaviour)).await
     }
 
     /// A domain with one MX, `mx.DOMAIN`.
-    pub async fn partner(&self, last: u8, domain: &str, behaviour: Behaviour) -> Partner {
+    pub(crate) async fn partner(&self, last: u8, domain: &str, behaviour: Behaviour) -> Partner {
         let name = format!("mx.{domain}");
         let partner = self.host(last, &name, behaviour).await;
         self.dns.mail_domain(domain, &name, self.address(last));
         partner
     }
 
-    pub fn mx(&self, domain: &str, hosts: &[(u16, &str)]) {
+    pub(crate) fn mx(&self, domain: &str, hosts: &[(u16, &str)]) {
         let mx = hosts.iter().map(|(preference, host)| (*preference, (*host).to_owned())).collect();
         self.dns.set(domain, Names { mx, ..Names::default() });
     }
 
     /// A session of the EHR, logged in.
-    pub async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         let entry = Entry::StartTls(credulous_client().unwrap(), HOSTNAME.to_owned());
         let mut client = Client::connect((self.address(1), 587).into(), &entry).await.unwrap();
         let reply = client.login(&self.login.0, &self.login.1).await.unwrap();
@@ -138,7 +138,7 @@ impl House {
     }
 
     /// Submits from Ann; gives the id that the 250 names.
-    pub async fn submit(&self, recipients: &[&str], subject: &str) -> String {
+    pub(crate) async fn submit(&self, recipients: &[&str], subject: &str) -> String {
         let mut client = self.client().await;
         let id = send(&mut client, &letter(ANN, recipients, subject)).await;
         client.quit().await.unwrap();
@@ -146,7 +146,7 @@ impl House {
     }
 
     /// The rows of `queue show`, one for each recipient.
-    pub fn rows(&self, id: &str) -> Vec<Value> {
+    pub(crate) fn rows(&self, id: &str) -> Vec<Value> {
         match self.daemon.json(&["queue", "show", id]).unwrap() {
             Value::Array(rows) => rows,
             row => vec![row],
@@ -154,27 +154,28 @@ impl House {
     }
 
     /// Waits until no recipient is queued any more; gives how each stands: the end, or `held:CAUSE`.
-    pub async fn settled(&self, id: &str) -> Vec<String> {
+    pub(crate) async fn settled(&self, id: &str) -> Vec<String> {
         let done = || {
             let rows = self.rows(id);
             rows.iter().all(|row| row["standing"]["state"] != "queued").then(|| rows.iter().map(standing).collect())
         };
-        until(&format!("the end of {id}\n{}", self.daemon.logs().unwrap()), SOON, done).await.unwrap()
+        let ended = until(&format!("the end of {id}"), SOON, done).await;
+        ended.unwrap_or_else(|error| panic!("{error}\n{}", self.daemon.logs().unwrap()))
     }
 
     /// Waits until the only recipient of a message was tried so often.
-    pub async fn tried(&self, id: &str, times: u64) -> Value {
+    pub(crate) async fn tried(&self, id: &str, times: u64) -> Value {
         let tried = || self.rows(id).into_iter().find(|row| row["attempts"].as_u64() >= Some(times));
         until(&format!("attempt {times} of {id}"), SOON, tried).await.unwrap()
     }
 
     /// What `explain` tells of a message, in words.
-    pub fn told(&self, id: &str) -> String {
+    pub(crate) fn told(&self, id: &str) -> String {
         self.daemon.run(&["explain", id]).unwrap().good().unwrap()
     }
 
     /// Waits until the clinic's own server has a notice with this in its content, and gives it.
-    pub async fn notice(&self, with: &str) -> Delivery {
+    pub(crate) async fn notice(&self, with: &str) -> Delivery {
         let find = || {
             let all = self.home.took();
             all.into_iter().find(|delivery| delivery.sender.is_empty() && text(delivery).contains(with))
@@ -183,7 +184,7 @@ impl House {
     }
 
     /// The log is a whole chain, and everybody who was accepted is somewhere.
-    pub fn audited(&self) {
+    pub(crate) fn audited(&self) {
         self.daemon.run(&["audit", "verify"]).unwrap().good().unwrap();
         self.daemon.run(&["queue", "count"]).unwrap().good().unwrap();
     }
@@ -195,7 +196,7 @@ async fn start(net: u8, last: u8, name: &str, (authority, behaviour): (&Arc<Auth
     Partner { mx, proxy }
 }
 
-pub fn standing(row: &Value) -> String {
+pub(crate) fn standing(row: &Value) -> String {
     let standing = &row["standing"];
     match standing["state"].as_str() {
         Some("ended") => standing["end"].as_str().unwrap().to_owned(),
@@ -204,11 +205,11 @@ pub fn standing(row: &Value) -> String {
     }
 }
 
-pub fn text(delivery: &Delivery) -> String {
+pub(crate) fn text(delivery: &Delivery) -> String {
     String::from_utf8_lossy(&delivery.content).into_owned()
 }
 
-pub fn letter(sender: &str, recipients: &[&str], subject: &str) -> Mail {
+pub(crate) fn letter(sender: &str, recipients: &[&str], subject: &str) -> Mail {
     let to = recipients.join(", ");
     let content =
         format!("From: {ANN}\r\nTo: {to}\r\nSubject: {subject}\r\nX-World-Tag: {subject}\r\n\r\nSee you at noon.\r\n");
@@ -220,7 +221,7 @@ pub fn letter(sender: &str, recipients: &[&str], subject: &str) -> Mail {
 }
 
 /// Sends one message, and gives the id that the 250 names.
-pub async fn send(client: &mut Client, mail: &Mail) -> String {
+pub(crate) async fn send(client: &mut Client, mail: &Mail) -> String {
     let replies = client.send(mail).await.unwrap();
     assert!(replies.accepted(), "{}", replies.last().text());
     let reply = replies.last().text();

@@ -1,4 +1,7 @@
 //! How mail leaves: to whom, over what, and what becomes of it when that does not work.
 
+mod connections;
 mod floors;
 mod mail_exchangers;
+mod replies;
+mod reports;
