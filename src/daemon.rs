@@ -2,6 +2,7 @@
 
 mod parts;
 mod signals;
+mod watch;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use crate::keyring::{KeyringError, master};
 use crate::store::{Store, StoreError};
 
 pub use parts::run;
+pub use watch::RENEW_BEFORE;
 
 /// A config as it was read, and the digest that names it in the evidence.
 #[derive(Debug)]

@@ -147,7 +147,7 @@ impl Desk {
         }
         Ok(match step {
             Move::Hold => queue.hold(&selection, actor).await?,
-            Move::Release => queue.release(&selection, &self.methods, actor).await?,
+            Move::Release => queue.release(&selection, &self.methods(), actor).await?,
             Move::Cancel => queue.cancel(&selection, actor).await?,
             Move::Retry => {
                 // Whoever asks for it may have mended what was dead a moment ago.
@@ -186,7 +186,7 @@ impl Desk {
         }
         let first = addresses.remove(0);
         let envelope = Envelope::new(ReversePath::Null, first, addresses);
-        let facts = self.directory.facts(&envelope).await;
+        let facts = self.directory().facts(&envelope).await;
         give(rows, serde_json::to_value(&facts).map_err(unwritable)?).await
     }
 
@@ -361,6 +361,21 @@ impl Desk {
                  and remove that file",
                 next.display()
             ))),
+        }
+    }
+
+    /// Of the config in force: a reload does not reach what was given at the start.
+    fn methods(&self) -> Vec<Method> {
+        match &self.daemon {
+            Some(daemon) => daemon.couriers.borrow().config().policy.default.clone(),
+            None => self.methods.clone(),
+        }
+    }
+
+    fn directory(&self) -> Directory {
+        match &self.daemon {
+            Some(daemon) => Directory::new(self.store.clone(), &daemon.couriers.borrow().config().routes),
+            None => self.directory.clone(),
         }
     }
 

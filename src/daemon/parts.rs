@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{self, Desk, Failure, Reload};
 use crate::daemon::signals::{Signals, Wish};
+use crate::daemon::watch::run as self_checks;
 use crate::daemon::{ConfigError, Loaded, StartError, open_store, read_config};
 use crate::delivery::{self, Courier};
 use crate::directory::Directory;
@@ -56,7 +57,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, clock: Arc<dyn Clock>, metrics: 
     let (store, key_source) = open_store(&config, Arc::clone(&clock)).await?;
     keep_config(&store, &loaded).await?;
     let (reload, mut reloads) = mpsc::channel(4);
-    let (_checks, failed_checks) = watch::channel(Vec::<FailedCheck>::new());
+    let (checks, failed_checks) = watch::channel(Vec::<FailedCheck>::new());
     let mut desk = Desk::new(store.clone(), &config, key_source);
     let mut parts = Parts::build(path, &loaded, (&store, &desk.queue), failed_checks)?;
     desk.daemon = Some(control::Daemon { reload, couriers: parts.couriers.subscribe() });
@@ -66,6 +67,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, clock: Arc<dyn Clock>, metrics: 
     let (doors, rooms) = (TaskTracker::new(), TaskTracker::new());
     open_doors(&parts, &doors, &mail).await?;
     start_rooms(&parts, &desk, &rooms, &rest);
+    rooms.spawn(self_checks(parts.couriers.subscribe(), Arc::clone(&parts.clock), checks, rest.clone()));
     let desk = Arc::new(desk);
     open_house(&parts, &desk, metrics, (&rooms, &rest)).await?;
     started(&store).await?;
@@ -306,7 +308,7 @@ fn disk_check(config: &Config) -> DiskCheck {
 }
 
 /// What is free for us. A disk that cannot be asked will say so when it is written to.
-fn free_bytes(folder: &Path) -> Option<u64> {
+pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
     let about = statvfs(folder).ok()?;
     about.blocks_available().checked_mul(about.fragment_size())
 }

@@ -106,6 +106,11 @@ impl Courier {
         Ok(Courier { config, resolver, tls, pool: Pool::default(), clock })
     }
 
+    /// The config that is in force as long as this courier is.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }

@@ -3,17 +3,14 @@
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
 
 use crate::cli::check::reach::{Serving, is_serving};
 use crate::cli::check::{Finding, Subject};
 use crate::config::{Certificate, Config};
+use crate::daemon::RENEW_BEFORE;
 use crate::keyring::KeyringError;
 use crate::keyring::certificate::{self, KeyMatch, Signed, Validity};
 use crate::keyring::master::{self, Source};
-
-/// Renewals take people, and people take days.
-const RENEW_BEFORE: Duration = Duration::from_hours(24 * 21);
 
 pub(super) fn config(subject: &Subject<'_>) -> Vec<Finding> {
     let what = format!("config {}", subject.file.display());
