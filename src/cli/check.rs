@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::output::{ANSWER_IS_NO, Failed, Format, print_json};
+use crate::cli::output::{ANSWER_IS_NO, Failed, Format, print_json, print_line};
 use crate::cli::reach::{block_on, read_config};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::{Config, Onward};
@@ -42,7 +42,7 @@ pub(super) fn command(path: &Path, arguments: &Arguments, format: Format) -> Res
     })?;
     match format {
         Format::Json => findings.iter().for_each(print_json),
-        Format::Text => print!("{}", tell(&findings)),
+        Format::Text => print_line(tell(&findings).trim_end()),
     }
     Ok(match worst(&findings) {
         Status::Ok | Status::Warn => ExitCode::SUCCESS,

@@ -13,7 +13,7 @@ use serde::Serialize;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TomlError, value};
 use zeroize::Zeroizing;
 
-use crate::cli::output::{Failed, Format, print_json};
+use crate::cli::output::{Failed, Format, print_json, print_line};
 use crate::cli::reach;
 use crate::config::{self, Client, Config, Mistake, Profile};
 use crate::crypto::{self, NoEntropy};
@@ -25,6 +25,7 @@ pub(super) enum Command {
     Add(AddArguments),
     /// Give a client another password
     Passwd {
+        /// As `client list` shows it
         name: String,
         /// Read the password from standard input instead of making one
         #[arg(long)]
@@ -33,24 +34,34 @@ pub(super) enum Command {
     /// Show who may send
     List,
     /// Answer a client's logins 4xx until it is resumed; what is queued goes on
-    Suspend { name: String },
+    Suspend {
+        /// As `client list` shows it
+        name: String,
+    },
     /// Let a suspended client send again
-    Resume { name: String },
+    Resume {
+        /// As `client list` shows it
+        name: String,
+    },
     /// Take a client out of the config
-    Remove { name: String },
+    Remove {
+        /// As `client list` shows it
+        name: String,
+    },
 }
 
 #[derive(Debug, Args)]
 pub(super) struct AddArguments {
     /// What the client is called in logs and rules
     name: String,
-    /// What this kind of program needs
+    /// What this kind of program needs: openemr is answered 250 and held where policy refuses
     #[arg(long, value_parser = profile, default_value = "standard", value_name = "standard|openemr")]
     profile: Profile,
     /// The user name; default: the client's name
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     login: Option<String>,
-    /// An address that the client may send from, as in '*@clinic.example'; may be given several times
+    /// An address that the client may send from, as in '*@clinic.example'; may be given several times; default: all of the
+    /// postmaster's domain
     #[arg(long = "sender", value_name = "PATTERN")]
     senders: Vec<String>,
     /// Read the password from standard input instead of making one
@@ -71,7 +82,7 @@ pub(super) fn command(path: &Path, command: Command, format: Format) -> Result<E
             let rows = list(path)?;
             match format {
                 Format::Json => rows.iter().for_each(print_json),
-                Format::Text => print!("{}", tell(&rows)),
+                Format::Text => print_line(tell(&rows).trim_end()),
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -85,7 +96,7 @@ pub(super) fn command(path: &Path, command: Command, format: Format) -> Result<E
     };
     match format {
         Format::Json => print_json(&changed),
-        Format::Text => print!("{}", changed.tell()),
+        Format::Text => print_line(changed.tell().trim_end()),
     }
     reach::reload(path)?;
     Ok(ExitCode::SUCCESS)

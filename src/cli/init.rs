@@ -40,10 +40,11 @@ pub(super) struct Arguments {
     /// The key of that certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "certificate")]
     key: Option<PathBuf>,
-    /// Where STARTTLS submission listens, as in 0.0.0.0:587
+    /// Where STARTTLS submission listens, as in 0.0.0.0:587; default: port 587, or 2587 where this user may not bind it
     #[arg(long, value_name = "ADDRESS:PORT")]
     submission: Option<SocketAddr>,
-    /// Where submission with implicit TLS listens, as in 0.0.0.0:465
+    /// Where submission with implicit TLS listens, as in 0.0.0.0:465; default: port 465 or 2465. When only one of the
+    /// two is given, only that one listens
     #[arg(long, value_name = "ADDRESS:PORT")]
     submissions: Option<SocketAddr>,
 }
@@ -55,12 +56,34 @@ pub(super) fn command(arguments: Arguments, format: Format) -> Result<ExitCode, 
     let listeners =
         bound(Role::Submission, submission).into_iter().chain(bound(Role::Submissions, submissions)).collect();
     let options = Options { folder, hostname, postmaster, data_dir, certificate, listeners };
-    let made = run(&options, SystemClock.now()).map_err(|error| Failed::Io(error.to_string()))?;
+    let made = run(&options, SystemClock.now())?;
     match format {
         Format::Json => print_json(&made.json()),
         Format::Text => made.print(&mut io::stdout()).map_err(|error| Failed::Io(error.to_string()))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+impl From<InitError> for Failed {
+    fn from(error: InitError) -> Failed {
+        let text = error.to_string();
+        match error {
+            InitError::AlreadyThere(_)
+            | InitError::NoHostname(_)
+            | InitError::NoPostmaster
+            | InitError::OtherName { .. }
+            | InitError::KeyDiffers { .. }
+            | InitError::Mistakes(_) => Failed::Data(text),
+            InitError::Path { path, error } => Failed::file(&path, &error),
+            InitError::Keyring(KeyringError::Read { path, error } | KeyringError::Write { path, error }) => {
+                Failed::file(&path, &error)
+            }
+            InitError::Keyring(
+                KeyringError::BadCertificate(_) | KeyringError::NoCertificate | KeyringError::BadPrivateKey,
+            ) => Failed::Data(text),
+            InitError::Keyring(_) | InitError::NotPrinted(_) => Failed::Io(text),
+        }
+    }
 }
 
 /// What was asked for; everything but the folder has a good default.

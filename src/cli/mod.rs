@@ -10,6 +10,7 @@ mod keys;
 mod output;
 mod queue;
 mod reach;
+mod reference;
 mod serve;
 mod trace;
 
@@ -18,14 +19,14 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use output::{Failed, Format};
+use output::{Failed, Format, print_line};
 
 /// SMTP relay for senders bound by HIPAA.
 ///
 /// Takes mail from an EHR, CRM or billing system, decides for each recipient how it must be protected, delivers it under
 /// verified TLS or holds it, and keeps a log that proves what happened.
 #[derive(Debug, Parser)]
-#[command(name = "sealpost", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "sealpost", version, max_term_width = 100, after_help = exit_codes())]
 pub struct Cli {
     /// The config file
     #[arg(long, global = true, value_name = "FILE", default_value = "/etc/sealpost/sealpost.toml")]
@@ -37,18 +38,33 @@ pub struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 done, and the answer is no (a check failed, a chain is broken, nothing matched);
-2 wrong usage; 65 unusable input; 66 no such file or message; 69 the daemon or the store cannot be reached;
-74 an I/O error; 77 not permitted; 78 a mistake in the config.";
+/// Those above 63 are from sysexits(3), which mail programs share.
+const EXIT_CODES: &[(u8, &str)] = &[
+    (0, "done"),
+    (1, "done, and the answer is no: a check failed, a chain is broken, nothing matched, nothing was moved"),
+    (2, "wrong usage"),
+    (65, "unusable input"),
+    (66, "no such file, message or client"),
+    (69, "the daemon or the store cannot be reached, or cannot do it now"),
+    (74, "an input or output error"),
+    (77, "not permitted"),
+    (78, "a mistake in the config, or in what it names"),
+];
+
+fn exit_codes() -> String {
+    let lines = EXIT_CODES.iter().map(|(code, meaning)| format!("\n  {code:<3} {meaning}"));
+    format!("Exit codes:{}", lines.collect::<String>())
+}
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a new set-up: config, master key, certificate
+    /// Make a new set-up: config, master key, certificate. Nothing that is there is overwritten
     Init(init::Arguments),
     /// Run the daemon: take mail, decide, deliver
+    ///
+    /// SIGTERM ends it once what is under way is done; SIGHUP has it read the config again. The log goes to standard error.
     Serve,
-    /// Look at config and surroundings, and say what to do
+    /// Look at config and surroundings, and say what to do; exit code 1 when something is to be mended
     Check(check::Arguments),
     /// Tell why: for a file before sending, or for a message afterwards
     Explain(explain::Arguments),
@@ -59,17 +75,22 @@ enum Command {
     /// See and move what waits
     #[command(subcommand)]
     Queue(queue::Command),
-    /// Who may submit
+    /// Say who may send: add, suspend and remove programs and people
     #[command(subcommand)]
     Client(client::Command),
     /// Read, export and verify the audit log
     #[command(subcommand)]
     Audit(audit::Command),
-    /// The keys that seal what is kept
+    /// Replace or recover the master key, which seals what is kept
     #[command(subcommand)]
     Keys(keys::Command),
     /// Print a completion script for a shell
-    Completions { shell: clap_complete::Shell },
+    ///
+    /// For bash: sealpost completions bash > /etc/bash_completion.d/sealpost
+    Completions {
+        /// The shell that is to complete
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Runs what was typed, and gives the exit code.
@@ -99,7 +120,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failed> {
         Command::Audit(command) => audit::run(config, command, format),
         Command::Keys(command) => keys::run(config, command, format),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "sealpost", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "sealpost", &mut script);
+            print_line(String::from_utf8_lossy(&script).trim_end());
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -26,18 +26,19 @@ pub(super) enum Command {
     },
     /// Show every recipient of one message, by domain; `explain ID` tells more
     Show {
+        /// The message, by the id that its 250 named
         #[arg(value_name = "ID")]
         message: MessageId,
     },
-    /// Try again now, without waiting for the next attempt's time
+    /// Try what is queued again now, without waiting for the time of its next attempt
     Retry(Which),
-    /// Keep from being delivered until released
+    /// Keep queued messages from being delivered until released; somebody is told
     Hold(Which),
-    /// Let held messages go
+    /// Let held messages go, by the methods they have left or those of [policy] default
     Release(Which),
-    /// Take out of the queue for good; the sender is not told
+    /// Take what is queued or held out of the queue for good; the sender is not told
     Cancel(Which),
-    /// Count what was accepted, waits, and has ended
+    /// Count what was accepted, waits, and has ended; exit code 1 when they do not add up
     Count,
 }
 
@@ -45,7 +46,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 pub(super) struct Which {
-    /// One message
+    /// One message, by the id that its 250 named
     #[arg(value_name = "ID", conflicts_with_all = ["client", "since"])]
     message: Option<MessageId>,
     /// All that this client submitted
