@@ -125,6 +125,7 @@ impl Queue {
         if let Some(owed) = accept.settles {
             self.told(owed);
         }
+        let mut all = Vec::with_capacity(new.jobs.len());
         for (job, way) in new.jobs.into_iter().zip(&accept.ways) {
             self.stands(&job.standing);
             let (JobState::Queued { method, due: _ }, Some(leased_until)) = (&job.standing.state, job.leased) else {
@@ -151,8 +152,10 @@ impl Queue {
                 key: Wrapped { epoch: job.epoch, key: job.wrapped_key },
                 kept: Some(accept.message.clone()),
             };
-            self.fresh().jobs.push_back(fresh);
+            all.push(fresh);
         }
+        // All at once, or a claim in between would tear apart what can travel in one transaction.
+        self.fresh().jobs.extend(all);
         self.inner.alarm.ring();
     }
 
