@@ -10,6 +10,7 @@ mod keys;
 mod output;
 mod queue;
 mod reach;
+#[cfg(test)]
 mod reference;
 mod serve;
 mod trace;

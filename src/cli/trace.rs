@@ -8,17 +8,23 @@ use clap::Args;
 use crate::cli::output::{ANSWER_IS_NO, Failed, Format, print_json, print_line};
 use crate::cli::reach;
 use crate::control::{Find, Request};
+use crate::mail::{Address, BadAddress};
 
 /// What is typed behind `trace`.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct Arguments {
     /// A recipient's address
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = an_address)]
     to: Option<String>,
     /// The value of a Message-ID field, with or without its angle brackets
     #[arg(long = "id", value_name = "MESSAGE-ID")]
     message_id: Option<String>,
+}
+
+/// Only looked at: the daemon reads it again on its side of the socket.
+fn an_address(text: &str) -> Result<String, BadAddress> {
+    Address::parse(text).map(|_| text.to_owned())
 }
 
 pub(super) fn run(path: &Path, arguments: Arguments, format: Format) -> Result<ExitCode, Failed> {

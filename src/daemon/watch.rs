@@ -32,7 +32,7 @@ pub(super) async fn run(
         let config = Arc::clone(couriers.borrow_and_update().config());
         let now = clock.now();
         match tokio::task::spawn_blocking(move || failing(&config, now)).await {
-            Ok(found) => tell(found, &failed),
+            Ok(found) => tell(&found, &failed),
             Err(error) => tracing::error!(checks.panicked = error.is_panic(), "the self-checks ended badly"),
         }
         tokio::select! {
@@ -44,9 +44,9 @@ pub(super) async fn run(
     }
 }
 
-fn tell(found: Vec<FailedCheck>, failed: &watch::Sender<Vec<FailedCheck>>) {
+fn tell(found: &[FailedCheck], failed: &watch::Sender<Vec<FailedCheck>>) {
     metrics::gauge!("sealpost_failed_checks").set(f64::from(u32::try_from(found.len()).unwrap_or(u32::MAX)));
-    let before = failed.send_replace(found.clone());
+    let before = failed.send_replace(found.to_vec());
     for FailedCheck { name, advice } in found.iter().filter(|check| !before.contains(check)) {
         tracing::warn!(check.name = name, "a self-check fails: {advice}");
     }
@@ -177,9 +177,9 @@ mod tests {
     fn the_report_hears_of_what_fails_now_and_no_longer_of_what_did() {
         let (failed, checks) = watch::channel(Vec::new());
         let check = FailedCheck { name: "free disk".into(), advice: "make room".into() };
-        tell(vec![check.clone()], &failed);
+        tell(std::slice::from_ref(&check), &failed);
         assert_eq!(*checks.borrow(), [check]);
-        tell(Vec::new(), &failed);
+        tell(&[], &failed);
         assert_eq!(*checks.borrow(), []);
     }
 }

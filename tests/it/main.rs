@@ -26,6 +26,7 @@ mod our_own_faults;
 mod smuggling;
 mod keep;
 mod house;
+mod operate;
 mod out;
 mod store_story;
 mod suspended;

@@ -108,7 +108,7 @@ async fn a_dead_destination_never_delays_a_live_one() {
         live.mx.wait_for(number + 1, SOON).await.unwrap();
         slowest = slowest.max(start.elapsed());
     }
-    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
     // Whoever never answers is asked by one connection at a time, each for as long as an answer may take.
     let asked = 1 + begun.elapsed().as_secs() / 5;
     assert!(silent.mx.memory().connections as u64 <= asked, "{} > {asked}", silent.mx.memory().connections);

@@ -26,8 +26,9 @@ async fn the_preferred_exchanger_is_asked_first_and_the_next_one_when_it_cannot(
     assert_eq!(house.settled(&house.submit(&["bo@gone.example"], "three").await).await, ["delivered"]);
     assert_eq!((first.took().len(), second.took().len()), (1, 2));
     // The log and the evidence name the host that took it.
-    let told = house.told(&house.submit(&["bo@pay.example"], "four").await);
-    assert!(!told.is_empty());
+    let id = house.submit(&["bo@pay.example"], "four").await;
+    assert_eq!(house.settled(&id).await, ["delivered"]);
+    assert!(house.told(&id).contains("b.lab.example"), "{}", house.told(&id));
     first.crossed_cleanly();
     second.crossed_cleanly();
     house.audited();
