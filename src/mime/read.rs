@@ -114,11 +114,13 @@ pub(super) fn text(value: &[u8]) -> String {
     }
 }
 
-/// The addresses of a From field; those that are none are left out.
-pub(super) fn addresses(value: &[u8]) -> Vec<Address> {
+/// The addresses of a From field; none when something that is meant as one cannot be read.
+pub(super) fn addresses(value: &[u8]) -> Option<Vec<Address>> {
     let parsed = MessageStream::new(value).parse_address();
-    let Some(list) = parsed.as_address() else { return Vec::new() };
-    list.iter().filter_map(|entry| entry.address()).filter_map(|text| Address::parse(text).ok()).collect()
+    let Some(list) = parsed.as_address() else { return Some(Vec::new()) };
+    // Without an @ it is a word: the half of a name whose comma was not quoted.
+    let meant = list.iter().filter_map(|entry| entry.address().or(entry.name())).filter(|text| text.contains('@'));
+    meant.map(|text| Address::parse(text).ok()).collect()
 }
 
 #[cfg(test)]
@@ -160,7 +162,7 @@ mod tests {
 
     #[test]
     fn from_addresses_are_parsed() {
-        let found = addresses(b" \"Quist, M\" <m.quist@clinic.example>, desk@clinic.example\r\n");
+        let found = addresses(b" \"Quist, M\" <m.quist@clinic.example>, desk@clinic.example\r\n").unwrap();
         assert_eq!(
             found.iter().map(Address::expose).collect::<Vec<_>>(),
             ["m.quist@clinic.example", "desk@clinic.example"]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use crate::mail::Message;
+use crate::mail::{Address, Message};
 use crate::mime::read::{self, Default, Encoding, Head, Structure};
 use crate::mime::{Budget, Content, Part, Tree, Unreadable, decode, fields, split};
 use crate::phi::Phi;
@@ -25,7 +25,7 @@ pub(super) fn walk(message: &Message, budget: &Budget) -> Tree {
     let text = |name: &str| fields::named(header, name).next().map(|field| Phi::new(read::text(field.value)));
     Tree {
         subject: text("subject").unwrap_or_default(),
-        from: fields::named(header, "from").flat_map(|field| read::addresses(field.value)).collect(),
+        from: authors(header).unwrap_or_default(),
         message_id: text("message-id"),
         parts: walk.finish(),
         control: CONTROL.iter().flat_map(|name| control(header, name)).collect(),
@@ -36,6 +36,12 @@ fn control(header: &[u8], name: &'static str) -> Vec<(String, Phi<String>)> {
     let values = fields::named(header, name).map(|field| Phi::new(read::text(field.value)));
     values.map(|value| (name.to_owned(), value)).collect()
 }
+/// Every author of every From field; none at all when one of them cannot be read, since a reader may be shown that one.
+fn authors(header: &[u8]) -> Option<Vec<Address>> {
+    let fields: Option<Vec<_>> = fields::named(header, "from").map(|field| read::addresses(field.value)).collect();
+    fields.map(|lists| lists.concat())
+}
+
 
 /// What an entity is in: its header has other fields, and its body another section number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -44,6 +44,19 @@ fn the_envelope_of_the_header_is_read() {
 }
 
 #[test]
+fn an_author_who_cannot_be_read_leaves_no_author_to_be_believed() {
+    for author in
+        ["<eve@evil@evil.example>", "<eve @evil.example>", "eve@evil..example", "<eve@[evil>", "eve@evil.example\u{1}"]
+    {
+        let tree = read(format!("From: {author}, ann@clinic.example\r\n\r\nx\r\n"));
+        assert!(tree.from.is_empty(), "{author}: {:?}", tree.from);
+    }
+    // A comma that should have been quoted makes a word of a name, and hides nobody.
+    let tree = read("From: Quist, Ann <ann@clinic.example>\r\n\r\nx\r\n");
+    assert_eq!(tree.from.len(), 1);
+}
+
+#[test]
 fn parts_are_numbered_as_imap_numbers_them() {
     let text = "Content-Type: multipart/mixed; boundary=o\r\n\r\nseen by few\r\n--o\r\n\
         Content-Type: multipart/alternative; boundary=i\r\n\r\n--i\r\n\r\nplain\r\n--i\r\nContent-Type: text/html\r\n\r\n\
