@@ -11,6 +11,10 @@ use crate::phi::Phi;
 
 /// Larger ones may show a document; smaller ones that a page shows itself are logos and spacers.
 const LARGEST_LOGO: usize = 64 << 10;
+/// Octets of a part's header that are read; no honest one comes near. The outer header has its limit on the wire.
+const LONGEST_HEADER: usize = 256 << 10;
+/// Subjects of one message that are read. More than one is ambiguous already, and so counts as PHI whatever the rest say.
+const MAX_SUBJECTS: usize = 10;
 /// Fields of which a second one makes two readers see two messages (RFC 5322 §3.6 allows one each).
 const SINGLE: [&str; 3] = ["from", "subject", "message-id"];
 const CONTROL: [&str; 5] = ["x-sealpost-secure", "sensitivity", "list-id", "list-unsubscribe", "precedence"];
@@ -32,16 +36,16 @@ pub(super) fn walk(message: &Message, budget: &Budget) -> Tree {
     }
 }
 
-fn control(header: &[u8], name: &'static str) -> Vec<(String, Phi<String>)> {
-    let values = fields::named(header, name).map(|field| Phi::new(read::text(field.value)));
-    values.map(|value| (name.to_owned(), value)).collect()
-}
 /// Every author of every From field; none at all when one of them cannot be read, since a reader may be shown that one.
 fn authors(header: &[u8]) -> Option<Vec<Address>> {
     let fields: Option<Vec<_>> = fields::named(header, "from").map(|field| read::addresses(field.value)).collect();
     fields.map(|lists| lists.concat())
 }
 
+fn control(header: &[u8], name: &'static str) -> Vec<(String, Phi<String>)> {
+    let values = fields::named(header, name).map(|field| Phi::new(read::text(field.value)));
+    values.map(|value| (name.to_owned(), value)).collect()
+}
 
 /// What an entity is in: its header has other fields, and its body another section number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +85,13 @@ impl<'a> Walk<'a> {
 
     fn entity(&mut self, entity: &Entity) {
         self.met += 1;
-        let (header, body) = cut(&entity.bytes);
+        let (mut header, body) = cut(&entity.bytes);
         let default = if entity.place == Place::Digest { Default::Message } else { Default::Plain };
+        if entity.depth > 0 && header.len() > LONGEST_HEADER {
+            // Its parameters would cost their square. What it said of the body is not known, so nobody can say what that is.
+            header.clear();
+            self.add(join(&entity.section, "header"), None, Content::Unreadable(Unreadable::TooLarge));
+        }
         let head = read::head(&header, default);
         if entity.place == Place::Message {
             self.message(&header, &entity.section);
@@ -106,7 +115,7 @@ impl<'a> Walk<'a> {
 
     /// The subjects of a message are parts of their own; a message that has two has no clear reading.
     fn message(&mut self, header: &[u8], section: &str) {
-        for field in fields::named(header, "subject") {
+        for field in fields::named(header, "subject").take(MAX_SUBJECTS) {
             let subject = Content::Text(Phi::new(read::text(field.value)));
             self.add(join(section, "subject"), None, subject);
         }

@@ -124,6 +124,24 @@ fn a_hundred_thousand_parts_end_at_the_count_and_the_rest_is_unreadable() {
 }
 
 #[test]
+fn ten_thousand_subjects_do_not_become_as_many_parts() {
+    let inner = "Subject: your visit\r\n".repeat(10_000);
+    let tree = read(format!("Content-Type: message/rfc822\r\n\r\n{inner}\r\nx\r\n"));
+    assert!(tree.parts.len() <= MAX_SUBJECTS + 2, "{} parts", tree.parts.len());
+    assert!(outline(&tree).contains(&"1.header!Broken".to_owned()));
+}
+
+#[test]
+fn a_part_whose_header_never_ends_is_unreadable_and_costs_little() {
+    let parameters: String = (0..400_000).map(|number| format!(";\r\n name*{number}=a")).collect();
+    let part = format!("--b\r\nContent-Type: text/html{parameters}\r\n\r\nx\r\n--b--\r\n");
+    let started = std::time::Instant::now();
+    let tree = read(format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{part}"));
+    assert!(started.elapsed() < std::time::Duration::from_secs(5));
+    assert_eq!(outline(&tree), ["1.header!TooLarge", "1=x"]);
+}
+
+#[test]
 fn many_multiparts_of_many_parts_stay_within_the_count() {
     let inner =
         format!("--o\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n{}--i--\r\n", "--i\r\n\r\nx\r\n".repeat(50));
