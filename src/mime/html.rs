@@ -40,7 +40,12 @@ impl Ends {
     fn of(html: &str) -> Ends {
         let lower = html.to_ascii_lowercase();
         let last = |mark: &str| lower.rfind(mark).unwrap_or(0);
-        Ends { tag: last(">"), comment: last("-->"), style: last("</style"), script: last("</script") }
+        Ends {
+            tag: last(">"),
+            comment: last("-->").max(last("--!>")),
+            style: last("</style"),
+            script: last("</script"),
+        }
     }
 }
 
@@ -59,9 +64,13 @@ enum Markup<'a> {
 fn markup<'a>(html: &'a str, open: usize, ends: &Ends) -> Markup<'a> {
     let inner = &html[open + 1..];
     if let Some(comment) = inner.strip_prefix("!--") {
+        // HTML §13.2.5.43: `<!-->` and `<!--->` are whole comments; a reader shows what follows them.
+        if let Some(empty) = [">", "->"].into_iter().find(|end| comment.starts_with(end)) {
+            return Markup::Hidden(open + 4 + empty.len());
+        }
         // An unclosed comment is shown, lest it hide what a lenient reader shows.
-        let closed = if open < ends.comment { comment.find("-->") } else { None };
-        return closed.map_or(Markup::Text, |found| Markup::Hidden(open + 4 + found + 3));
+        let closed = if open < ends.comment { comment_end(comment) } else { None };
+        return closed.map_or(Markup::Text, |found| Markup::Hidden(open + 4 + found));
     }
     if open >= ends.tag {
         return Markup::Text;
@@ -77,6 +86,15 @@ fn markup<'a>(html: &'a str, open: usize, ends: &Ends) -> Markup<'a> {
     }
     let length = named.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(named.len());
     Markup::Tag { name: &inner[..slash + length], end }
+}
+
+/// Behind the end of a comment, which is `-->`, or `--!>` (HTML §13.2.5.51).
+fn comment_end(comment: &str) -> Option<usize> {
+    let dashes = comment.match_indices("--").map(|(at, _)| at);
+    let behind =
+        |at: usize| ["-->", "--!>"].into_iter().find(|end| comment[at..].starts_with(end)).map(|end| at + end.len());
+    // Dashes in a row end with the last two: each place but the first is looked at too.
+    dashes.flat_map(|at| [at, at + 1]).find_map(behind)
 }
 
 /// Where reading goes on: behind a style's or a script's content. Without its closing tag, it is read as text.
@@ -182,6 +200,10 @@ mod tests {
     #[test]
     fn what_is_no_tag_is_text() {
         check("3 < 4 and <5", "3 < 4 and <5");
+        check("<!-->seen<!-- -->", "seen");
+        check("<!--->seen<!-- -->", "seen");
+        check("<!-- x --!>seen<!-- y -->", "seen");
+        check("<!-- x --->seen<!-- y ----->.", "seen.");
         check("<!-- never closed", "<!-- never closed");
         check("<p", "<p");
         check("<style>open", "open");
