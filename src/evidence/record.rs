@@ -3,6 +3,7 @@
 //! It holds addresses, and what peers wrote; so it is sealed before it is kept, and `Debug` shows none of that.
 //! It can be serialized, because sealing needs that, and because an operator who may read it asks for `--json`.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -198,8 +199,11 @@ impl Classified {
     /// Groups the findings by kind and part, so that a record stays small however much was found.
     pub fn of(verdict: &Verdict, tree: &Tree) -> Classified {
         let mut found: Vec<Found> = Vec::new();
+        // A search through all groups for each finding would take minutes where many parts hold many findings.
+        let mut places: HashMap<(Kind, &str), usize> = HashMap::new();
         for finding in &verdict.findings {
-            match found.iter_mut().find(|group| group.kind == finding.kind && group.part == finding.part) {
+            let place = *places.entry((finding.kind, &finding.part)).or_insert(found.len());
+            match found.get_mut(place) {
                 Some(group) => {
                     group.count += 1;
                     group.confidence = group.confidence.max(finding.confidence);
