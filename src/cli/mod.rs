@@ -100,7 +100,7 @@ pub fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(failed) => {
-            eprintln!("sealpost: {failed}");
+            eprintln!("sealpost: {}", output::harmless(&failed.to_string()));
             failed.code()
         }
     }

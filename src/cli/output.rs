@@ -87,8 +87,39 @@ impl From<io::Error> for Failed {
 
 /// Prints one row. A reader that has gone away (`| head`) ends the command quietly.
 pub(super) fn print_line(line: impl fmt::Display) {
-    if writeln!(io::stdout().lock(), "{line}").is_err() {
+    if writeln!(io::stdout().lock(), "{}", harmless(&line.to_string())).is_err() {
         std::process::exit(0);
+    }
+}
+
+/// Text in which nothing speaks to the terminal. A Message-ID and a mail server's reply are written by strangers, and
+/// could move the cursor over what we print, or turn the direction of a line.
+pub(super) fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if (character.is_control() && character != '\n' && character != '\t') || turns_text(character) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// The marks that turn the direction of text (UAX #9), and those that end a line for some terminals.
+fn turns_text(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stranger_wrote_does_not_speak_to_the_terminal() {
+        assert_eq!(harmless("a\u{1b}[2Jb\rc\u{9b}d"), "a\\u{1b}[2Jb\\u{d}c\\u{9b}d");
+        assert_eq!(harmless("<\u{202e}moc@x>"), "<\\u{202e}moc@x>");
+        assert_eq!(harmless("one\n\ttwo é"), "one\n\ttwo é");
     }
 }
 
