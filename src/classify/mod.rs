@@ -245,3 +245,19 @@ mod tests {
         assert!(started.elapsed() < std::time::Duration::from_secs(20));
     }
 }
+
+    #[test]
+    fn a_text_of_nothing_but_hits_takes_bounded_memory_and_counts_as_phi() {
+        let verdict = classify(&tree(&[("1", &"1mg ".repeat(2 * MAX_HITS)), ("2", "hello")]));
+        assert!(verdict.findings.len() <= MAX_HITS + 1);
+        assert!(verdict.phi);
+        let unreadable = verdict.findings.iter().filter(|finding| finding.kind == Kind::Unreadable);
+        assert_eq!(unreadable.map(|finding| finding.part.as_str()).collect::<Vec<_>>(), ["1"]);
+    }
+
+    #[test]
+    fn many_parts_that_speak_to_the_reader_do_not_cost_their_square() {
+        let started = std::time::Instant::now();
+        classify(&tree(&[("1", "your visit"); 40_000]));
+        assert!(started.elapsed() < std::time::Duration::from_secs(20));
+    }

@@ -53,7 +53,8 @@ pub(super) fn score(tree: &Tree, read: &[Read<'_>]) -> f32 {
     }
     let subject = Subject::of(read);
     let bound = read.iter().map(|part| bind(part, &subject)).fold((0.0, 0.0), strongest);
-    let addressed = read.iter().map(|part| addressed(part, read)).fold(0.0, f32::max);
+    let health = together(health_anywhere(read));
+    let addressed = read.iter().map(|part| addressed(part, health)).fold(0.0, f32::max);
     let (best, second) = strongest(bound, (addressed, 0.0));
     let joined = 1.0 - (1.0 - best) * (1.0 - 0.5 * second);
     let topics: HashSet<&str> = read.iter().flat_map(|part| lexicon::lowering(part.text)).collect();
@@ -64,16 +65,20 @@ pub(super) fn score(tree: &Tree, read: &[Read<'_>]) -> f32 {
 }
 
 /// How strongly a part ties the reader to health: surely by its own words, or by weaker ones with others anywhere.
-fn addressed(part: &Read<'_>, read: &[Read<'_>]) -> f32 {
+fn addressed(part: &Read<'_>, others: f32) -> f32 {
     let strength = part.hits.iter().filter(|hit| hit.sense == Sense::Addressed).map(|hit| hit.confidence);
     let strength = strength.fold(0.0, f32::max);
     if strength <= 0.0 || strength >= SURE {
         return strength.min(ADDRESSED);
     }
-    let others = read.iter().flat_map(|part| part.hits.iter().map(move |hit| (part, hit)));
-    let others = others.filter(|(_, hit)| hit.sense == Sense::Plain && hit.kind.axis() == Axis::Health);
-    let words = others.map(|(part, hit)| (&part.text[hit.span.clone()], hit.confidence)).take(MOST_WORDS);
-    strength + 0.5 * together(words) * (1.0 - strength)
+    strength + 0.5 * others * (1.0 - strength)
+}
+
+/// Health words that are put to nobody, in all parts. Looked for once: part by part, many parts would cost their square.
+fn health_anywhere<'a>(read: &'a [Read<'_>]) -> impl Iterator<Item = (&'a str, f32)> {
+    let all = read.iter().flat_map(|part| part.hits.iter().map(move |hit| (part, hit)));
+    let health = all.filter(|(_, hit)| hit.sense == Sense::Plain && hit.kind.axis() == Axis::Health);
+    health.map(|(part, hit)| (&part.text[hit.span.clone()], hit.confidence)).take(MOST_WORDS)
 }
 
 fn strongest(one: (f32, f32), other: (f32, f32)) -> (f32, f32) {
