@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::classify::{Detector, Hit, checks, stands_alone};
+use crate::classify::{Detector, Hit, Hits, checks, stands_alone};
 use crate::phi::Kind;
 
 pub(super) struct Labels;
@@ -60,7 +60,7 @@ const KINDS: [(&str, Kind); 13] = [
 ];
 
 impl Detector for Labels {
-    fn detect(&self, text: &str, hits: &mut Vec<Hit>) {
+    fn detect(&self, text: &str, hits: &mut Hits) {
         let Some(labelled) = LABELLED.as_ref() else { return };
         let mut at = 0;
         while let Some(found) = labelled.captures_at(text, at) {
@@ -111,9 +111,9 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &[(Kind, &str)]) {
-        let mut hits = Vec::new();
+        let mut hits = Hits::within(100);
         Labels.detect(text, &mut hits);
-        let got: Vec<_> = hits.iter().map(|hit| (hit.kind, &text[hit.span.clone()])).collect();
+        let got: Vec<_> = hits.kept.iter().map(|hit| (hit.kind, &text[hit.span.clone()])).collect();
         assert_eq!(got, expected, "{text}");
     }
 

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
-use crate::classify::{Detector, Hit, Sense, before, stands_alone};
+use crate::classify::{Detector, Hit, Hits, Sense, before, stands_alone};
 use crate::phi::Kind;
 
 /// How strongly a term speaks when its line does not say.
@@ -134,7 +134,7 @@ fn is_addressed(text: &str, span: &Range<usize>, kind: Kind) -> bool {
 }
 
 impl Detector for Lexicon {
-    fn detect(&self, text: &str, hits: &mut Vec<Hit>) {
+    fn detect(&self, text: &str, hits: &mut Hits) {
         for (span, meaning) in matches(text) {
             match meaning {
                 Meaning::Health { kind, weight } => {
@@ -198,7 +198,7 @@ fn has_tail(word: &[u8]) -> bool {
     tail.is_some_and(|tail| TAILS.contains(&tail))
 }
 
-fn stems(text: &str, hits: &mut Vec<Hit>) {
+fn stems(text: &str, hits: &mut Hits) {
     let mut at = 0;
     for word in text.as_bytes().split(|byte| !byte.is_ascii_alphabetic()) {
         let span = at..at + word.len();
@@ -222,9 +222,9 @@ mod tests {
     use super::*;
 
     fn kinds(text: &str) -> Vec<Kind> {
-        let mut hits = Vec::new();
+        let mut hits = Hits::within(100);
         Lexicon.detect(text, &mut hits);
-        hits.iter().map(|hit| hit.kind).collect()
+        hits.kept.iter().map(|hit| hit.kind).collect()
     }
 
     #[test]

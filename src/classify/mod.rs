@@ -44,7 +44,7 @@ pub struct Verdict {
 
 /// Reads a text and says what it recognises. Each looks at the text once; none keeps any of it.
 trait Detector: Sync {
-    fn detect(&self, text: &str, hits: &mut Vec<Hit>);
+    fn detect(&self, text: &str, hits: &mut Hits);
 }
 
 /// A finding in the octets of one text, with what it says of the reader's case.
@@ -75,6 +75,35 @@ impl Hit {
     }
 }
 
+/// Hits that are kept of one message; a message of nothing but hits would take fifty times its size.
+const MAX_HITS: usize = 100_000;
+
+/// What was found in one text, as far as there is room for it.
+#[derive(Debug)]
+struct Hits {
+    kept: Vec<Hit>,
+    room: usize,
+    complete: bool,
+}
+
+impl Hits {
+    fn within(room: usize) -> Hits {
+        Hits { kept: Vec::new(), room, complete: true }
+    }
+
+    fn push(&mut self, hit: Hit) {
+        if self.kept.len() < self.room {
+            self.kept.push(hit);
+        } else {
+            self.complete = false;
+        }
+    }
+
+    fn extend(&mut self, hits: impl IntoIterator<Item = Hit>) {
+        hits.into_iter().for_each(|hit| self.push(hit));
+    }
+}
+
 const DETECTORS: [&dyn Detector; 5] =
     [&record::Records, &labels::Labels, &shapes::Shapes, &names::Names, &lexicon::Lexicon];
 
@@ -82,12 +111,16 @@ const DETECTORS: [&dyn Detector; 5] =
 pub fn classify(tree: &Tree) -> Verdict {
     let mut findings = Vec::new();
     let mut read = Vec::new();
+    let mut kept = 0;
     for part in &tree.parts {
         match &part.content {
             // The detectors read the text and keep only kinds and places.
             Content::Text(text) => {
                 let text = text.expose();
-                let hits = detect(text);
+                let Hits { kept: hits, complete, .. } = detect(text, MAX_HITS - kept);
+                kept += hits.len();
+                // What was found behind the limit is not known, and may be the one thing that counts.
+                findings.extend((!complete).then(|| unreadable(part)));
                 findings.extend(located(&hits, text, &part.path));
                 read.push(weigh::Read { part, text, hits });
             }
@@ -106,14 +139,14 @@ fn unreadable(part: &Part) -> Finding {
 }
 
 /// The hits of one text in order. Where two of one kind overlap, the surer one stays.
-fn detect(text: &str) -> Vec<Hit> {
-    let mut hits = Vec::new();
+fn detect(text: &str, room: usize) -> Hits {
+    let mut hits = Hits::within(room);
     for detector in DETECTORS {
         detector.detect(text, &mut hits);
     }
-    hits.sort_by(|a, b| (a.span.start, b.span.end).cmp(&(b.span.start, a.span.end)));
-    let mut kept: Vec<Hit> = Vec::with_capacity(hits.len());
-    for hit in hits {
+    hits.kept.sort_by(|a, b| (a.span.start, b.span.end).cmp(&(b.span.start, a.span.end)));
+    let mut kept: Vec<Hit> = Vec::with_capacity(hits.kept.len());
+    for hit in hits.kept {
         let near = kept.len().saturating_sub(4);
         let twin = kept[near..].iter_mut().find(|other| other.kind == hit.kind && hit.span.start < other.span.end);
         match twin {
@@ -122,7 +155,7 @@ fn detect(text: &str) -> Vec<Hit> {
             None => kept.push(hit),
         }
     }
-    kept
+    Hits { kept, room: hits.room, complete: hits.complete }
 }
 
 /// Octets to characters, in one pass over the text.
@@ -244,7 +277,6 @@ mod tests {
         }
         assert!(started.elapsed() < std::time::Duration::from_secs(20));
     }
-}
 
     #[test]
     fn a_text_of_nothing_but_hits_takes_bounded_memory_and_counts_as_phi() {
@@ -261,3 +293,4 @@ mod tests {
         classify(&tree(&[("1", "your visit"); 40_000]));
         assert!(started.elapsed() < std::time::Duration::from_secs(20));
     }
+}

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::classify::{Detector, Hit, Sense, lexicon};
+use crate::classify::{Detector, Hit, Hits, Sense, lexicon};
 use crate::phi::Kind;
 
 pub(super) struct Names;
@@ -150,7 +150,7 @@ const NOT_NAMES: [&str; 68] = [
 ];
 
 impl Detector for Names {
-    fn detect(&self, text: &str, hits: &mut Vec<Hit>) {
+    fn detect(&self, text: &str, hits: &mut Hits) {
         let mut at = 0;
         let mut word = "";
         while at < text.len() {
@@ -290,9 +290,9 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &[(&str, Sense)]) {
-        let mut hits = Vec::new();
+        let mut hits = Hits::within(100);
         Names.detect(text, &mut hits);
-        let got: Vec<_> = hits.iter().map(|hit| (&text[hit.span.clone()], hit.sense)).collect();
+        let got: Vec<_> = hits.kept.iter().map(|hit| (&text[hit.span.clone()], hit.sense)).collect();
         assert_eq!(got, expected, "{text}");
     }
 

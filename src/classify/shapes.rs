@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::classify::{Detector, Hit, before, checks, lexicon, stands_alone};
+use crate::classify::{Detector, Hit, Hits, before, checks, lexicon, stands_alone};
 use crate::phi::Kind;
 
 pub(super) struct Shapes;
@@ -80,7 +80,7 @@ static TOWN: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 impl Detector for Shapes {
-    fn detect(&self, text: &str, hits: &mut Vec<Hit>) {
+    fn detect(&self, text: &str, hits: &mut Hits) {
         let mut column = None;
         let bytes = text.as_bytes();
         let mut at = 0;
@@ -324,9 +324,9 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &[(Kind, &str)]) {
-        let mut hits = Vec::new();
+        let mut hits = Hits::within(100);
         Shapes.detect(text, &mut hits);
-        let got: Vec<_> = hits.iter().map(|hit| (hit.kind, &text[hit.span.clone()])).collect();
+        let got: Vec<_> = hits.kept.iter().map(|hit| (hit.kind, &text[hit.span.clone()])).collect();
         assert_eq!(got, expected, "{text}");
     }
 
