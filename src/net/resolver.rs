@@ -66,8 +66,14 @@ impl Resolver {
 
     pub async fn mx(&self, domain: &Domain) -> Result<Vec<Exchange>, LookupError> {
         let lookup = self.bounded(self.inner.lookup(absolute(domain), RecordType::MX)).await?;
-        let exchanges: Vec<_> = lookup.answers().iter().filter_map(|record| exchange(&record.data)).collect();
-        if exchanges.is_empty() { Err(LookupError::NoRecords) } else { Ok(exchanges) }
+        let records = || lookup.answers().iter().filter(|record| record.record_type() == RecordType::MX);
+        let exchanges: Vec<_> = records().filter_map(|record| exchange(&record.data)).collect();
+        // RFC 5321 §5.1: where there are MX records and none of them can be used, the domain's own address is not tried.
+        match (exchanges.is_empty(), records().next()) {
+            (false, _) => Ok(exchanges),
+            (true, Some(_)) => Err(LookupError::Unanswered),
+            (true, None) => Err(LookupError::NoRecords),
+        }
     }
 
     /// IPv6 and IPv4, in the order of RFC 6724's default: IPv6 first.
@@ -124,6 +130,7 @@ mod tests {
             .address("mx.lab.example", "192.0.2.7")
             .address("mx.lab.example", "2001:db8::7")
             .mx("null.example", 0, ".")
+            .mx("odd.example", 10, "mx-.example")
             .address("bare.example", "192.0.2.8");
         Resolver::new(&names.start().await).unwrap()
     }
@@ -137,6 +144,12 @@ mod tests {
         assert_eq!(addresses, ["2001:db8::7".parse::<IpAddr>().unwrap(), "192.0.2.7".parse().unwrap()]);
         let null = resolver.mx(&domain("null.example")).await.unwrap();
         assert_eq!(null, [Exchange { preference: 0, host: None }]);
+    }
+
+    #[tokio::test]
+    async fn a_domain_whose_exchangers_have_no_usable_name_is_not_its_own_host() {
+        let resolver = resolver().await;
+        assert_eq!(resolver.mx(&domain("odd.example")).await, Err(LookupError::Unanswered));
     }
 
     #[tokio::test]
