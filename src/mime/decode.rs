@@ -107,6 +107,35 @@ fn is_binary(octets: &[u8]) -> bool {
     octets.iter().any(|octet| matches!(octet, 0..=8 | 14..=26 | 127))
 }
 
+/// Whether octets are what a signature or a public key is made of: one block of armor, or DER.
+pub(super) fn is_signature(octets: &[u8]) -> bool {
+    let armor = octets.trim_ascii();
+    let is_armor = armor.starts_with(b"-----BEGIN PGP ") && armor.ends_with(b"-----");
+    let is_base64 = |line: &[u8]| line.iter().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(b));
+    let is_line = |line: &[u8]| {
+        let line = line.trim_ascii();
+        is_base64(line)
+            || [&b"-----"[..], b"Version: ", b"Comment: ", b"Hash: "].iter().any(|start| line.starts_with(start))
+    };
+    // X.690: a SEQUENCE whose length takes more than one octet, as that of every CMS signature does.
+    let is_der = matches!(octets, [0x30, 0x80..=0x84, ..]);
+    is_der || (is_armor && armor.split(|byte| *byte == b'\n').all(is_line))
+}
+
+/// A file inside the text, as mail had them before MIME; some readers still show it as an attachment.
+pub(super) fn has_uuencoded_file(text: &str) -> bool {
+    let begins = |line: &str| {
+        let (mode, name) = line.strip_prefix("begin ").and_then(|rest| rest.split_once(' ')).unwrap_or_default();
+        matches!(mode.len(), 3 | 4) && mode.bytes().all(|digit| (b'0'..=b'7').contains(&digit)) && !name.is_empty()
+    };
+    let is_data = |line: &str| {
+        let count = line.bytes().next().map(|first| usize::from(first.wrapping_sub(32) & 63));
+        let drawn = line.bytes().all(|byte| (b' '..=b'`').contains(&byte));
+        drawn && count.is_some_and(|count| count > 0 && (count.div_ceil(3) * 4 + 1..=64).contains(&line.len()))
+    };
+    text.lines().zip(text.lines().skip(1)).any(|(line, next)| begins(line) && is_data(next))
+}
+
 /// OpenPGP text in a message that does not call itself one (RFC 9580 §6.2).
 pub(super) fn has_pgp_armor(text: &[u8]) -> bool {
     text.split(|octet| *octet == b'\n').any(|line| {

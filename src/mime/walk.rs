@@ -173,7 +173,9 @@ impl<'a> Walk<'a> {
     fn leaf(&mut self, section: String, head: &Head, body: &Bytes) {
         let reader = decode::reader(head);
         let content = match reader {
-            decode::Reader::Silent => return,
+            decode::Reader::Silent if self.is_signature(head, body) => return,
+            // It calls itself a signature, and is something else.
+            decode::Reader::Silent => self.text(head, body, decode::Reader::Guess),
             decode::Reader::Encrypted => Err(Unreadable::Encrypted),
             decode::Reader::None => {
                 self.logo(head, body);
@@ -188,6 +190,9 @@ impl<'a> Walk<'a> {
         if content == Err(Unreadable::Broken) && body.len() + self.decoded <= self.budget.bytes {
             // What can be made out of it is classified too.
             self.bare_text(section.clone(), body);
+        }
+        if content.as_ref().is_ok_and(|text| decode::has_uuencoded_file(text)) {
+            self.unreadable(&section, head, Unreadable::NoReader);
         }
         if content.as_ref().is_ok_and(|text| decode::has_encrypted_armor(text)) {
             self.unreadable(&section, head, Unreadable::Encrypted);
@@ -216,10 +221,16 @@ impl<'a> Walk<'a> {
         Ok(octets)
     }
 
+    fn is_signature(&self, head: &Head, body: &Bytes) -> bool {
+        let room = self.budget.bytes.saturating_sub(self.decoded);
+        decode::transfer(body, head.encoding, room).is_ok_and(|octets| decode::is_signature(&octets))
+    }
+
     /// Remembers an image that may turn out to be a page's logo, at the place where its part will be.
     fn logo(&mut self, head: &Head, body: &Bytes) {
         let name = usize::from(head.name.is_some());
-        if let Some(id) = head.inline_id.clone().filter(|_| head.media_type.starts_with("image/"))
+        if let Some(id) =
+            head.inline_id.clone().filter(|_| head.media_type.starts_with("image/") && is_image_name(head))
             && body.len() / 4 * 3 <= LARGEST_LOGO
         {
             self.logos.push((self.parts.len() + name, id));
@@ -258,6 +269,14 @@ impl<'a> Walk<'a> {
         let parts = self.parts.into_iter().enumerate().filter(|(at, _)| !logos.contains(at));
         parts.map(|(_, part)| part).collect()
     }
+}
+
+/// A reader opens what is called report.pdf as a document, whatever its type says.
+fn is_image_name(head: &Head) -> bool {
+    let name = head.name.as_deref().map(str::to_ascii_lowercase);
+    name.is_none_or(|name| {
+        [".png", ".gif", ".jpg", ".jpeg", ".svg", ".webp", ".bmp"].iter().any(|end| name.ends_with(end))
+    })
 }
 
 fn is_container(head: &Head) -> bool {

@@ -81,8 +81,27 @@ fn sealed_content_is_named_as_such() {
     check("Content-Type: multipart/encrypted; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n", &["1!Encrypted"]);
     check("\r\n-----BEGIN PGP MESSAGE-----\r\n", &["1!Encrypted", "1=-----BEGIN PGP MESSAGE-----"]);
     let signed = "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\n\
-        Content-Type: application/pgp-signature\r\n\r\n-----BEGIN\r\n--b--\r\n";
+        Content-Type: application/pgp-signature\r\n\r\n-----BEGIN PGP SIGNATURE-----\r\n\r\naGVsbG8=\r\n=6Zw8\r\n\
+        -----END PGP SIGNATURE-----\r\n--b--\r\n";
     check(signed, &["1=x"]);
+}
+
+#[test]
+fn a_file_that_only_calls_itself_a_signature_is_read() {
+    let types = ["application/pgp-signature", "application/pkcs7-signature", "application/pgp-keys"];
+    for media_type in types {
+        check(&format!("Content-Type: {media_type}\r\n\r\nhello\r\n"), &["1=hello"]);
+        let armor = "-----BEGIN PGP SIGNATURE-----\r\nhello there\r\n-----END PGP SIGNATURE-----";
+        check(&format!("Content-Type: {media_type}\r\n\r\n{armor}\r\n"), &[&format!("1={armor}")]);
+        check(&format!("Content-Type: {media_type}\r\n\r\n%PDF-\u{1}\r\n"), &["1!NoReader"]);
+    }
+}
+
+#[test]
+fn a_file_inside_the_text_is_unreadable_too() {
+    let text = "see\r\nbegin 644 results.pdf\r\n#86-A\r\n`\r\nend";
+    check(&format!("\r\n{text}\r\n"), &["1!NoReader", &format!("1={text}")]);
+    check("\r\nbegin 100 metres ahead\r\nand turn\r\n", &["1=begin 100 metres ahead\r\nand turn"]);
 }
 
 #[test]
@@ -96,6 +115,9 @@ fn a_logo_that_the_page_shows_is_not_counted_and_another_image_is() {
     };
     check(&message("logo@x"), &["1=hi"]);
     check(&message("scan@x"), &["1=hi", "2!NoReader"]);
+    let called = |name: &str| message("logo@x").replace("inline", &format!("inline; filename={name}"));
+    check(&called("logo.PNG"), &["1=hi", "2.name=logo.PNG"]);
+    check(&called("report.pdf"), &["1=hi", "2.name=report.pdf", "2!NoReader"]);
 }
 
 #[test]
