@@ -193,6 +193,13 @@ impl Connection {
         let mut transaction = self.secured.envelope(parcel);
         let mut next = transaction.start();
         loop {
+            if matches!(next, Next::Send(_) | Next::SendContent) && !self.wire.replies.is_empty() {
+                // An answer to what was not said yet would be taken for the one to the message, and a refusal that comes
+                // behind it would never be read.
+                transaction.cut("the next hop answered before it was asked");
+                self.leaves = Leaves::Broken;
+                break;
+            }
             let said = match next {
                 Next::Send(bytes) => self.wire.say(&bytes, limits.command).await,
                 Next::SendContent => self.send_content(parcel.message, limits).await,

@@ -48,6 +48,16 @@ async fn a_valid_host_is_given_the_message_as_it_is() {
 }
 
 #[tokio::test]
+async fn an_answer_that_comes_before_the_message_is_not_taken_for_its_acceptance() {
+    let world = World::new();
+    let says = saying(&[("DATA", "354 go ahead\r\n250 2.0.0 ok"), ("CONTENT", "554 5.6.0 no")]);
+    let (server, courier) = with(&world, says, Shows::Valid).await;
+    let attempted = deliver(&courier, &mail(&[BO], "tls:valid")).await;
+    assert_eq!(told(&attempted), [(Stage::Content, Means::Later)]);
+    assert_eq!(server.count("> "), 0);
+}
+
+#[tokio::test]
 async fn a_host_below_the_floor_hears_no_sender_and_no_second_ehlo() {
     for (shows, why) in [
         (Shows::SelfSigned, "its certificate is self-signed"),
