@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config;
-use crate::crypto::{Digest, Key, NoEntropy, hash_password, hmac_sha256, token, verify_password};
+use crate::crypto::{Digest, Key, NoEntropy, Workspace, hash_password, hmac_sha256, token};
 use crate::mail::{ClientName, Enhanced, Reply};
 use crate::smtp::{Credentials, Submitter};
 
@@ -58,6 +58,8 @@ impl Denied {
 pub struct Accounts {
     clients: RwLock<Arc<Vec<config::Client>>>,
     hashing: Semaphore,
+    /// One for each hash that runs, once it has run.
+    workspaces: Mutex<Vec<Workspace>>,
     /// Checked when there is no such login, so that this takes as long as a wrong password does.
     nobodys_hash: String,
     /// For naming things in memory; made anew by each process, and never written anywhere.
@@ -78,6 +80,7 @@ impl Accounts {
         Ok(Accounts {
             clients: RwLock::new(Arc::new(clients)),
             hashing: Semaphore::new(HASHES),
+            workspaces: Mutex::default(),
             nobodys_hash: hash_password(&token()?)?,
             key: Key::generate()?,
             remembered: Mutex::default(),
@@ -147,7 +150,12 @@ impl Accounts {
         // The password goes to the hash, and is wiped behind it.
         let password = credentials.password.expose().clone();
         let hash = hash.to_owned();
-        let checked = tokio::task::spawn_blocking(move || verify_password(&password, &hash)).await;
+        let mut workspace = held(&self.workspaces).pop().unwrap_or_default();
+        let hashing = tokio::task::spawn_blocking(move || (workspace.verify(&password, &hash), workspace));
+        let checked = hashing.await.map(|(verdict, workspace)| {
+            held(&self.workspaces).push(workspace);
+            verdict
+        });
         match checked {
             Ok(Ok(true)) => {
                 self.remember(tag);
@@ -282,6 +290,18 @@ mod tests {
         assert_eq!(check(&accounts, "openemr", "wrong").await, Err(Denied::Wrong));
         assert_eq!(check(&accounts, "nobody", "correct horse").await, Err(Denied::Wrong));
         assert_eq!(check(&accounts, "OPENEMR", "correct horse").await, Err(Denied::Wrong));
+    }
+
+    #[tokio::test]
+    async fn guessers_share_the_memory_of_two_hashes() {
+        let (accounts, _) = accounts(client("correct horse"));
+        let guess = |password: &'static str| check(&accounts, "openemr", password);
+        let all = tokio::join!(guess("one"), guess("two"), guess("three"), guess("four"), guess("five"));
+        assert_eq!(
+            all,
+            (Err(Denied::Wrong), Err(Denied::Wrong), Err(Denied::Wrong), Err(Denied::Wrong), Err(Denied::Wrong))
+        );
+        assert!((1..=HASHES).contains(&held(&accounts.workspaces).len()));
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ mod seal;
 mod sign;
 
 pub use digest::{Digest, Hasher, hmac_sha256, sha256};
-pub use password::{BadHash, hash_password, verify_password};
+pub use password::{BadHash, Workspace, hash_password, verify_password};
 pub use random::{NoEntropy, random, random_u128, token};
 pub use seal::{Broken, Key, open, seal};
 pub use sign::{BadKey, PublicKey, SigningKey};
