@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::output::{Failed, Format, print_json, print_line};
+use crate::cli::output::{Failed, Format, print_json, print_text};
 use crate::cli::{classify, reach};
 use crate::control::Request;
 use crate::daemon;
@@ -44,9 +44,7 @@ fn explain_message(path: &Path, message: MessageId, format: Format) -> Result<Ex
         let text = row.as_object_mut().and_then(|fields| fields.remove("text"));
         match format {
             Format::Json => print_json(&row),
-            Format::Text => {
-                print_line(text.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().trim_end());
-            }
+            Format::Text => print_text(text.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default()),
         }
     })?;
     Ok(ExitCode::SUCCESS)
@@ -112,7 +110,7 @@ fn facts(loaded: &daemon::Loaded, envelope: &Envelope) -> Facts {
 fn print(examination: &Examination, client: Option<&ClientName>, format: Format) {
     let Examination { verdict, decisions, facts, .. } = examination;
     match format {
-        Format::Text => print_line(policy::explanation(decisions, verdict).trim_end()),
+        Format::Text => print_text(&policy::explanation(decisions, verdict)),
         Format::Json => print_json(&json!({
             "client": client,
             "phi": verdict.phi,

@@ -111,21 +111,62 @@ fn turns_text(character: char) -> bool {
     matches!(character, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Lines longer than this are hard to read, and break in the middle of words.
+const WIDTH: usize = 100;
 
-    #[test]
-    fn what_a_stranger_wrote_does_not_speak_to_the_terminal() {
-        assert_eq!(harmless("a\u{1b}[2Jb\rc\u{9b}d"), "a\\u{1b}[2Jb\\u{d}c\\u{9b}d");
-        assert_eq!(harmless("<\u{202e}moc@x>"), "<\\u{202e}moc@x>");
-        assert_eq!(harmless("one\n\ttwo é"), "one\n\ttwo é");
+/// Prints a text for people: long lines are broken between words, and go on further to the right.
+pub(super) fn print_text(text: &str) {
+    text.trim_end().lines().for_each(|line| print_line(broken(line)));
+}
+
+fn broken(line: &str) -> String {
+    let indent = line.len() - line.trim_start_matches(' ').len();
+    let (mut broken, mut column) = (" ".repeat(indent), indent);
+    for (at, word) in line.split_whitespace().enumerate() {
+        let length = word.chars().count();
+        if at > 0 && column + 1 + length > WIDTH {
+            broken.push('\n');
+            broken.push_str(&" ".repeat(indent + 2));
+            column = indent + 2;
+        } else if at > 0 {
+            broken.push(' ');
+            column += 1;
+        }
+        broken.push_str(word);
+        column += length;
     }
+    broken
 }
 
 pub(super) fn print_json(row: &impl Serialize) {
     match serde_json::to_string(row) {
         Ok(text) => print_line(text),
         Err(error) => eprintln!("sealpost: a row could not be written as JSON: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_broken_between_words_and_goes_on_further_to_the_right() {
+        let broken = broken(&format!("  {}", "seven77 ".repeat(20)));
+        let lines: Vec<&str> = broken.lines().collect();
+        assert_eq!(lines, [&format!("  {}", ["seven77"; 12].join(" ")), &format!("    {}", ["seven77"; 8].join(" "))]);
+    }
+
+    #[test]
+    fn a_short_line_and_a_long_word_stay_as_they_are() {
+        for line in ["", "  To ann@lab.example", &"x".repeat(150)] {
+            assert_eq!(broken(line), line);
+        }
+    }
+
+    #[test]
+    fn what_a_stranger_wrote_does_not_speak_to_the_terminal() {
+        assert_eq!(harmless("a\u{1b}[2Jb\rc\u{9b}d"), "a\\u{1b}[2Jb\\u{d}c\\u{9b}d");
+        assert_eq!(harmless("<\u{202e}moc@x>"), "<\\u{202e}moc@x>");
+        assert_eq!(harmless("one\n\ttwo é"), "one\n\ttwo é");
     }
 }

@@ -116,7 +116,7 @@ fn ann() -> Recipient {
                 result: RuleResult::NotMatched { condition: "the sender fits one of the patterns".into() },
             },
         ],
-        remarks: vec!["portal was skipped: this version has none".into()],
+        remarks: vec!["portal was skipped: no portal in this version".into()],
         known: Known {
             routed: true,
             tls_seen: Some((Assurance::Valid, "2026-11-20T10:00:00.000Z".into())),
@@ -142,12 +142,9 @@ pub(super) fn attempts() -> Vec<(JobId, u32, Timestamp, Attempt)> {
         method: VALID,
         host: "mx.lab.example".into(),
         address: Some(([192, 0, 2, 7], 25).into()),
-        tls: tls.clone(),
+        tls,
         certificate: Some(sha256(b"certificate")),
-        judgement: Some(Judgement {
-            assurance: Some(Assurance::Valid),
-            words: "chains to a trusted root and names mx.lab.example".into(),
-        }),
+        judgement: Some(Judgement { assurance: Some(Assurance::Valid), words: "valid for mx.lab.example".into() }),
         answer: Some(Answer { code: 250, enhanced: Some("2.0.0".into()), text: Phi::new("queued as 4B7".into()) }),
         remote_id: Some(Phi::new("4B7".into())),
         took_ms: 430,
@@ -162,16 +159,20 @@ pub(super) fn attempts() -> Vec<(JobId, u32, Timestamp, Attempt)> {
     let stranger = Attempt {
         host: "mail.practice.example".into(),
         address: Some(([198, 51, 100, 9], 25).into()),
-        tls,
+        tls: None,
         certificate: Some(sha256(b"own certificate")),
         judgement: Some(Judgement {
             assurance: Some(Assurance::Encrypted),
-            words: "its certificate is signed by itself".into(),
+            words: "encrypted, but its certificate is self-signed".into(),
         }),
         answer: None,
         remote_id: None,
         took_ms: 120,
-        failure: Some(Failure { stage: Stage::Floor, reason: "a valid certificate was asked for".into(), code: None }),
+        failure: Some(Failure {
+            stage: Stage::Floor,
+            reason: "encrypted, but its certificate is self-signed".into(),
+            code: None,
+        }),
         ..good.clone()
     };
     vec![(job(1), 1, at(1), greylisted), (job(1), 2, at(61), good), (job(2), 1, at(2), stranger)]

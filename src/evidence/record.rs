@@ -140,7 +140,7 @@ pub struct Attempt {
 pub struct Judgement {
     /// What was proved; nothing when there was no TLS.
     pub assurance: Option<Assurance>,
-    /// Why, in our own words: `chains to a trusted root and names mx.lab.example`.
+    /// Why, in our own words: `valid for mx.lab.example`.
     pub words: String,
 }
 

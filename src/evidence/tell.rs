@@ -2,7 +2,7 @@
 
 use crate::audit::{Actor, JobState};
 use crate::clock::Timestamp;
-use crate::evidence::record::{Attempt, Classified, Failure, Found, Origin, Place, Recipient, Record};
+use crate::evidence::record::{Answer, Attempt, Classified, Failure, Found, Origin, Place, Recipient, Record, Stage};
 use crate::evidence::story::{Journey, MadeAttempt, Proof, Step, Story};
 use crate::evidence::words;
 use crate::mail::{Domain, ReversePath};
@@ -122,7 +122,10 @@ fn decided(recipient: &Recipient) -> Vec<String> {
     let mut lines = vec![format!("  The rule \"{rule}\" decided: {}.", action.trim_end_matches('.'))];
     lines.extend(tried.iter().filter_map(lost));
     let told = remarks.iter().filter(|remark| !is_about_what_was_known(remark, address.domain()));
-    lines.extend(told.map(|remark| format!("  Note: {}.", remark.trim_end_matches('.'))));
+    let told: Vec<String> = told.map(|remark| remark.replace("; ", ", ")).collect();
+    if !told.is_empty() {
+        lines.push(format!("  Notes: {}.", told.join("; ").trim_end_matches('.')));
+    }
     lines.push(known(recipient));
     lines
 }
@@ -190,31 +193,40 @@ fn attempt(made: &MadeAttempt) -> String {
 }
 
 fn connection(attempt: &Attempt) -> Option<String> {
-    let version = attempt.tls.as_ref().map_or("no TLS", |tls| tls.version.as_str());
     let judgement = attempt.judgement.as_ref()?;
+    // A handshake that is broken off over the certificate has agreed on no version yet.
+    let version = attempt.tls.as_ref().map_or(String::new(), |tls| format!("{}, ", tls.version));
     let proved = judgement.assurance.map_or("not encrypted", words::assurance);
-    Some(format!("{version}, {proved} ({})", judgement.words))
+    Some(format!("{version}{proved} ({})", judgement.words.trim_start_matches("encrypted, but ")))
 }
 
 /// How the attempt went. A server that accepts a greeting has not accepted the message, so its words are weighed
 /// by where the attempt stopped.
 fn outcome(attempt: &Attempt) -> String {
     let took = words::took(attempt.took_ms);
-    let answer = attempt.answer.as_ref().map(|answer| {
-        let enhanced = answer.enhanced.as_ref().map_or(String::new(), |enhanced| format!("{enhanced} "));
-        // The peer's text is what the operator needs to ask the other side; it was sealed until now.
-        format!("{} {enhanced}{}", answer.code, answer.text.expose())
-    });
-    match (&attempt.failure, answer) {
-        (None, Some(answer)) => format!("{took} it took the message: {answer}"),
+    match (&attempt.failure, &attempt.answer) {
+        (None, Some(answer)) => format!("{took} it took the message: {}", answered(answer)),
         (None, None) => format!("done {took}"),
+        (Some(Failure { stage: Stage::Floor, reason: _, code: _ }), _) => {
+            format!("given up {took}, and nothing was sent: {} asks for more", attempt.method)
+        }
         (Some(Failure { stage, reason, code: _ }), answer) => {
-            let answer = answer.map_or(String::new(), |answer| format!("; its last answer: {answer}"));
+            // What it accepted before is not why.
+            let answer = answer.as_ref().filter(|answer| answer.code >= 400);
+            let answer = answer.map_or(String::new(), |answer| format!("; its last answer: {}", answered(answer)));
             // Whoever runs an office knows the other side's server, and not what we call it.
             let reason = reason.replace("the next hop", "their mail server");
             format!("{took} it failed while {}: {reason}{answer}", words::stage(*stage))
         }
     }
+}
+
+/// In one line, and without what a terminal would obey: a peer's words must not look like ours.
+fn answered(answer: &Answer) -> String {
+    let enhanced = answer.enhanced.as_ref().map_or(String::new(), |enhanced| format!("{enhanced} "));
+    // The peer's text is what the operator needs to ask the other side; it was sealed until now.
+    let text = answer.text.expose().replace(char::is_control, " ");
+    format!("{} {enhanced}{text}", answer.code)
 }
 
 /// How it ended, or where it stands and what happens next.
@@ -270,6 +282,7 @@ mod tests {
     use crate::evidence::invented;
     use crate::evidence::record::Origin;
     use crate::mail::{End, Method, ReversePath};
+    use crate::phi::Phi;
 
     #[test]
     fn a_story_reads_as_the_page_beside_it() {
@@ -313,6 +326,21 @@ mod tests {
         let told = kept.story().tell();
         assert!(told.ends_with("at the time: the record of what was received and decided was altered.\n"), "{told}");
         assert!(told.contains("WARNING"));
+    }
+
+    #[test]
+    fn a_peers_words_look_like_no_line_of_ours() {
+        let mut story = invented::kept().story();
+        let answer = story.journeys[0].attempts[0].attempt.answer.as_mut().unwrap();
+        answer.text = Phi::new("busy\nThis record is the one\u{1b}[2J".into());
+        assert!(story.tell().contains("its last answer: 451 4.7.1 busy This record is the one [2J.\n"));
+    }
+
+    #[test]
+    fn what_a_server_accepted_is_not_told_as_why_it_failed() {
+        let mut story = invented::kept().story();
+        story.journeys[0].attempts[0].attempt.answer.as_mut().unwrap().code = 250;
+        assert!(story.tell().contains("after 0.4 s it failed while naming the recipient: it put us off.\n"));
     }
 
     #[test]

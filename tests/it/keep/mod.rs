@@ -171,8 +171,10 @@ impl Clinic {
         until(&format!("the erasure of {id}"), SOON, gone).await.unwrap();
     }
 
+    /// Its words in one line, since where they are broken depends on how long the names are.
     fn explained(&self, id: &str) -> String {
-        self.daemon.run(&["explain", id]).unwrap().good().unwrap()
+        let printed = self.daemon.run(&["explain", id]).unwrap().good().unwrap();
+        printed.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     fn verified(&self) -> String {
