@@ -16,6 +16,7 @@ use crate::directory::Directory;
 use crate::evidence::{Evidence, EvidenceError};
 use crate::keyring::{KeyringError, master, recovery};
 use crate::mail::{Address, BadAddress, ClientName, Envelope, MessageId, Method, ReversePath};
+use crate::policy;
 use crate::queue::{Listed, Moved, Queue, QueueError, Selection};
 use crate::store::{Change, Commit, JobFilter, StateName, Store, StoreError};
 
@@ -57,7 +58,7 @@ impl Desk {
             evidence: Evidence::new(store.clone()),
             directory: Directory::new(store.clone(), &config.routes),
             store,
-            methods: config.policy.default.clone(),
+            methods: policy::usable(&config.policy.default),
             master_key: config.server.master_key.clone(),
             key_source,
             daemon: None,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use decide::{Rules, decide};
 pub use explain::explanation;
 pub use marks::{Ask, Marks, edits, marks};
+pub use protection::usable;
 
 use crate::audit::HoldCause;
 use crate::mail::{Address, Assurance, ClientName, Domain, Envelope, Method};

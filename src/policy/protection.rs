@@ -98,6 +98,11 @@ impl Plan {
     }
 }
 
+/// Those of the methods that exist in this version.
+pub fn usable(methods: &[Method]) -> Vec<Method> {
+    methods.iter().copied().filter(|method| missing(*method).is_none()).collect()
+}
+
 /// Why a method cannot be used in this version, if it cannot.
 const fn missing(method: Method) -> Option<&'static str> {
     match method {

@@ -39,7 +39,7 @@ struct Play {
     hands: Vec<Job>,
 }
 
-fn config() -> config::Queue {
+pub(super) fn config() -> config::Queue {
     config::Queue {
         retry: vec![MINUTE, 3 * MINUTE],
         expire: 40 * MINUTE,

@@ -106,14 +106,15 @@ impl Queue {
         .await
     }
 
-    /// Lets what is held go, by the methods it has left, or by the given ones where it has none.
+    /// Lets what is held go by the methods it has left, or by the given ones where a rule held it before it had any.
+    /// Where its own methods do not exist here, the given ones would be less than was asked for.
     pub async fn release(&self, selection: &Selection, methods: &[Method], actor: Actor) -> Result<Moved, QueueError> {
         let now = self.now();
         self.each(selection, &actor, |row| {
             let mut next = Standing { owed: None, floor_since: None, ..row.standing.clone() };
             match row.standing.state {
-                JobState::Held { .. } => {
-                    if next.methods.is_empty() {
+                JobState::Held { cause } => {
+                    if next.methods.is_empty() && cause != HoldCause::MethodsExhausted {
                         next.methods = methods.to_vec();
                     }
                     let Some(method) = next.methods.first() else { return Wanted::NoMethod };
@@ -222,5 +223,63 @@ fn listed(row: JobRow) -> Listed {
         methods: row.standing.methods,
         state: row.standing.state,
         leased: row.leased,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use crate::config;
+    use crate::crypto::Key;
+    use crate::mail::{Address, Assurance, ReversePath};
+    use crate::policy::{Action, Last};
+    use crate::queue::interleaved::{accept, config};
+    use crate::queue::{Outcome, Progress, Way};
+    use crate::store::Store;
+
+    const SURE: Method = Method::Tls(Assurance::Authenticated);
+    const VALID: Method = Method::Tls(Assurance::Valid);
+
+    async fn queue(folder: &std::path::Path) -> Queue {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_493_220_000)));
+        let database = config::Database { url: "sqlite".into(), body_file_bytes: 1 << 16 };
+        let store = Store::open(&database, folder, Key::generate().unwrap(), clock).await.unwrap();
+        Queue::new(store, config())
+    }
+
+    async fn accepted(queue: &Queue, action: Action, cause: Option<HoldCause>) -> Selection {
+        let way = Way { recipient: Address::parse("ann@lab.example").unwrap(), action, cause, not_before: None };
+        let accept = accept(queue, (ReversePath::Null, vec![way]));
+        let id = accept.id;
+        queue.accept(accept, Actor::System).await.unwrap();
+        Selection::Message(id)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_release_asks_for_no_less_than_the_decision_did() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = queue(folder.path()).await;
+        let action = Action::Deliver { methods: vec![SURE], last: Last::Hold };
+        let message = accepted(&queue, action, None).await;
+        let job = queue.claim(1).await.pop().unwrap();
+        queue.settle(job, Outcome { progress: Progress::MethodUnusable, evidence: None, seen: None }).await.unwrap();
+        assert_eq!(queue.release(&message, &[VALID], Actor::System).await.unwrap().moved, 1);
+        assert_eq!(queue.claim(1).await.pop().unwrap().method, SURE);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_held_for_want_of_a_method_is_not_released_by_a_weaker_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = queue(folder.path()).await;
+        let action = || Action::Hold { reason: "no method left: smime".into() };
+        let message = accepted(&queue, action(), Some(HoldCause::MethodsExhausted)).await;
+        let released = queue.release(&message, &[VALID], Actor::System).await.unwrap();
+        assert_eq!((released.moved, released.no_method), (0, 1));
+        let message = accepted(&queue, action(), Some(HoldCause::Policy)).await;
+        let released = queue.release(&message, &[VALID], Actor::System).await.unwrap();
+        assert_eq!((released.moved, released.no_method), (1, 0));
     }
 }
