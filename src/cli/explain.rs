@@ -34,6 +34,9 @@ pub(super) struct Arguments {
 pub(super) fn run(path: &Path, arguments: &Arguments, format: Format) -> Result<ExitCode, Failed> {
     match arguments.what.parse::<MessageId>() {
         Ok(message) if !Path::new(&arguments.what).exists() => explain_message(path, message, format),
+        Err(_) if !Path::new(&arguments.what).exists() => {
+            Err(Failed::NotFound(format!("{} is neither a file nor the whole id of a message", arguments.what)))
+        }
         Ok(_) | Err(_) => explain_file(path, arguments, format),
     }
 }

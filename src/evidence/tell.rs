@@ -168,7 +168,10 @@ fn known(recipient: &Recipient) -> String {
 
 fn travelled(journey: &Journey) -> Vec<String> {
     let by_people = journey.steps.iter().filter(|step| matches!(step.by, Actor::Operator { .. }));
-    journey.attempts.iter().map(attempt).chain(by_people.map(moved)).collect()
+    let attempts = journey.attempts.iter().map(|made| (made.at, attempt(made)));
+    let mut told: Vec<(Timestamp, String)> = attempts.chain(by_people.map(|step| (step.at, moved(step)))).collect();
+    told.sort_by_key(|(at, _)| *at);
+    told.into_iter().map(|(_, line)| line).collect()
 }
 
 fn moved(step: &Step) -> String {

@@ -128,7 +128,7 @@ fn waiting(day: &Day) -> String {
     if day.held > LISTED as u64 {
         let _ = writeln!(text, "  and more: sealpost queue list");
     }
-    text.push_str("  sealpost explain REFERENCE shows why, sealpost queue release REFERENCE sends one on.\n");
+    text.push_str("  sealpost explain REFERENCE shows why, sealpost queue release REFERENCE lets one go.\n");
     text
 }
 

@@ -127,7 +127,7 @@ fn held(fate: &Fate, (cause, reason): (Option<HoldCause>, Option<&str>), until: 
          {why}{reason}.\n\n\
          It is kept until {}; then it goes back to its sender as not delivered.\n\n\
          For the administrator:\n  sealpost explain {reference}          shows why\n  \
-         sealpost queue release {reference}    sends it on\n  sealpost queue cancel {reference}     ends it\n",
+         sealpost queue release {reference}    lets it go, with no less protection\n  sealpost queue cancel {reference}     ends it\n",
         until.rfc5322()
     )
 }
