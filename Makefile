@@ -7,8 +7,9 @@ SHELL := /bin/bash
 .PHONY: help demo test check bench docs needs-build needs-test needs-demo needs-bench
 
 BUILD_PACKAGES := gcc g++ make cmake pkg-config
-TEST_PACKAGES := swaks openssl gnupg strace python3 postgresql sqlite3
-DEMO_PACKAGES := swaks
+# swaks does TLS by libnet-ssleay-perl, which it only recommends.
+TEST_PACKAGES := swaks libnet-ssleay-perl openssl gnupg strace python3 postgresql sqlite3
+DEMO_PACKAGES := swaks libnet-ssleay-perl
 BENCH_PACKAGES := postfix sasl2-bin libsasl2-modules
 
 help:             ## what can be made
@@ -16,7 +17,7 @@ help:             ## what can be made
 
 demo: needs-build needs-demo   ## a throw-away clinic on this machine: a dozen messages, what became of each, and the proof (KEEP=1 leaves it running)
 	cargo build --locked --bin sealpost --example demo
-	KEEP="$(KEEP)" cargo run --locked --quiet --example demo
+	@KEEP="$(KEEP)" cargo run --locked --quiet --example demo
 
 test: needs-build needs-test   ## everything that can be tested here, on real sockets and both databases
 	cargo test --locked

@@ -93,9 +93,9 @@ pub const LETTERS: &[Letter] = &[
         attachment: None,
     },
     Letter {
-        title: "Tagged [secure]",
+        title: "Marked [secure]",
         sender: DESK,
-        recipients: &[("manager@bayside.example", Expected::Delivered)],
+        recipients: &[("desk@harborlab.example", Expected::Delivered), ("desk@bayside.example", Expected::Held)],
         subject: "[secure] Schedule for next week",
         body: "Hello,\n\nplease keep Tuesday afternoon free for us. The door code changes on Monday.\n\nFront desk\n",
         attachment: None,
@@ -132,11 +132,11 @@ pub const LETTERS: &[Letter] = &[
         attachment: None,
     },
     Letter {
-        title: "Staff lunch",
+        title: "To the press",
         sender: DESK,
-        recipients: &[("frontdesk@plainpayer.example", Expected::Held)],
-        subject: "Lunch on Friday",
-        body: "Hello,\n\ndo you join us on Friday at noon? There will be soup.\n\nFront desk\n",
+        recipients: &[("city.desk@dailynews.example", Expected::Held)],
+        subject: "Your question about our new building",
+        body: "Hello,\n\nwe move on the first of March. Photographs are on our web site.\n\nFront desk\n",
         attachment: None,
     },
     Letter {
@@ -158,6 +158,12 @@ pub const LETTERS: &[Letter] = &[
 ];
 
 impl Letter {
+    /// The lines of it that a stranger on the wire must never read.
+    pub fn secrets(&self) -> impl Iterator<Item = &'static str> {
+        let lines = self.body.lines().chain(self.attachment.iter().flat_map(|attached| attached.text.lines()));
+        lines.chain([self.subject]).filter(|line| line.len() >= 8)
+    }
+
     /// The whole message as it is handed to the mail client.
     pub fn compose(&self, number: usize) -> String {
         let to: Vec<&str> = self.recipients.iter().map(|(address, _)| *address).collect();

@@ -1,7 +1,9 @@
 //! The mail servers that the clinic writes to, each behind a proxy that keeps what crosses.
 
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::world::Result;
@@ -16,6 +18,7 @@ use crate::world::proxy::Proxy;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sort {
     Good,
+    Agreed,
     KnowsNobody,
     Greylisting,
     SelfSigned,
@@ -27,28 +30,31 @@ const PARTNERS: &[(&str, Sort)] = &[
     ("clinic.example", Sort::Good),
     ("postbox.example", Sort::Good),
     ("bayside.example", Sort::KnowsNobody),
+    ("harborlab.example", Sort::Agreed),
     ("cardio.example", Sort::Greylisting),
     ("stclare.example", Sort::SelfSigned),
     ("plainpayer.example", Sort::NoTls),
     ("gonepharmacy.example", Sort::Dead),
+    ("dailynews.example", Sort::Good),
     ("freemail.example", Sort::Good),
 ];
 
 impl Sort {
     fn words(self) -> &'static str {
         match self {
-            Sort::Good => "valid certificate",
-            Sort::KnowsNobody => "valid certificate; refuses dr.nobody",
-            Sort::Greylisting => "valid certificate; greylists first",
-            Sort::SelfSigned => "self-signed certificate",
-            Sort::NoTls => "no STARTTLS",
-            Sort::Dead => "does not answer",
+            Sort::Good => "a valid certificate",
+            Sort::Agreed => "a valid certificate, from the authority agreed on in the config",
+            Sort::KnowsNobody => "a valid certificate; has no mailbox dr.nobody",
+            Sort::Greylisting => "a valid certificate; puts strangers off at first (greylisting)",
+            Sort::SelfSigned => "a certificate that it signed itself: anybody could have made it",
+            Sort::NoTls => "no encryption at all (no STARTTLS)",
+            Sort::Dead => "nobody answers: it is down",
         }
     }
 
     fn behaviour(self) -> Option<Behaviour> {
         Some(match self {
-            Sort::Good => Behaviour::default(),
+            Sort::Good | Sort::Agreed => Behaviour::default(),
             Sort::KnowsNobody => Behaviour::but(&[
                 Override::reply(Step::Rcpt, 550, "5.1.1 nobody of that name").to("dr.nobody@bayside.example")
             ]),
@@ -84,50 +90,72 @@ pub struct Partners {
     pub all: Vec<Partner>,
     pub overlay: String,
     /// How Sealpost finds them.
-    pub found_by: &'static str,
+    pub found_by: String,
     _dns: Dns,
+    /// Whoever holds it has the block of addresses to himself.
+    _block: Option<TcpListener>,
 }
 
 impl Partners {
     /// Found by DNS and MX where port 25 can be had, else by routes.
-    pub async fn start(ca: &std::path::Path) -> Result<Partners> {
+    pub async fn start(ca: &Path) -> Result<Partners> {
         let authority = Arc::new(Authority::new("Demo partners' CA")?);
         std::fs::write(ca, &authority.pem)?;
         let dns = Dns::start("127.0.0.1:0").await?;
-        let by_mx = Proxy::start("127.0.1.9:25", dns.address).await.is_ok();
+        let ca = ca.display().to_string();
+        let block = block();
         let mut overlay = String::new();
         let mut all = Vec::new();
         for (index, &(domain, sort)) in PARTNERS.iter().enumerate() {
-            let address = Ipv4Addr::new(127, 0, 1, 10 + u8::try_from(index)?);
             let name = format!("mx.{domain}");
-            dns.mail_domain(domain, &name, IpAddr::V4(address));
-            let bind = if by_mx { format!("{address}:25") } else { free_address()?.to_string() };
+            let bind = match &block {
+                Ok((_, number)) => SocketAddr::from(([127, 35, *number, 10 + u8::try_from(index)?], 25)),
+                Err(_) => free_address()?,
+            };
+            dns.mail_domain(domain, &name, bind.ip());
             let server = match sort.behaviour() {
                 None => None,
                 Some(behaviour) => {
                     let mx = Mx::start(&name, "127.0.0.1:0", behaviour, &authority).await?;
-                    let proxy = Proxy::start(&bind, mx.address).await?;
+                    let proxy = Proxy::start(&bind.to_string(), mx.address).await?;
                     Some((mx, proxy))
                 }
             };
-            if !by_mx {
-                writeln!(
-                    overlay,
-                    "[[route]]\ndomains = [\"{domain}\"]\nhost = \"{bind}\"\nname = \"{name}\"\ntls = \"encrypted\"\nca_file = {:?}\nonward = \"final\"",
-                    ca.display().to_string()
-                )?;
+            let terms = match sort {
+                Sort::Agreed => Some(format!("tls = \"authenticated\"\nca_file = {ca:?}")),
+                // The route adds no demand to those of the decision.
+                _ if block.is_err() => Some("tls = \"encrypted\"".to_owned()),
+                _ => None,
+            };
+            if let Some(terms) = terms {
+                let host = format!("host = \"{bind}\"\nname = \"{name}\"");
+                writeln!(overlay, "[[route]]\ndomains = [\"{domain}\"]\n{host}\n{terms}\nonward = \"final\"")?;
             }
             all.push(Partner { domain, words: sort.words(), server });
         }
-        if by_mx {
-            write!(
-                overlay,
-                "[dns]\nservers = [\"{}\"]\n[delivery]\nallow_networks = [\"127.0.0.0/8\"]\nca_file = {:?}\n",
-                dns.address,
-                ca.display().to_string()
-            )?;
-        }
-        let found_by = if by_mx { "DNS and MX, port 25" } else { "routes, since port 25 needs root" };
-        Ok(Partners { all, overlay, found_by, _dns: dns })
+        writeln!(overlay, "[dns]\nservers = [\"{}\"]", dns.address)?;
+        writeln!(overlay, "[delivery]\nallow_networks = [\"127.0.0.0/8\"]\nca_file = {ca:?}")?;
+        let found_by = match &block {
+            Ok(_) => "by name, as on the internet (DNS, MX, port 25)".to_owned(),
+            Err(error) => format!("by [[route]] entries, since port 25 cannot be had here ({})", error.kind()),
+        };
+        Ok(Partners { all, overlay, found_by, _dns: dns, _block: block.ok().map(|(held, _)| held) })
     }
+
+    pub fn find(&self, domain: &str) -> Option<&Partner> {
+        self.all.iter().find(|partner| partner.domain == domain)
+    }
+}
+
+/// A block 127.35.N.0/24 in which port 25 is free and that no other demo uses.
+fn block() -> io::Result<(TcpListener, u8)> {
+    let mut last = io::ErrorKind::AddrInUse.into();
+    for number in 1..=250 {
+        match TcpListener::bind((Ipv4Addr::new(127, 35, number, 9), 25)) {
+            Ok(held) => return Ok((held, number)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
 }

@@ -5,8 +5,10 @@ use std::io::IsTerminal;
 use crate::outcome::Told;
 
 pub const WIDTH: usize = 100;
-/// Message, recipient, found, method, TLS and certificate, outcome.
-const COLUMNS: [usize; 6] = [16, 28, 17, 11, 13, 9];
+/// Message, recipient, health data, method, TLS, certificate, outcome.
+const COLUMNS: [usize; 7] = [16, 28, 6, 17, 3, 13, 9];
+/// Where the second column starts.
+const INDENT: usize = 17;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Tone {
@@ -45,22 +47,36 @@ fn fit(text: &str, width: usize) -> String {
     format!("{kept}…")
 }
 
-pub fn line(cells: [&str; 6]) -> String {
+pub fn line(cells: [&str; 7]) -> String {
     let fitted: Vec<String> = cells.iter().zip(COLUMNS).map(|(cell, width)| fit(cell, width)).collect();
     fitted.join(" ").trim_end().to_owned()
 }
 
 pub fn head() {
-    let names = ["MESSAGE", "RECIPIENT", "FOUND", "METHOD", "TLS, CERT.", "OUTCOME"];
+    let names = ["MESSAGE", "RECIPIENT", "HEALTH", "METHOD", "TLS", "CERTIFICATE", "OUTCOME"];
     println!("{}\n{}", toned(&line(names), Tone::Title), "─".repeat(WIDTH));
 }
 
-/// One recipient: a line of facts, and under it why.
-pub fn row(title: &str, told: &Told, tone: Tone) {
-    let cells = [title, &told.recipient, &told.found, &told.method, &told.tls, &told.state];
-    println!("{}", toned(&line(cells), tone));
-    for part in wrap(&told.why, WIDTH - 4) {
-        println!("    {}", toned(&part, Tone::Quiet));
+/// One recipient: a line of facts, and under it what was found, once for each message, and why it went so.
+pub fn row(title: Option<&str>, told: &Told, tone: Tone) {
+    let Told { recipient, health, method, tls, certificate, state, .. } = told;
+    println!("{}", toned(&line([title.unwrap_or_default(), recipient, health, method, tls, certificate, state]), tone));
+    if title.is_some() && !told.found.is_empty() {
+        paragraph(&format!("found: {}", told.found), INDENT);
+    }
+    paragraph(&told.why, INDENT);
+}
+
+pub fn paragraph(text: &str, indent: usize) {
+    for part in wrap(text, WIDTH - indent) {
+        println!("{:indent$}{}", "", toned(&part, Tone::Quiet));
+    }
+}
+
+/// Words of somebody else, marked as such.
+pub fn quote(text: &str) {
+    for line in text.lines() {
+        println!("  {} {line}", toned("│", Tone::Quiet));
     }
 }
 
