@@ -219,7 +219,7 @@ fn submit(clinic: &Clinic, letter: &Letter, index: usize) -> Result<std::result:
     command.arg("--from").arg(letter.sender).arg("--to").arg(to.join(","));
     // swaks ends the last line itself.
     command.arg("--data").arg(text.trim_end_matches('\n'));
-    let printed = run(command, &clinic.home)?;
+    let printed = run(command, &clinic.home).map_err(|error| format!("swaks: {error}"))?;
     if let Some((_, id)) = printed.out.split_once("queued as ") {
         let id = id.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default();
         return Ok(Ok(id.to_owned()));

@@ -141,6 +141,12 @@ pub fn log_is_whole(daemon: &Daemon) -> Result<bool> {
     for line in verified.out.lines().chain(verified.err.lines()) {
         paragraph(line, 2);
     }
+    paragraph(
+        &format!(
+            "The daily report to {POSTMASTER} carries such a head. With one of those, a log cut at its end shows too."
+        ),
+        2,
+    );
     Ok(verified.status.success())
 }
 
@@ -158,5 +164,6 @@ pub fn forgery_shows(clinic: &Clinic) -> Result<bool> {
     for line in verified.out.lines().chain(verified.err.lines()) {
         paragraph(line, 2);
     }
+    paragraph("Each row is sealed into the next, and the last one is signed: the first that was changed is named.", 2);
     Ok(!verified.status.success() && verified.out.contains("NOT whole"))
 }
