@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::audit::{Broken, MAX_LINE_BYTES, Proof, SignedHead, Verifier};
 use crate::cli::output::{ANSWER_IS_NO, Failed, Format, print_json, print_line};
 use crate::cli::{classify, reach};
+use crate::clock::Timestamp;
 use crate::control::Request;
 use crate::crypto::sha256;
 use crate::mail::MessageId;
@@ -97,9 +98,10 @@ fn event(event: &Value) -> String {
     let Some(fields) = event.as_object() else { return event.to_string() };
     let mut line = text(&event["event"]).to_owned();
     for (name, value) in fields.iter().filter(|(name, value)| *name != "event" && !value.is_null()) {
-        match value.as_str() {
-            Some(word) => line.push_str(&format!(" {name}={word}")),
-            None => line.push_str(&format!(" {name}={value}")),
+        match (name.as_str(), value.as_str(), value.as_i64()) {
+            ("due", _, Some(millis)) => line.push_str(&format!(" due={}", Timestamp::from_millis(millis).rfc3339())),
+            (_, Some(word), _) => line.push_str(&format!(" {name}={word}")),
+            (_, None, _) => line.push_str(&format!(" {name}={value}")),
         }
     }
     line
