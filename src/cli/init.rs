@@ -349,7 +349,8 @@ fn text(values: &Values<'_>, certificate: &Certificate, listeners: &[Listener]) 
     let path = |path: &Path| quoted(&path.to_string_lossy());
     let mut text = format!(
         "# The config of this relay. docs/reference/config.md has every setting; what is not written here has its default.\n\
-         # After a change: sealpost check, then have the running one read it again (systemctl reload sealpost).\n\n\
+         # After a change: sealpost check, then have the running one read it again (systemctl reload sealpost).\n\
+         # Who may send stands at the end: one [[client]] each, written by `sealpost client add`.\n\n\
          [server]\n\
          # The name of this machine, as partners and senders see it.\n\
          hostname = {hostname}\n\
@@ -382,7 +383,6 @@ fn text(values: &Values<'_>, certificate: &Certificate, listeners: &[Listener]) 
             bind = listener.bind
         );
     }
-    text.push_str("\n# Who may send: one [[client]] each, written by `sealpost client add`.\n");
     text
 }
 
