@@ -10,9 +10,11 @@ use crate::cli::output::{Failed, Format, print_json, print_text};
 use crate::cli::{classify, reach};
 use crate::control::Request;
 use crate::daemon;
+use crate::evidence;
+use crate::evidence::record::{Classified, Recipient};
 use crate::intake::{self, Examination};
 use crate::mail::{Address, ClientName, Envelope, Message, MessageId, ReversePath, WireLimits};
-use crate::policy::{self, Facts};
+use crate::policy::{Decision, Facts, RecipientFacts};
 
 /// What is typed behind `explain`.
 #[derive(Debug, Args)]
@@ -111,9 +113,16 @@ fn facts(loaded: &daemon::Loaded, envelope: &Envelope) -> Facts {
 }
 
 fn print(examination: &Examination, client: Option<&ClientName>, format: Format) {
-    let Examination { verdict, decisions, facts, .. } = examination;
+    let Examination { tree, verdict, decisions, facts, .. } = examination;
     match format {
-        Format::Text => print_text(&policy::explanation(decisions, verdict)),
+        Format::Text => {
+            let told = |(at, decision): (usize, &Decision)| match facts.recipients.get(at) {
+                Some(facts) => Recipient::of(decision, facts),
+                None => Recipient::of(decision, &RecipientFacts::unknown(decision.recipient.domain())),
+            };
+            let recipients: Vec<Recipient> = decisions.iter().enumerate().map(told).collect();
+            print_text(&evidence::decision(&Classified::of(verdict, tree), &recipients));
+        }
         Format::Json => print_json(&json!({
             "client": client,
             "phi": verdict.phi,

@@ -15,6 +15,7 @@ use crate::mail::{Address, JobId, Message, MessageId};
 use crate::store::{ConfigText, SealedAttempt, SealedEvidence, Store, StoreError};
 
 pub use story::{Journey, MadeAttempt, Proof, RecipientState, Step, Story, Summary};
+pub use tell::decision;
 
 use record::{Attempt, Record};
 

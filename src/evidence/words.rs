@@ -120,7 +120,7 @@ pub(super) const fn end(end: End) -> &'static str {
         End::Opened => "Opened: the recipient read it in the portal",
         End::Expired => "Expired: its time ran out before it could be delivered",
         End::Withdrawn => "Withdrawn: the sender took it back",
-        End::Bounced => "Bounced: their mail server refused it for good",
+        End::Bounced => "Bounced: it was refused for good",
         End::Cancelled => "Cancelled: it was taken out of the queue here",
         End::Rejected => "Refused: a rule does not let it go to this recipient",
         End::Undeliverable => "Undeliverable: no allowed way of delivery was left",

@@ -23,7 +23,7 @@ pub(super) fn record(terms: &Terms, examination: &Examination, kept: Kept<'_>) -
     let facts = &examination.facts.recipients;
     let recipient = |(at, decision): (usize, &Decision)| match facts.get(at) {
         Some(facts) => Recipient::of(decision, facts),
-        None => Recipient::of(decision, &unknown(decision)),
+        None => Recipient::of(decision, &RecipientFacts::unknown(decision.recipient.domain())),
     };
     Record {
         accepted: kept.at,
@@ -41,10 +41,4 @@ pub(super) fn record(terms: &Terms, examination: &Examination, kept: Kept<'_>) -
             sealpost: env!("CARGO_PKG_VERSION").into(),
         },
     }
-}
-
-/// What stands in when the facts did not come in time.
-fn unknown(decision: &Decision) -> RecipientFacts {
-    let domain = decision.recipient.domain().clone();
-    RecipientFacts { domain, routed: false, tls_seen: None, mx_seen: Vec::new() }
 }

@@ -1,14 +1,12 @@
 //! Which way a message may go to each recipient, and why.
 
 mod decide;
-mod explain;
 mod marks;
 mod protection;
 
 use serde::{Deserialize, Serialize};
 
 pub use decide::{Rules, decide};
-pub use explain::explanation;
 pub use marks::{Ask, Marks, edits, marks};
 pub use protection::usable;
 
@@ -35,6 +33,13 @@ pub struct RecipientFacts {
     pub tls_seen: Option<(Assurance, String)>,
     /// The MX hosts remembered.
     pub mx_seen: Vec<String>,
+}
+
+impl RecipientFacts {
+    /// What stands in when nothing could be found out.
+    pub fn unknown(domain: &Domain) -> RecipientFacts {
+        RecipientFacts { domain: domain.clone(), routed: false, tls_seen: None, mx_seen: Vec::new() }
+    }
 }
 
 /// In the order of the envelope's recipients.
