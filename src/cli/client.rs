@@ -15,8 +15,9 @@ use zeroize::Zeroizing;
 
 use crate::cli::output::{Failed, Format, print_json, print_line};
 use crate::cli::reach;
-use crate::config::{self, Client, Config, Mistake, Profile};
+use crate::config::{self, Client, Config, Listener, Mistake, Profile};
 use crate::crypto::{self, NoEntropy};
+use crate::mail::Role;
 
 /// What is typed behind `client`.
 #[derive(Debug, Subcommand)]
@@ -194,6 +195,9 @@ pub(super) struct Changed {
     pub client: String,
     pub login: String,
     pub done: Done,
+    /// Where a new client connects to, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
     /// Only when it was made here; shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
@@ -227,12 +231,30 @@ pub(super) fn add(path: &Path, new: &NewClient, password: &Password) -> Result<C
     table.insert("login", value(&login));
     table.insert("password_hash", value(hash));
     table.insert("senders", value(senders.iter().collect::<Array>()));
+    let server = Some(server(&draft.config));
     draft.save(|document| {
+        // What a set-up says above its first client comes before it, and not behind.
+        if !document.contains_key("client")
+            && let Some(comment) = document.trailing().as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+        {
+            table.decor_mut().set_prefix(comment);
+            document.set_trailing("");
+        }
         let clients = document.entry("client").or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
         clients.as_array_of_tables_mut().ok_or(ClientError::NotTables)?.push(table);
         Ok(())
     })?;
-    Ok(Changed { client: new.name.clone(), login, done: Done::Added, password: shown })
+    Ok(Changed { client: new.name.clone(), login, done: Done::Added, server, password: shown })
+}
+
+/// What is typed into the program that sends.
+fn server(config: &Config) -> String {
+    let port = |listener: &Listener| match listener.role {
+        Role::Submission => format!("port {} with STARTTLS", listener.bind.port()),
+        Role::Submissions => format!("port {} with TLS", listener.bind.port()),
+    };
+    let ports: Vec<String> = config.listeners.iter().map(port).collect();
+    format!("{}, {}", config.server.hostname, ports.join(", or "))
 }
 
 pub(super) fn passwd(path: &Path, name: &str, password: &Password) -> Result<Changed, ClientError> {
@@ -259,7 +281,7 @@ pub(super) fn remove(path: &Path, name: &str) -> Result<Changed, ClientError> {
         tables(document)?.retain(|client| !is(client, name));
         Ok(())
     })?;
-    Ok(Changed { client: name.to_owned(), login, done: Done::Removed, password: None })
+    Ok(Changed { client: name.to_owned(), login, done: Done::Removed, server: None, password: None })
 }
 
 pub(super) fn list(path: &Path) -> Result<Vec<Row>, ClientError> {
@@ -305,6 +327,10 @@ impl Changed {
             }
             Done::Resumed => format!("Client {client} may send again."),
             Done::Removed => format!("Client {client} is removed; its login no longer works."),
+        };
+        let done = match &self.server {
+            Some(server) => format!("{done}\n  Server     {server}"),
+            None => done,
         };
         match &self.password {
             Some(password) => format!(
@@ -401,7 +427,7 @@ fn change(path: &Path, name: &str, done: Done, change: impl FnOnce(&mut Table)) 
         change(client.ok_or_else(|| ClientError::Unknown(name.to_owned()))?);
         Ok(())
     })?;
-    Ok(Changed { client: name.to_owned(), login, done, password: None })
+    Ok(Changed { client: name.to_owned(), login, done, server: None, password: None })
 }
 
 fn tables(document: &mut DocumentMut) -> Result<&mut ArrayOfTables, ClientError> {
@@ -491,6 +517,7 @@ expire = "2d"
         assert_eq!((client.login.as_str(), client.profile), ("openemr", Profile::OpenEmr));
         assert_eq!(client.senders, ["*@clinic.example"]);
         assert_eq!(crypto::verify_password(&password, &client.password_hash), Ok(true));
+        assert!(changed.tell().contains("relay.clinic.example, port 2587 with STARTTLS\n"), "{}", changed.tell());
         assert!(password.len() == 24 && !text.contains(&password) && changed.tell().contains(&password));
         assert!(matches!(add(&path, &openemr(), &Password::Made), Err(ClientError::Taken(_))));
     }
@@ -537,6 +564,16 @@ expire = "2d"
         let error = remove(&path, "openemr").unwrap_err();
         assert!(error.to_string().contains("no [[client]] has this name"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), with_rule);
+    }
+
+    #[test]
+    fn a_comment_above_the_first_client_stays_above_it() {
+        let (_folder, path) = config();
+        fs::write(&path, format!("{CONFIG}\n# Who may send.\n")).unwrap();
+        add(&path, &openemr(), &Password::Made).unwrap();
+        add(&path, &NewClient { name: "billing".into(), ..openemr() }, &Password::Made).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with(&format!("{CONFIG}\n# Who may send.\n[[client]]\nname = \"openemr\"")), "{text}");
     }
 
     #[test]

@@ -215,11 +215,12 @@ impl Made {
              Print it and lock it away, not on this machine: it is shown this once. With it and the file {wrap}\n\
              the master key can be made again; without either, a lost key means lost mail and lost evidence.\n\n\
              Next:\n\
-             1. Let a program send, under a password of its own:\n\
-             \u{20}  sealpost client add openemr --profile openemr --config {config}\n\
+             1. Let a program send as anybody of your domain, under a password of its own:\n\
+             \u{20}  sealpost client add openemr --profile openemr --sender '*@{domain}' --config {config}\n\
              2. Let it reach this machine, from your own network only: TCP port {ports}.\n\
              \u{20}  Let this machine reach TCP port 25 of others.\n",
             hostname = self.hostname,
+            domain = self.postmaster.domain(),
             data = self.data_dir.display(),
             // The one time that the code is shown.
             code = self.recovery.expose(),
