@@ -17,6 +17,7 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::{Config, Onward};
 use crate::keyring::master;
 use crate::mail::{Assurance, Domain, Method};
+use crate::net::tls::system_roots;
 use crate::net::{LookupError, Resolver};
 
 /// What is typed behind `check`.
@@ -126,6 +127,7 @@ pub(super) async fn run(subject: &Subject<'_>, resolve: impl AsyncFn(&Domain) ->
     findings.extend(settings(subject.config));
     findings.push(clock(subject.now));
     findings.extend(files::certificates(subject));
+    findings.push(authorities(subject.config, system_roots()));
     findings.push(files::master_key(subject));
     findings.extend(files::data_dir(subject.config));
     findings.extend(reach::ports(subject.config));
@@ -161,6 +163,20 @@ pub(super) fn tell(findings: &[Finding]) -> String {
         (failed, warned) => format!("{failed} to mend, {warned} to look at.\n"),
     });
     text
+}
+
+/// Without any, no partner's certificate counts as valid, and all mail is held.
+fn authorities(config: &Config, system: usize) -> Finding {
+    let what = "trusted authorities";
+    match (system, &config.delivery.ca_file) {
+        (0, None) => Finding::fail(what, "the system has none", "apt-get install ca-certificates"),
+        (0, Some(own)) => Finding::warn(
+            what,
+            format!("only those of {}", own.display()),
+            "apt-get install ca-certificates, if partners have certificates of public authorities",
+        ),
+        (count, _) => Finding::ok(what, format!("{count} of the system's")),
+    }
 }
 
 /// What is allowed, and should be meant.
@@ -360,5 +376,14 @@ mod tests {
         let findings = check(&set_up, &[], NOW).await;
         assert_eq!(status(&findings, "certificate").0, Status::Fail);
         assert!(tell(&findings).contains("chmod 600"));
+    }
+
+    #[test]
+    fn a_machine_that_trusts_nobody_is_told_before_all_mail_is_held() {
+        let mut config = crate::config::parse(include_str!("../../config/examples/clinic.toml")).unwrap();
+        let status = |config: &Config, system| authorities(config, system).status;
+        assert_eq!((status(&config, 0), status(&config, 140)), (Status::Fail, Status::Ok));
+        config.delivery.ca_file = Some("partners-ca.pem".into());
+        assert_eq!(status(&config, 0), Status::Warn);
     }
 }

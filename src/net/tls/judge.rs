@@ -61,6 +61,11 @@ pub(super) struct Chain<'a> {
     pub(super) intermediates: &'a [CertificateDer<'a>],
 }
 
+/// How many authorities the system trusts.
+pub fn system_roots() -> usize {
+    RootCertStore::empty().add_parsable_certificates(rustls_native_certs::load_native_certs().certs).0
+}
+
 impl Roots {
     pub(super) fn public(ca: Option<&Path>, algorithms: WebPkiSupportedAlgorithms) -> Result<Roots, TrustError> {
         let mut store = RootCertStore::empty();

@@ -13,5 +13,5 @@ pub(crate) mod trial;
 pub use certificate::{CertificateFacts, TlsError, Validity};
 pub use client::{Broken, Client};
 pub(in crate::net) use connection::{Connection, peer_certificates, session};
-pub use judge::{Judged, Trust, TrustError};
+pub use judge::{Judged, Trust, TrustError, system_roots};
 pub use server::Server;
