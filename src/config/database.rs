@@ -8,7 +8,7 @@ use crate::config::reader::Table;
 use crate::config::value::{self, bytes, duration};
 
 /// `[database]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Database {
     /// `sqlite`, or `postgres://…`.
     pub url: String,
