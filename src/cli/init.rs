@@ -1,10 +1,11 @@
 //! `sealpost init DIR`: a set-up that runs as it is, and what to do next, in plain words.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -176,6 +177,7 @@ pub(super) fn run(options: &Options, now: Timestamp) -> Result<Made, InitError> 
     let (recovery, wrap) = recovery::wrap(&master::create(&master_key)?)?;
     recovery::store(&folder.join(recovery::FILE), &wrap)?;
     super::client::replace_file(&config, &text).map_err(|error| at(&config, error))?;
+    hand_over(&folder, &data_dir).map_err(|error| at(&folder, error))?;
     let ca = made_here.then(|| tls.join(authority::CA_CERTIFICATE));
     Ok(Made { config, hostname, postmaster, data_dir, listeners, ca, recovery })
 }
@@ -245,10 +247,17 @@ impl Made {
             ),
             None => writeln!(words, "3. The certificate is yours: renew it in time; `sealpost check` watches its end."),
         };
+        // The unit reads this config and no other.
+        let by_unit = self.config == Path::new("/etc/sealpost/sealpost.toml") && nix::unistd::geteuid().is_root();
+        let start = if by_unit {
+            "systemctl enable --now sealpost (docs/operate/install.md)".to_owned()
+        } else {
+            format!("sealpost serve --config {config}")
+        };
         let _ = write!(
             words,
             "4. See what is still missing:   sealpost check --config {config}\n\
-             5. Start:                       sealpost serve --config {config}\n"
+             5. Start:                       {start}\n"
         );
         words
     }
@@ -261,6 +270,31 @@ fn at(path: &Path, error: io::Error) -> InitError {
 /// A folder that is there keeps its mode; `check` says when it is too open.
 fn make_folder(path: &Path) -> Result<(), InitError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| at(path, error))
+}
+
+/// What root makes in a folder of the service's user is that user's, but for the keys that the service need not read
+/// itself: systemd hands it the master key, and the authority's key is for new certificates only.
+fn hand_over(folder: &Path, data_dir: &Path) -> io::Result<()> {
+    let about = fs::metadata(folder)?;
+    if !nix::unistd::geteuid().is_root() || about.uid() == 0 {
+        return Ok(());
+    }
+    for path in handed_over(folder, data_dir)? {
+        std::os::unix::fs::lchown(path, Some(about.uid()), Some(about.gid()))?;
+    }
+    Ok(())
+}
+
+fn handed_over(folder: &Path, data_dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = vec![data_dir.to_owned()];
+    for folder in [folder, &folder.join("tls")].into_iter().filter(|folder| folder.is_dir()) {
+        for entry in fs::read_dir(folder)? {
+            paths.push(entry?.path());
+        }
+    }
+    let kept = [Some(OsStr::new("master.key")), Some(OsStr::new(authority::CA_KEY))];
+    paths.retain(|path| !kept.contains(&path.file_name()));
+    Ok(paths)
 }
 
 /// The full name: what the kernel says, or what /etc/hosts calls the same host, if only that has a domain.
@@ -427,6 +461,22 @@ mod tests {
         assert!(chain.covers(&config.server.hostname));
         let key = fs::read(&config.tls.certificates[0].key).unwrap();
         assert_eq!(chain.key_match(&key).unwrap(), KeyMatch::Matches);
+    }
+
+    #[test]
+    fn the_keys_that_the_service_need_not_read_stay_with_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = run(&options(folder.path()), NOW).unwrap();
+        let relay = folder.path().join("relay");
+        let mut paths: Vec<_> = handed_over(&relay, &made.data_dir)
+            .unwrap()
+            .iter()
+            .map(|path| path.strip_prefix(&relay).unwrap().to_string_lossy().into_owned())
+            .collect();
+        paths.sort();
+        paths.dedup();
+        let expected = ["data", "recovery.wrap", "sealpost.toml", "tls", "tls/ca.pem", "tls/chain.pem", "tls/key.pem"];
+        assert_eq!(paths, expected);
     }
 
     #[test]
