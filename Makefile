@@ -4,10 +4,12 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs needs-build needs-test needs-demo needs-bench
+.PHONY: help demo test check bench docs install needs-build needs-test needs-demo needs-bench
 
-BUILD_PACKAGES := gcc g++ make cmake pkg-config
-# swaks does TLS by libnet-ssleay-perl, which it only recommends.
+PREFIX := /usr/local
+
+BUILD_PACKAGES := ca-certificates gcc g++ libc6-dev make cmake pkg-config
+# swaks speaks TLS only with libnet-ssleay-perl.
 TEST_PACKAGES := swaks libnet-ssleay-perl openssl gnupg strace python3 postgresql sqlite3
 DEMO_PACKAGES := swaks libnet-ssleay-perl
 BENCH_PACKAGES := postfix sasl2-bin libsasl2-modules
@@ -31,6 +33,16 @@ check: needs-build             ## format, lints, house rules, documentation
 bench: needs-build needs-bench ## Sealpost and Postfix in the same run (QUICK=1: one cell)
 	cargo build --locked --release --bin sealpost
 	cargo bench --locked --bench relay -- $(if $(QUICK),--quick) $(if $(WRITE),--write)
+
+install:                       ## as root, after cargo build --release: program, systemd unit, user and folders (DESTDIR=, PREFIX=)
+	install -D -m 755 target/release/sealpost $(DESTDIR)$(PREFIX)/bin/sealpost
+	install -D -m 644 config/systemd/sealpost.service $(DESTDIR)/etc/systemd/system/sealpost.service
+	install -D -m 644 config/systemd/sealpost.sysusers $(DESTDIR)/etc/sysusers.d/sealpost.conf
+	install -D -m 644 config/systemd/sealpost.tmpfiles $(DESTDIR)/etc/tmpfiles.d/sealpost.conf
+	[ -z "$(DESTDIR)" ] || exit 0
+	systemd-sysusers sealpost.conf
+	systemd-tmpfiles --create sealpost.conf
+	[ ! -d /run/systemd/system ] || systemctl daemon-reload
 
 docs: needs-build              ## writes the generated pages anew
 	UPDATE_DOCS=1 cargo test --locked --lib reference
