@@ -165,9 +165,11 @@ impl Notices {
         };
         let notice = Notice::of_day(&voice, &day, stamp)?;
         keep((queue, evidence), &voice, (notice, stamp), None).await?;
-        let SignedHead { seq, hash, signature, .. } = day.head;
+        let SignedHead { seq, hash, .. } = day.head;
+        // Whole, so that the line alone is a head to verify against.
+        let head = serde_json::to_string(&day.head).map_err(|_| NoticeError::Malformed)?;
         store.commit(Change::Note, Actor::System, Event::HeadPublished { seq, hash }).await?;
-        info!(audit.seq = seq, audit.hash = %hash, audit.signature = signature, "published the head of the audit log");
+        info!(audit.head = head, "published the head of the audit log");
         Ok(())
     }
 
