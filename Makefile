@@ -8,7 +8,7 @@ SHELL := /bin/bash
 
 PREFIX := /usr/local
 
-BUILD_PACKAGES := ca-certificates gcc g++ libc6-dev make cmake pkg-config
+BUILD_PACKAGES := ca-certificates gcc g++ libc6-dev make cmake
 # swaks speaks TLS only with libnet-ssleay-perl.
 TEST_PACKAGES := swaks libnet-ssleay-perl openssl gnupg strace python3 postgresql sqlite3
 DEMO_PACKAGES := swaks libnet-ssleay-perl
