@@ -330,7 +330,9 @@ impl Desk {
         let next = master::next_file(&self.master_key);
         self.finish_rotation(&next)?;
         let key = Key::generate().map_err(|error| Failure::Unavailable(error.to_string()))?;
-        master::replace(&next, &key)?;
+        master::replace(&next, &key).map_err(|error| {
+            Failure::Refused(format!("{error}; where the daemon may not write, stop it and type this again as root"))
+        })?;
         match self.store.rotate_master(key.clone(), actor).await? {
             Commit::Committed(_) => {}
             Commit::Lost => {
