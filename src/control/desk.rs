@@ -25,8 +25,12 @@ const PAGE: usize = 500;
 /// Messages that one trace tells of, the newest first.
 const MOST_TRACED: usize = 200;
 
-/// A request to the daemon's main loop, and where its answer goes.
-pub type Reload = oneshot::Sender<Result<(), Failure>>;
+/// A request to the daemon's main loop: who asks for it, and where its answer goes.
+#[derive(Debug)]
+pub struct Reload {
+    pub by: Actor,
+    pub answer: oneshot::Sender<Result<(), Failure>>,
+}
 
 /// The running daemon, as far as an operator's request concerns it.
 #[derive(Clone, Debug)]
@@ -68,7 +72,7 @@ impl Desk {
     pub async fn perform(&self, actor: Actor, request: Request, rows: Rows) -> Result<(), Failure> {
         match request {
             Request::Status => self.status(&rows).await,
-            Request::Reload => self.reload().await,
+            Request::Reload => self.reload(actor).await,
             Request::QueueList { client, limit } => self.list(client, limit, &rows).await,
             Request::QueueShow { message } => self.show(message, &rows).await,
             Request::QueueMove { step, message, client, since } => {
@@ -107,11 +111,11 @@ impl Desk {
         give(rows, row).await
     }
 
-    async fn reload(&self) -> Result<(), Failure> {
+    async fn reload(&self, by: Actor) -> Result<(), Failure> {
         let gone = || Failure::Unavailable("no daemon runs here that could reload".to_owned());
         let daemon = self.daemon.as_ref().ok_or_else(gone)?;
         let (answer, answered) = oneshot::channel();
-        daemon.reload.send(answer).await.map_err(|_| gone())?;
+        daemon.reload.send(Reload { by, answer }).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::accounts::Accounts;
 use crate::audit::{Actor, Event};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Client, Config};
 use crate::control::{self, Desk, Failure, Reload};
 use crate::daemon::signals::{Signals, Wish};
 use crate::daemon::watch::run as self_checks;
@@ -47,7 +47,10 @@ struct Parts {
     notices: Arc<Notices>,
     tls: Arc<tls::Server>,
     couriers: watch::Sender<Arc<Courier>>,
+    /// As at the start; what cannot be swapped is compared with it.
     running: Config,
+    /// As of the last reload.
+    clients: Vec<Client>,
 }
 
 /// Runs until it is told to stop.
@@ -55,8 +58,8 @@ pub async fn run(path: PathBuf, loaded: Loaded, clock: Arc<dyn Clock>, metrics: 
     let mut signals = Signals::listen()?;
     let config = loaded.config.clone();
     let (store, key_source) = open_store(&config, Arc::clone(&clock)).await?;
-    keep_config(&store, &loaded).await?;
-    let (reload, mut reloads) = mpsc::channel(4);
+    keep_config(&store, &loaded, Actor::System).await?;
+    let (reload, mut reloads) = mpsc::channel::<Reload>(4);
     let (checks, failed_checks) = watch::channel(Vec::<FailedCheck>::new());
     let mut desk = Desk::new(store.clone(), &config, key_source);
     let mut parts = Parts::build(path, &loaded, (&store, &desk.queue), failed_checks)?;
@@ -76,12 +79,11 @@ pub async fn run(path: PathBuf, loaded: Loaded, clock: Arc<dyn Clock>, metrics: 
         tokio::select! {
             wish = signals.next() => match wish {
                 Wish::Drain => break,
-                Wish::Reload => drop(parts.reload().await),
+                Wish::Reload => drop(parts.reload(Actor::System).await),
             },
-            Some(answer) = reloads.recv() => {
-                let answer: Reload = answer;
+            Some(Reload { by, answer }) = reloads.recv() => {
                 // Who asked may have gone; the reload is done all the same.
-                let _ = answer.send(parts.reload().await);
+                let _ = answer.send(parts.reload(by).await);
             }
         }
     }
@@ -116,10 +118,25 @@ async fn drain(mail: (CancellationToken, TaskTracker), rest: (CancellationToken,
 }
 
 /// Every config that comes into force is kept under its digest, and is part of the log.
-async fn keep_config(store: &Store, loaded: &Loaded) -> Result<(), StartError> {
+async fn keep_config(store: &Store, loaded: &Loaded, by: Actor) -> Result<(), StartError> {
     let text = Evidence::new(store.clone()).seal_config(&loaded.text, store.clock().now())?;
     let event = Event::ConfigLoaded { config: text.digest };
-    store.commit(Change::ConfigLoaded(text), Actor::System, event).await?;
+    store.commit(Change::ConfigLoaded(text), by, event).await?;
+    Ok(())
+}
+
+/// Who may send no longer, or again, is part of the log, with the name of whoever changed it.
+async fn note_clients(store: &Store, (old, new): (&[Client], &[Client]), by: &Actor) -> Result<(), StartError> {
+    for client in new {
+        let before = old.iter().any(|old| old.name == client.name && old.suspended);
+        let name = client.name.clone();
+        let event = match (before, client.suspended) {
+            (false, true) => Event::ClientSuspended { client: name },
+            (true, false) => Event::ClientResumed { client: name },
+            (true, true) | (false, false) => continue,
+        };
+        store.commit(Change::Note, by.clone(), event).await?;
+    }
     Ok(())
 }
 
@@ -150,13 +167,14 @@ impl Parts {
             tls: Arc::new(tls::Server::load(&config.tls)?),
             couriers: watch::Sender::new(Arc::new(courier)),
             running: config.clone(),
+            clients: config.clients.clone(),
         })
     }
 
     /// Takes a new config, or keeps the old one and says what is wrong with the new.
-    async fn reload(&mut self) -> Result<(), Failure> {
+    async fn reload(&mut self, by: Actor) -> Result<(), Failure> {
         tell_systemd(&[NotifyState::Reloading, monotonic()]);
-        let result = self.take_config().await;
+        let result = self.take_config(by).await;
         match &result {
             Ok(()) => tracing::info!("the new config is in force"),
             Err(failure) => {
@@ -167,14 +185,17 @@ impl Parts {
         result
     }
 
-    async fn take_config(&mut self) -> Result<(), Failure> {
+    async fn take_config(&mut self, by: Actor) -> Result<(), Failure> {
         let loaded = read_config(&self.path).map_err(wrong)?;
         let config = &loaded.config;
         // Everything that can fail comes first, so that no half of a config is ever in force.
         let courier = Courier::new(Arc::new(config.clone()), Arc::clone(&self.clock))
             .map_err(|error| Failure::Config(format!("[delivery]: {error}")))?;
         let tls = tls::Server::load(&config.tls).map_err(|error| Failure::Config(error.to_string()))?;
-        keep_config(&self.store, &loaded).await.map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let unavailable = |error: StartError| Failure::Unavailable(error.to_string());
+        keep_config(&self.store, &loaded, by.clone()).await.map_err(unavailable)?;
+        note_clients(&self.store, (&self.clients, &config.clients), &by).await.map_err(unavailable)?;
+        self.clients.clone_from(&config.clients);
         self.tls.replace(&tls);
         self.accounts.reload(config.clients.clone());
         self.intake.reload(decided_by(&self.store, &loaded));

@@ -47,6 +47,23 @@ async fn a_client_lives_from_add_to_remove_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_suspended_a_client_and_changed_the_config_stands_in_the_log() {
+    let house = House::open(76, "").await;
+    for verb in ["suspend", "resume"] {
+        house.daemon.run(&["client", verb, "ehr"]).unwrap().good().unwrap();
+    }
+    let rows = house.daemon.json(&["audit", "list"]).unwrap();
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name;
+    for (event, times) in [("client_suspended", 1), ("client_resumed", 1), ("config_loaded", 2)] {
+        let of_operator = |row: &&serde_json::Value| {
+            row["event"].to_string().contains(event) && row["actor"].to_string().contains(&user)
+        };
+        assert_eq!(rows.as_array().unwrap().iter().filter(of_operator).count(), times, "{event} in {rows}");
+    }
+    house.audited();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_the_daemon_cannot_take_is_told_to_whoever_adds_it() {
     let house = House::open(64, "").await;
     // A file that the config names is gone: nothing is wrong with the text, and nothing can be loaded.
