@@ -171,7 +171,8 @@ fn told(step: Move, row: &Value) -> String {
     match count("no_method") {
         0 => {}
         none => text.push_str(&format!(
-            " {none} have no method left that could carry them: add a route or a rule, then release them."
+            " {none} stay held: their rule or their sender allows only ways that this version does not have. Cancel them, \
+             and have them sent again once the rules allow another."
         )),
     }
     text

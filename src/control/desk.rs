@@ -15,8 +15,7 @@ use crate::delivery::Courier;
 use crate::directory::Directory;
 use crate::evidence::{Evidence, EvidenceError};
 use crate::keyring::{KeyringError, master, recovery};
-use crate::mail::{Address, BadAddress, ClientName, Envelope, MessageId, Method, ReversePath};
-use crate::policy;
+use crate::mail::{Address, BadAddress, ClientName, Envelope, MessageId, ReversePath};
 use crate::queue::{Listed, Moved, Queue, QueueError, Selection};
 use crate::store::{Change, Commit, JobFilter, StateName, Store, StoreError};
 
@@ -46,8 +45,6 @@ pub struct Desk {
     pub evidence: Evidence,
     pub store: Store,
     pub directory: Directory,
-    /// What a released message may travel by when no method of its own is left.
-    pub methods: Vec<Method>,
     pub master_key: PathBuf,
     pub key_source: master::Source,
     pub daemon: Option<Daemon>,
@@ -62,7 +59,6 @@ impl Desk {
             evidence: Evidence::new(store.clone()),
             directory: Directory::new(store.clone(), &config.routes),
             store,
-            methods: policy::usable(&config.policy.default),
             master_key: config.server.master_key.clone(),
             key_source,
             daemon: None,
@@ -152,7 +148,7 @@ impl Desk {
         }
         Ok(match step {
             Move::Hold => queue.hold(&selection, actor).await?,
-            Move::Release => queue.release(&selection, &self.methods(), actor).await?,
+            Move::Release => queue.release(&selection, actor).await?,
             Move::Cancel => queue.cancel(&selection, actor).await?,
             Move::Retry => {
                 // Whoever asks for it may have mended what was dead a moment ago.
@@ -372,13 +368,6 @@ impl Desk {
     }
 
     /// Of the config in force: a reload does not reach what was given at the start.
-    fn methods(&self) -> Vec<Method> {
-        match &self.daemon {
-            Some(daemon) => daemon.couriers.borrow().config().policy.default.clone(),
-            None => self.methods.clone(),
-        }
-    }
-
     fn directory(&self) -> Directory {
         match &self.daemon {
             Some(daemon) => Directory::new(self.store.clone(), &daemon.couriers.borrow().config().routes),

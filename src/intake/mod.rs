@@ -298,7 +298,13 @@ fn ways(decisions: &[Decision], on_refusal: OnRefusal) -> Result<Vec<Way>, Refus
             (Some(reason), OnRefusal::AcceptAndHold) => (Action::Hold { reason }, Some(HoldCause::AcceptAndHold)),
             (Some(_), OnRefusal::Reject) | (None, _) => (decision.action.clone(), decision.cause),
         };
-        ways.push(Way { recipient: decision.recipient.clone(), action, cause, not_before: None });
+        ways.push(Way {
+            recipient: decision.recipient.clone(),
+            action,
+            cause,
+            released: decision.released.clone(),
+            not_before: None,
+        });
     }
     let rejected = |way: &Way| matches!(way.action, Action::Reject { .. });
     match decisions.iter().find_map(rejection) {

@@ -33,8 +33,13 @@ pub(super) async fn keep(
 ) -> Result<Receipt, NotKept> {
     let record = record(voice, &notice, stamp);
     let sealed = evidence.seal(notice.id, &record, &notice.message)?;
-    let way =
-        |recipient: &Address| Way { recipient: recipient.clone(), action: action(), cause: None, not_before: None };
+    let way = |recipient: &Address| Way {
+        recipient: recipient.clone(),
+        action: action(),
+        cause: None,
+        released: Vec::new(),
+        not_before: None,
+    };
     let accept = Accept {
         id: notice.id,
         ways: notice.envelope.recipients().iter().map(way).collect(),

@@ -1,11 +1,12 @@
 //! The rules of one config, and the decision that they come to for each recipient.
 
+use crate::audit::HoldCause;
 use crate::classify::Verdict;
 use crate::config::{self, Last, Rule, When};
 use crate::mail::{Address, Method};
 use crate::policy::marks::{Marks, Tag, marks, tags};
 use crate::policy::protection::Plan;
-use crate::policy::{Decision, Facts, RecipientFacts, RuleResult, Submission, Tried};
+use crate::policy::{Action, Decision, Facts, RecipientFacts, RuleResult, Submission, Tried};
 
 /// The name under which a sender's own wish competes.
 const ASKED: &str = "sender asked for protection";
@@ -84,6 +85,7 @@ impl Case<'_> {
             recipient: self.recipient.clone(),
             action: plan.action.clone(),
             cause: plan.cause,
+            released: released(&candidates, plan, &default),
             rule: candidates[winner].name.to_owned(),
             tried: tried(&candidates, winner),
             remarks: plan.remarks.clone(),
@@ -137,6 +139,21 @@ impl Case<'_> {
             return Some(if marked { "the sender asked for no protection" } else { "the sender asked for protection" });
         }
         None
+    }
+}
+
+/// The methods of the most protective list that matched, for a message that a rule holds or refuses. Where the list that
+/// won has no method that exists, there is none: another rule's would protect less.
+fn released(candidates: &[Candidate<'_>], winner: &Plan, default: &Plan) -> Vec<Method> {
+    if winner.cause == Some(HoldCause::MethodsExhausted) {
+        return Vec::new();
+    }
+    // The first of equals, as everywhere: `max_by` takes the last.
+    let matched = candidates.iter().rev().filter_map(|candidate| candidate.plan.as_ref().ok());
+    let lists = matched.filter(|plan| plan.is_a_list()).max_by(|one, other| one.protection.cmp(&other.protection));
+    match &lists.unwrap_or(default).action {
+        Action::Deliver { methods, last: _ } => methods.clone(),
+        Action::Hold { .. } | Action::Reject { .. } => Vec::new(),
     }
 }
 

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 pub use decide::{Rules, decide};
 pub use marks::{Ask, Marks, edits, marks};
-pub use protection::usable;
 
 use crate::audit::HoldCause;
 use crate::mail::{Address, Assurance, ClientName, Domain, Envelope, Method};
@@ -100,6 +99,8 @@ pub struct Decision {
     pub action: Action,
     /// Why it is held, when the action is to hold.
     pub cause: Option<HoldCause>,
+    /// By what it goes when it is held and somebody lets it go: what would have won without the hold. Nothing less.
+    pub released: Vec<Method>,
     pub rule: String,
     pub tried: Vec<Tried>,
     /// In words: what was skipped, and why; what was asked for; what was known.

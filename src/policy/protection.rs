@@ -67,6 +67,15 @@ impl Plan {
         Plan { action, cause, protection, remarks: Vec::new() }
     }
 
+    /// Whether it came from a list of methods, even one of which none exists.
+    pub(super) fn is_a_list(&self) -> bool {
+        match self.action {
+            Action::Deliver { .. } => true,
+            Action::Hold { .. } => self.cause == Some(HoldCause::MethodsExhausted),
+            Action::Reject { .. } => false,
+        }
+    }
+
     /// The methods that exist in their order; a list of which none exists holds the message.
     pub(super) fn deliver(listed: &[Method], last: config::Last) -> Plan {
         let mut remarks = Vec::new();
@@ -96,11 +105,6 @@ impl Plan {
         let action = Action::Deliver { methods, last };
         Plan { action, cause: None, protection: Protection::Deliver { weakest, ways }, remarks }
     }
-}
-
-/// Those of the methods that exist in this version.
-pub fn usable(methods: &[Method]) -> Vec<Method> {
-    methods.iter().copied().filter(|method| missing(*method).is_none()).collect()
 }
 
 /// Why a method cannot be used in this version, if it cannot.

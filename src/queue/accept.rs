@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::audit::{Actor, Event, HoldCause, JobState};
 use crate::clock::Timestamp;
 use crate::crypto::{Key, random_u128};
-use crate::mail::{Address, BodyType, ClientName, Content, Envelope, JobId, Message, MessageId, ReversePath, Utf8};
+use crate::mail::{
+    Address, BodyType, ClientName, Content, Envelope, JobId, Message, MessageId, Method, ReversePath, Utf8,
+};
 use crate::policy::{Action, Last};
 use crate::queue::{Job, Queue, QueueError, Wrapped, schedule};
 use crate::store::{
@@ -35,6 +37,8 @@ pub struct Way {
     pub action: Action,
     /// Why it is held, where the action does not say it.
     pub cause: Option<HoldCause>,
+    /// By what it goes once it is released, where the action is to hold it.
+    pub released: Vec<Method>,
     /// Until then it waits in the store, and is not tried. What lies in the past is no reason to wait.
     pub not_before: Option<Timestamp>,
 }
@@ -208,7 +212,7 @@ impl Queue {
                 standing
             }
             Action::Hold { reason: _ } => {
-                let mut standing = schedule::first(Vec::new(), Last::Hold, at, config);
+                let mut standing = schedule::first(way.released.clone(), Last::Hold, at, config);
                 schedule::hold(&mut standing, way.cause.unwrap_or(HoldCause::Policy), at, config);
                 standing
             }

@@ -86,6 +86,7 @@ impl Play {
                     _ => Action::Deliver { methods: vec![VALID, Method::Portal], last: Last::Hold },
                 },
                 cause: None,
+                released: vec![VALID],
                 not_before: (self.dice.roll(3) == 0).then_some(soon),
             })
             .collect()
@@ -127,7 +128,7 @@ impl Play {
                 self.queue.hold(&selection, Actor::System).await.unwrap();
             }
             7 => {
-                self.queue.release(&selection, &[VALID], Actor::System).await.unwrap();
+                self.queue.release(&selection, Actor::System).await.unwrap();
             }
             _ => {
                 let hands = std::mem::take(&mut self.hands);
@@ -185,6 +186,7 @@ async fn a_job_with_a_moment_is_not_delivered_from_memory_before_it() {
         recipient: Address::parse("ann@lab.example").unwrap(),
         action: Action::Deliver { methods: vec![VALID], last: Last::Hold },
         cause: None,
+        released: Vec::new(),
         not_before: Some(clock.now().plus(minutes * MINUTE)),
     };
     let accept = accept(&queue, (ReversePath::Null, vec![way(3), way(0)]));
@@ -212,8 +214,13 @@ async fn what_does_not_fit_in_memory_is_claimed_from_the_store() {
         let queue = queue.clone();
         waiting.spawn(async move {
             let action = Action::Deliver { methods: vec![VALID], last: Last::Hold };
-            let way =
-                Way { recipient: Address::parse("ann@lab.example").unwrap(), action, cause: None, not_before: None };
+            let way = Way {
+                recipient: Address::parse("ann@lab.example").unwrap(),
+                action,
+                cause: None,
+                released: Vec::new(),
+                not_before: None,
+            };
             queue.accept(accept(&queue, (ReversePath::Null, vec![way])), Actor::System).await.unwrap();
         });
     }

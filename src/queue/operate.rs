@@ -27,7 +27,7 @@ pub struct Moved {
     pub moved: usize,
     /// On the wire at this moment, which cannot be called back.
     pub in_delivery: usize,
-    /// Released, but no method is left or given.
+    /// Not released: no method of its decision exists.
     pub no_method: usize,
 }
 
@@ -106,17 +106,13 @@ impl Queue {
         .await
     }
 
-    /// Lets what is held go by the methods it has left, or by the given ones where a rule held it before it had any.
-    /// Where its own methods do not exist here, the given ones would be less than was asked for.
-    pub async fn release(&self, selection: &Selection, methods: &[Method], actor: Actor) -> Result<Moved, QueueError> {
+    /// Lets what is held go, by the methods that its decision left it, and by no others.
+    pub async fn release(&self, selection: &Selection, actor: Actor) -> Result<Moved, QueueError> {
         let now = self.now();
         self.each(selection, &actor, |row| {
             let mut next = Standing { owed: None, floor_since: None, ..row.standing.clone() };
             match row.standing.state {
-                JobState::Held { cause } => {
-                    if next.methods.is_empty() && cause != HoldCause::MethodsExhausted {
-                        next.methods = methods.to_vec();
-                    }
+                JobState::Held { .. } => {
                     let Some(method) = next.methods.first() else { return Wanted::NoMethod };
                     next.state = JobState::Queued { method: *method, due: now };
                     next.expires = now.plus(self.inner.config.expire);
@@ -241,7 +237,6 @@ mod tests {
     use crate::store::Store;
 
     const SURE: Method = Method::Tls(Assurance::Authenticated);
-    const VALID: Method = Method::Tls(Assurance::Valid);
 
     async fn queue(folder: &std::path::Path) -> Queue {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_493_220_000)));
@@ -250,8 +245,9 @@ mod tests {
         Queue::new(store, config())
     }
 
-    async fn accepted(queue: &Queue, action: Action, cause: Option<HoldCause>) -> Selection {
-        let way = Way { recipient: Address::parse("ann@lab.example").unwrap(), action, cause, not_before: None };
+    async fn accepted(queue: &Queue, action: Action, released: Vec<Method>) -> Selection {
+        let recipient = Address::parse("ann@lab.example").unwrap();
+        let way = Way { recipient, action, cause: None, released, not_before: None };
         let accept = accept(queue, (ReversePath::Null, vec![way]));
         let id = accept.id;
         queue.accept(accept, Actor::System).await.unwrap();
@@ -263,23 +259,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let queue = queue(folder.path()).await;
         let action = Action::Deliver { methods: vec![SURE], last: Last::Hold };
-        let message = accepted(&queue, action, None).await;
+        let message = accepted(&queue, action, Vec::new()).await;
         let job = queue.claim(1).await.pop().unwrap();
         queue.settle(job, Outcome { progress: Progress::MethodUnusable, evidence: None, seen: None }).await.unwrap();
-        assert_eq!(queue.release(&message, &[VALID], Actor::System).await.unwrap().moved, 1);
+        assert_eq!(queue.release(&message, Actor::System).await.unwrap().moved, 1);
         assert_eq!(queue.claim(1).await.pop().unwrap().method, SURE);
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_was_held_for_want_of_a_method_is_not_released_by_a_weaker_one() {
+    async fn what_a_rule_held_is_released_by_what_its_decision_left_it() {
         let folder = tempfile::tempdir().unwrap();
         let queue = queue(folder.path()).await;
-        let action = || Action::Hold { reason: "no method left: smime".into() };
-        let message = accepted(&queue, action(), Some(HoldCause::MethodsExhausted)).await;
-        let released = queue.release(&message, &[VALID], Actor::System).await.unwrap();
+        let action = || Action::Hold { reason: "a person looks first".into() };
+        let message = accepted(&queue, action(), Vec::new()).await;
+        let released = queue.release(&message, Actor::System).await.unwrap();
         assert_eq!((released.moved, released.no_method), (0, 1));
-        let message = accepted(&queue, action(), Some(HoldCause::Policy)).await;
-        let released = queue.release(&message, &[VALID], Actor::System).await.unwrap();
+        let message = accepted(&queue, action(), vec![SURE]).await;
+        let released = queue.release(&message, Actor::System).await.unwrap();
         assert_eq!((released.moved, released.no_method), (1, 0));
+        assert_eq!(queue.claim(1).await.pop().unwrap().method, SURE);
     }
 }

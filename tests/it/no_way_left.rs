@@ -30,6 +30,44 @@ deliver = ["tls:authenticated"]
     assert!(clinic.partner("lab.example").deliveries().is_empty(), "it left by the default, which asks for less");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_rule_held_goes_by_what_would_have_won_without_the_hold() {
+    let config = r#"
+[queue]
+retry = ["1s"]
+floor_patience = "1s"
+[policy]
+secure = ["tls:authenticated"]
+[[policy.rule]]
+name = "look first"
+when = { recipient_domain = ["lab.example"] }
+hold = "looked at by hand"
+"#;
+    let partners = [("clinic.example", Behaviour::default()), ("lab.example", Behaviour::default())];
+    let clinic = Clinic::open(&partners, config).await;
+    let release = |id: &str| {
+        let printed = clinic.daemon.run(&["queue", "release", id, "--json"]).unwrap();
+        let row: serde_json::Value = serde_json::from_str(&printed.out).unwrap();
+        (row["moved"].as_u64().unwrap(), row["no_method"].as_u64().unwrap())
+    };
+    let mut ids = Vec::new();
+    for subject in ["plain", "[secure] marked"] {
+        let id = queued(&clinic.submit("ehr", &["results@lab.example"], &letter(subject, "x")).await);
+        clinic.stands(&id, &[("lab.example", "held policy")]).await;
+        ids.push(id);
+    }
+    let sealed = [b"X-Sealpost-Secure: pgp\r\n", &letter("sealed", "x")[..]].concat();
+    let sealed = queued(&clinic.submit("ehr", &["results@lab.example"], &sealed).await);
+
+    assert_eq!(release(&ids[0]), (1, 0));
+    clinic.stands(&ids[0], &[("lab.example", "delivered")]).await;
+    // The partner's certificate is valid and no more, which is less than its sender asked for.
+    assert_eq!(release(&ids[1]), (1, 0));
+    clinic.stands(&ids[1], &[("lab.example", "held methods_exhausted")]).await;
+    assert_eq!(release(&sealed), (0, 1), "there is no pgp yet, and nothing stands in for it");
+    assert_eq!(clinic.partner("lab.example").deliveries().len(), 1);
+}
+
 async fn told(clinic: &Clinic, id: &str, count: usize) {
     let taken = clinic.reached("clinic.example", count).await;
     let about = taken.iter().filter(|delivery| String::from_utf8_lossy(&delivery.content).contains(id));

@@ -69,12 +69,12 @@ fn retention_config() -> config::Retention {
 
 fn deliver(recipient: &str) -> Way {
     let action = Action::Deliver { methods: vec![VALID], last: Last::Hold };
-    Way { recipient: Address::parse(recipient).unwrap(), action, cause: None, not_before: None }
+    Way { recipient: Address::parse(recipient).unwrap(), action, cause: None, released: Vec::new(), not_before: None }
 }
 
 fn held(recipient: &str) -> Way {
     let action = Action::Hold { reason: "a rule".into() };
-    Way { recipient: Address::parse(recipient).unwrap(), action, cause: None, not_before: None }
+    Way { recipient: Address::parse(recipient).unwrap(), action, cause: None, released: vec![VALID], not_before: None }
 }
 
 fn message(size: usize) -> Message {
@@ -258,7 +258,7 @@ async fn deferred_held_and_told(world: &World) {
     queue.settle(job, outcome(&store, Progress::Delivered)).await.unwrap();
 
     let operator = Actor::Operator { user: "dana".into(), uid: 1000 };
-    let released = queue.release(&Selection::Message(id), &[VALID], operator).await.unwrap();
+    let released = queue.release(&Selection::Message(id), operator).await.unwrap();
     assert_eq!((released.moved, released.in_delivery, released.no_method), (1, 0, 0));
     let counts = queue.counts().await.unwrap();
     assert_eq!((counts.queued, counts.held, counts.are_balanced()), (1, 0, true));

@@ -30,6 +30,7 @@ async fn accept(queue: &Queue, epoch: i64, to: &[&str]) {
         recipient: recipient.clone(),
         action: Action::Deliver { methods: methods.clone(), last: Last::Hold },
         cause: None,
+        released: Vec::new(),
         not_before: None,
     };
     let id = queue.new_id().unwrap();

@@ -91,12 +91,14 @@ async fn accept(rooms: &Rooms) -> MessageId {
         recipient: address("other@lab.example"),
         action: Action::Hold { reason: "look".into() },
         cause: None,
+        released: Vec::new(),
         not_before: None,
     };
     let refused = Way {
         recipient: address("results@lab.example"),
         action: Action::Reject { text: "not there".into() },
         cause: None,
+        released: Vec::new(),
         not_before: None,
     };
     let bytes = b"Subject: canary-subject\r\n\r\ncanary-body\r\n".to_vec();

@@ -208,3 +208,24 @@ fn an_unchecked_certificate_is_remarked_and_what_was_known_is_told() {
         ]
     );
 }
+
+#[test]
+fn what_is_held_is_released_by_what_would_have_won_and_by_nothing_less() {
+    let hold = || rule("look", to_lab(), Then::Hold("look first".into()));
+    let refuse = || rule("no", to_lab(), Then::Reject("no".into()));
+    let released = |list: Vec<Rule>, subject: &str| -> String {
+        let decision = &decide_with(&rules(list), subject, &[])[0];
+        decision.released.iter().map(|method| method.name()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(released(vec![hold()], "hello"), "tls:valid");
+    assert_eq!(released(vec![refuse()], "hello"), "tls:valid");
+    assert_eq!(released(vec![hold()], "[secure] hello"), "tls:authenticated");
+    let strict = rule("strict", When::default(), deliver("tls:authenticated"));
+    assert_eq!(
+        released(vec![rule("any", When::default(), deliver("tls:encrypted")), hold(), strict], "hello"),
+        "tls:authenticated"
+    );
+    let sealed = rule("sealed", When::default(), deliver("pgp"));
+    assert_eq!(released(vec![sealed.clone()], "hello"), "", "nothing stands in for what does not exist");
+    assert_eq!(released(vec![hold(), sealed, rule("any", When::default(), deliver("tls:valid"))], "hello"), "");
+}
