@@ -247,7 +247,10 @@ impl Terms {
     fn decide(&self, envelope: &Envelope, client: Option<&ClientName>, read: Read) -> Examination {
         let Read { tree, verdict, facts } = read;
         let submission = Submission { client, envelope, tree: &tree };
-        let decisions = policy::decide(&self.rules, &submission, &verdict, &facts);
+        let mut decisions = policy::decide(&self.rules, &submission, &verdict, &facts);
+        if client.and_then(|client| self.clients.get(client)).is_some_and(Allowed::must_not_be_refused) {
+            decisions.iter_mut().for_each(held_instead);
+        }
         let edits = policy::edits(&tree, &policy::marks(&self.rules, &tree, client));
         Examination { tree, verdict, facts, decisions, edits }
     }
@@ -257,6 +260,10 @@ impl Allowed {
     fn of(client: &config::Client) -> Allowed {
         let standing = if client.suspended { Standing::Suspended } else { Standing::Welcome };
         Allowed { senders: client.senders.clone(), on_refusal: client.on_refusal, standing }
+    }
+
+    fn must_not_be_refused(&self) -> bool {
+        self.on_refusal == OnRefusal::AcceptAndHold
     }
 }
 
@@ -283,6 +290,16 @@ fn check_from(from: &[Address], senders: &[String]) -> Result<(), Refusal> {
     }
     let speaks_for = |author: &Address| senders.iter().any(|pattern| author.matches(pattern));
     if from.iter().all(speaks_for) { Ok(()) } else { Err(Refusal::FromNotAllowed) }
+}
+
+/// Says beforehand, and in the evidence, what becomes of a refusal.
+fn held_instead(decision: &mut Decision) {
+    match decision.action {
+        Action::Reject { .. } => {
+            decision.remarks.push("its client must not be refused: it is answered 250, and the message is held".into());
+        }
+        Action::Deliver { .. } | Action::Hold { .. } => {}
+    }
 }
 
 /// What the queue is to do for each recipient. Rejected for all is a refusal; rejected for some is accepted, and those

@@ -80,6 +80,15 @@ async fn what_explain_says_before_is_what_happens_after() {
         "\"the lab is known\" delivered",
     ];
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), all, "each way was seen");
+    // A client that must not be refused: the same decision, and what becomes of it.
+    let file = clinic.file("openemr.eml", &letters[1]).display().to_string();
+    let asked = ["explain", &file, "--from", "ann@clinic.example", "--client", "openemr", "--to", to[1]];
+    let before = clinic.daemon.json(&asked).unwrap();
+    let remarks = before["recipients"][0]["remarks"].to_string();
+    assert!(remarks.contains("answered 250, and the message is held"), "{remarks}");
+    let id = queued(&clinic.submit("openemr", &to[1..2], &letters[1]).await);
+    clinic.stands(&id, &[("freemail.example", "held accept_and_hold")]).await;
+    assert_eq!(before["recipients"][0]["remarks"], clinic.story(&id)["record"]["recipients"][0]["remarks"]);
     // In words, for somebody who runs an office.
     let file = clinic.file("words.eml", &letters[1]).display().to_string();
     let words =
