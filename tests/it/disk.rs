@@ -330,7 +330,7 @@ impl File {
         let mut content = self.flushed.clone();
         for (number, (_, change)) in self.waiting.iter().enumerate() {
             match loss {
-                Loss::Nothing => return self.seen.clone(),
+                Loss::Nothing => change.make(&mut content),
                 Loss::All | Loss::Content => {}
                 Loss::EverySecond { first } => {
                     if number % 2 == first {
@@ -410,8 +410,9 @@ fn a_disk_keeps_what_was_flushed_and_forgets_what_a_flush_lost() {
     for step in [Step::FlushBegins(1), write(12, b"late"), Step::Flush(1, path("a"))] {
         disk.apply(&step);
     }
-    assert_eq!(content(&disk, Loss::Nothing), b"onetwosixendlate");
+    assert_eq!(content(&disk, Loss::Nothing), b"one\0\0\0\0\0\0endlate");
     assert_eq!(content(&disk, Loss::All), b"one\0\0\0\0\0\0end");
+    assert_eq!(disk.files[0].seen, b"onetwosixendlate");
 }
 
 #[test]

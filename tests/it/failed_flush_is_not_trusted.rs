@@ -48,8 +48,6 @@ async fn fail_a_flush(relay: &mut Relay, after: After) -> Result<Disk> {
     let mut client = relay.door().open().await?;
     assert!(client.send(&letter("before", 600)).await?.accepted());
     let mut disk = Disk::of(&data)?;
-    // Somebody else has the database open, so that no connection of ours is the last, which would move the log out.
-    let beside = Beside::open(&data)?;
 
     let trace = relay.daemon.folder.join("failing.log");
     let tracer = Tracer::attach(pid(relay)?, &trace, &failing_once()).await?;
@@ -73,6 +71,9 @@ async fn fail_a_flush(relay: &mut Relay, after: After) -> Result<Disk> {
             read_steps(&std::fs::read_to_string(&trace)?, &data, &log)?
         }
         After::KillAndStart => {
+            // Somebody else has the database open meanwhile: no connection of ours is the last one, whose end would move the
+            // log out, and what the failed flush was to write is seen by all.
+            let _beside = Beside::open(&data)?;
             relay.daemon.through = traced(&trace);
             relay.daemon.start()?;
             let mut client = relay.door().open().await?;
@@ -83,7 +84,6 @@ async fn fail_a_flush(relay: &mut Relay, after: After) -> Result<Disk> {
         }
     };
     steps.iter().for_each(|step| disk.apply(step));
-    drop(beside);
     Ok(disk)
 }
 
