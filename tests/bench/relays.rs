@@ -104,7 +104,7 @@ impl Running {
 }
 
 fn sealpost(folder: &Path, place: &Place) -> Result<Running> {
-    let address = free_address()?;
+    let (address, http) = (free_address()?, free_address()?);
     let mut daemon = Daemon::init(&place.sealpost, folder)?;
     let hash = sealpost::crypto::hash_password(PASSWORD)?;
     let (sink, ca) = (place.sink, place.ca.display());
@@ -130,6 +130,8 @@ connections = 400
 connections_per_address = 400
 [delivery]
 connections_per_destination = 20
+[http]
+bind = "{http}"
 "#
     ))?;
     let group = Group::new("sealpost")?;
