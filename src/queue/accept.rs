@@ -131,11 +131,12 @@ impl Queue {
         }
         let mut all = Vec::with_capacity(new.jobs.len());
         for (job, way) in new.jobs.into_iter().zip(&accept.ways) {
-            self.stands(&job.standing);
             let (JobState::Queued { method, due: _ }, Some(leased_until)) = (&job.standing.state, job.leased) else {
+                self.stands(&job.standing);
                 continue;
             };
             let method = *method;
+            // It goes from memory: the store has to be asked only if the lease runs out first.
             self.inner.alarm.set(leased_until);
             let fresh = Job {
                 id: job.id,
