@@ -1,5 +1,7 @@
 //! Taking a message: sealed, committed with its event, and only then a receipt.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::audit::{Actor, Event, HoldCause, JobState};
@@ -9,7 +11,8 @@ use crate::mail::{
     Address, BodyType, ClientName, Content, Envelope, JobId, Message, MessageId, Method, ReversePath, Utf8,
 };
 use crate::policy::{Action, Last};
-use crate::queue::{Job, Queue, QueueError, Wrapped, schedule};
+use crate::queue::memory::Share;
+use crate::queue::{Job, Kept, Queue, QueueError, Wrapped, schedule};
 use crate::store::{
     Body, Change, Commit, Fence, JobRow, NewJob, NewMessage, OwedId, Owes, SealedEvidence, Standing, Store, StoreError,
     envelope_place,
@@ -74,8 +77,9 @@ impl Queue {
         let bytes = accept.message.len();
         let lease = now.plus(self.inner.config.lease);
         let ready = new.jobs.iter().filter(|job| is_due(job, now)).count();
-        let from_memory = ready > 0 && self.fresh().reserve(ready, ready.saturating_mul(bytes));
-        if from_memory {
+        let room = if ready > 0 { self.inner.memory.share(bytes) } else { None };
+        let room = room.filter(|_| self.fresh().reserve(ready));
+        if room.is_some() {
             for job in new.jobs.iter_mut().filter(|job| is_due(job, now)) {
                 job.leased = Some(lease);
             }
@@ -100,15 +104,15 @@ impl Queue {
             Err(error) => Some(error.into()),
         };
         if let Some(error) = refused {
-            if from_memory {
-                self.fresh().release(ready, ready.saturating_mul(bytes));
+            if room.is_some() {
+                self.fresh().release(ready);
             }
             self.refused(&new, &error);
             // Should the commit be on disk although it failed, its jobs fall due when the lease that it wrote ends.
             self.inner.alarm.set(lease);
             return Err(error);
         }
-        self.accepted(&accept, new);
+        self.accepted(&accept, new, room.as_ref());
         Ok(Receipt { id: accept.id })
     }
 
@@ -122,7 +126,7 @@ impl Queue {
         }
     }
 
-    fn accepted(&self, accept: &Accept, new: NewMessage) {
+    fn accepted(&self, accept: &Accept, new: NewMessage, room: Option<&Arc<Share>>) {
         if let Body::File = new.body {
             self.inner.store.body_arrived(new.id);
         }
@@ -131,7 +135,9 @@ impl Queue {
         }
         let mut all = Vec::with_capacity(new.jobs.len());
         for (job, way) in new.jobs.into_iter().zip(&accept.ways) {
-            let (JobState::Queued { method, due: _ }, Some(leased_until)) = (&job.standing.state, job.leased) else {
+            let (JobState::Queued { method, due: _ }, Some(leased_until), Some(room)) =
+                (&job.standing.state, job.leased, room)
+            else {
                 self.stands(&job.standing);
                 continue;
             };
@@ -155,7 +161,7 @@ impl Queue {
                 fence: Fence::FIRST,
                 leased_until,
                 key: Wrapped { epoch: job.epoch, key: job.wrapped_key },
-                kept: Some(accept.message.clone()),
+                kept: Some(Kept { message: accept.message.clone(), _room: room.clone() }),
             };
             all.push(fresh);
         }

@@ -6,6 +6,7 @@ mod accept;
 mod alarm;
 #[cfg(test)]
 mod interleaved;
+mod memory;
 mod operate;
 mod owed;
 pub mod schedule;
@@ -33,8 +34,6 @@ pub use schedule::Progress;
 
 /// Jobs just accepted that may wait in memory for delivery; more are claimed from the store.
 const FRESH_JOBS: usize = 1_000;
-/// Octets of their messages.
-const FRESH_BYTES: usize = 64 * 1024 * 1024;
 /// How long the queue leaves a store alone that just failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// How often the outcome of an attempt is offered to a store that fails: what was delivered must not be sent again.
@@ -54,6 +53,7 @@ struct Inner {
     store: Store,
     config: config::Queue,
     fresh: Mutex<Fresh>,
+    memory: memory::Memory,
     alarm: alarm::Alarm,
     owed_alarm: alarm::Alarm,
     /// Owed notices that somebody is composing, and when they are given to somebody else.
@@ -66,7 +66,6 @@ struct Fresh {
     jobs: VecDeque<Job>,
     /// Room taken, by what lies in `jobs` and by what is being committed.
     count: usize,
-    bytes: usize,
 }
 
 /// One message's way to one recipient, leased to this node. Used up by `settle`.
@@ -90,7 +89,14 @@ pub struct Job {
     fence: Fence,
     leased_until: Timestamp,
     key: Wrapped,
-    kept: Option<Message>,
+    kept: Option<Kept>,
+}
+
+/// The message of a job that was just accepted, with the room that it takes.
+#[derive(Debug)]
+struct Kept {
+    message: Message,
+    _room: Arc<memory::Share>,
 }
 
 #[derive(Debug)]
@@ -155,8 +161,8 @@ impl From<NoEntropy> for QueueError {
 impl Queue {
     pub fn new(store: Store, config: config::Queue) -> Queue {
         let (alarm, owed_alarm) = (alarm::Alarm::new(store.clock().clone()), alarm::Alarm::new(store.clock().clone()));
-        let (fresh, handed) = (Mutex::default(), Mutex::default());
-        Queue { inner: Arc::new(Inner { store, config, fresh, alarm, owed_alarm, handed }) }
+        let (fresh, memory, handed) = (Mutex::default(), memory::Memory::default(), Mutex::default());
+        Queue { inner: Arc::new(Inner { store, config, fresh, memory, alarm, owed_alarm, handed }) }
     }
 
     pub fn new_id(&self) -> Result<MessageId, QueueError> {
@@ -203,8 +209,8 @@ impl Queue {
 
     /// The message of a job, as it is to be sent.
     pub async fn content(&self, job: &Job) -> Result<Message, QueueError> {
-        if let Some(message) = &job.kept {
-            return Ok(message.clone());
+        if let Some(kept) = &job.kept {
+            return Ok(kept.message.clone());
         }
         let store = &self.inner.store;
         let key = store.vault().unwrap_body_key(job.key.epoch, job.id, &job.key.key)?;
@@ -294,7 +300,7 @@ impl Queue {
         let mut taken = Vec::new();
         while taken.len() < limit {
             let Some(job) = fresh.jobs.pop_front() else { break };
-            fresh.release(1, job.kept.as_ref().map_or(0, Message::len));
+            fresh.release(1);
             // One that waited too long would lose its lease under way: it comes again through the store.
             if job.leased_until > now.plus(self.inner.config.lease / 2) {
                 taken.push(job);
@@ -388,18 +394,16 @@ impl Queue {
 
 impl Fresh {
     /// Takes room for jobs of a message, when there is some.
-    fn reserve(&mut self, jobs: usize, bytes: usize) -> bool {
-        let fits = self.count + jobs <= FRESH_JOBS && self.bytes.saturating_add(bytes) <= FRESH_BYTES;
+    fn reserve(&mut self, jobs: usize) -> bool {
+        let fits = self.count + jobs <= FRESH_JOBS;
         if fits {
             self.count += jobs;
-            self.bytes += bytes;
         }
         fits
     }
 
-    fn release(&mut self, jobs: usize, bytes: usize) {
+    fn release(&mut self, jobs: usize) {
         self.count = self.count.saturating_sub(jobs);
-        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 
