@@ -114,6 +114,8 @@ async fn empty_log(connection: &mut AnyConnection, dialect: Dialect) -> Result<(
 async fn readers(options: AnyConnectOptions, dialect: Dialect) -> Result<AnyPool, StoreError> {
     PoolOptions::<Any>::new()
         .max_connections(READERS)
+        // A server may have closed an idle connection; SQLite's lies in this process, and asking costs a read.
+        .test_before_acquire(dialect.is_shared())
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 dialect.prepare(connection).await.map_err(|error| sqlx::Error::Configuration(Box::new(error)))
