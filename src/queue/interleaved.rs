@@ -11,6 +11,7 @@ use crate::mail::{
     Address, Assurance, ClientName, Content, Envelope, Message, MessageId, Method, ReversePath, WireLimits,
 };
 use crate::policy::{Action, Last};
+use crate::queue::memory::MAX_BYTES;
 use crate::queue::{Accept, Job, Outcome, Progress, Queue, Selection, Way};
 use crate::store::{SealedEvidence, Store};
 
@@ -232,5 +233,25 @@ async fn what_does_not_fit_in_memory_is_claimed_from_the_store() {
             assert!(claimed.insert(job.id), "claimed twice");
         }
     }
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_from_memory_takes_its_room_until_it_is_done_and_asks_the_store_for_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_493_220_000)));
+    let database = config::Database { url: "sqlite".into(), body_file_bytes: 1 << 16 };
+    let store = Store::open(&database, folder.path(), Key::generate().unwrap(), clock.clone()).await.unwrap();
+    let queue = Queue::new(store.clone(), config());
+    assert!(queue.inner.alarm.take_due(), "the first look at the store");
+    let action = Action::Deliver { methods: vec![VALID], last: Last::Hold };
+    let way = Way { recipient: Address::parse("ann@lab.example").unwrap(), action, cause: None };
+    queue.accept(accept(&queue, (ReversePath::Null, vec![way])), Actor::System).await.unwrap();
+    assert!(!queue.inner.alarm.take_due());
+    let jobs = tokio::time::timeout(Duration::from_secs(5), queue.claim(10)).await.unwrap();
+    assert_eq!(jobs.len(), 1);
+    assert!(queue.inner.memory.share(MAX_BYTES).is_none());
+    drop(jobs);
+    assert!(queue.inner.memory.share(MAX_BYTES).is_some());
     store.close().await;
 }
