@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Timestamp};
-use crate::config::Config;
+use crate::config::{Config, Route};
 use crate::delivery::connection::{Connection, Link};
 use crate::delivery::lanes::Limits;
 use crate::delivery::pool::{Key, Pool};
@@ -120,9 +120,13 @@ impl Courier {
         Limits { total: delivery.connections, per_destination: delivery.connections_per_destination }
     }
 
+    pub(super) fn route(&self, domain: &Domain) -> Option<&Route> {
+        mx::route_for(domain, &self.config.routes)
+    }
+
     /// Whose lane a domain's mail waits in: its route's host, or its own.
     pub(super) fn destination(&self, domain: &Domain) -> String {
-        match mx::route_for(domain, &self.config.routes) {
+        match self.route(domain) {
             Some(route) => format!("{}:{}", route.host, route.port),
             None => domain.to_string(),
         }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{counter, histogram};
+use tokio::task::JoinSet;
 use tracing::{error, info};
 
 use crate::delivery::courier::{Attempted, Consignment, Courier, Hop, attempt};
 use crate::delivery::lanes::Found;
 use crate::delivery::{Desk, InHand, report};
-use crate::mail::{Address, Message};
+use crate::mail::{Address, Domain, Message};
 use crate::queue::{Job, Outcome};
 use crate::smtp::client::{Answer, Means, Stage};
-use crate::store::DestinationSeen;
+use crate::store::{Destination, DestinationSeen, StoreError};
 
 /// The part of its lease that a job may spend waiting in its lane: a quarter. An attempt may take two thirds.
 const WAIT_OF_LEASE: u32 = 4;
@@ -40,7 +41,7 @@ pub(super) async fn work(desk: Desk, courier: Arc<Courier>, mut batch: Vec<InHan
     };
     let consignment = consignment(&batch, &first.job, message);
     // Without its memory a stranger could not be told from the usual host, so nothing is sent.
-    let known = match desk.directory.remembered(&consignment.domain).await {
+    let known = match remembered(&desk, &courier, &consignment.domain).await {
         Ok(known) => known,
         Err(failure) => {
             error!(message.id = %first.job.message, error = %failure, "what is known of a destination cannot be read now");
@@ -51,6 +52,14 @@ pub(super) async fn work(desk: Desk, courier: Arc<Courier>, mut batch: Vec<InHan
     let found = found(&attempted.answers);
     settle(&desk, batch, attempted).await;
     found
+}
+
+/// What is known of a domain. Where an operator has set the way, nothing that was seen on another one counts.
+async fn remembered(desk: &Desk, courier: &Courier, domain: &Domain) -> Result<Option<Destination>, StoreError> {
+    match courier.route(domain) {
+        Some(_) => Ok(None),
+        None => desk.directory.remembered(domain).await,
+    }
 }
 
 /// Gives jobs back that were not tried, since their destination does not answer and others need the room.
@@ -84,6 +93,8 @@ async fn settle(desk: &Desk, batch: Vec<InHand>, attempted: Attempted) {
     let took_ms = u64::try_from(attempted.took.as_millis()).unwrap_or(u64::MAX);
     histogram!("sealpost_delivery_seconds").record(attempted.took.as_secs_f64());
     let mut seen = attempted.seen;
+    // All at once, so that they share a commit.
+    let mut settling = JoinSet::new();
     for (in_hand, answer) in batch.into_iter().zip(attempted.answers) {
         let job = in_hand.job;
         let result = report::result(answer.means);
@@ -112,8 +123,16 @@ async fn settle(desk: &Desk, batch: Vec<InHand>, attempted: Attempted) {
         let (message, id) = (job.message, job.id);
         let seen = seen.take().map(|now| DestinationSeen { domain: job.recipient.domain().clone(), now });
         let outcome = Outcome { progress: report::progress(answer.means), evidence, seen };
-        if let Err(failure) = desk.queue.settle(job, outcome).await {
-            error!(message.id = %message, job.id = %id, error = %failure, "an attempt cannot be settled");
+        let queue = desk.queue.clone();
+        settling.spawn(async move {
+            if let Err(failure) = queue.settle(job, outcome).await {
+                error!(message.id = %message, job.id = %id, error = %failure, "an attempt cannot be settled");
+            }
+        });
+    }
+    while let Some(settled) = settling.join_next().await {
+        if let Err(failure) = settled {
+            error!(failure.panicked = failure.is_panic(), "settling an attempt failed");
         }
     }
 }
