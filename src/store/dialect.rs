@@ -137,6 +137,8 @@ async fn prepare_sqlite(connection: &mut AnyConnection) -> Result<(), StoreError
         "pragma synchronous = full",
         "pragma secure_delete = on",
         "pragma foreign_keys = on",
+        // What a statement would have to take back lies in a file otherwise: made, flushed to nobody, and removed.
+        "pragma temp_store = memory",
     ] {
         run(connection, set).await?;
     }
