@@ -1,11 +1,13 @@
 //! One small function for each statement that changes a row, and which of them a change is made of.
 
-use sqlx::AnyConnection;
+use std::collections::HashSet;
+
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::clock::Timestamp;
 use crate::mail::{JobId, MessageId};
 use crate::store::change::{Word, methods_column, state_columns};
-use crate::store::insert::{AttemptOf, Inserts};
+use crate::store::insert::{AttemptOf, Inserts, rows_together, text};
 use crate::store::{
     Change, ConfigText, Delay, DestinationSeen, Fence, Move, NewEpoch, NewMessage, OwedId, Rewrap, Rewrapped,
     Settlement,
@@ -18,21 +20,28 @@ pub(super) enum Applied {
     Lost,
 }
 
+/// What was changed ahead for a whole batch at once. Each is taken out by the change that asked for it.
+pub(super) struct Ahead {
+    /// Jobs, each under the fence that it stood under.
+    settled: HashSet<(JobId, i64)>,
+    erased: HashSet<MessageId>,
+}
+
 /// Lost after some rows were already changed: the transaction has to be rolled back, and the rest of its batch replayed.
 const LOST_HALF_WAY: sqlx::Error = sqlx::Error::RowNotFound;
 
 pub(super) async fn apply<'b>(
     connection: &mut AnyConnection,
     change: &'b Change,
-    inserts: &mut Inserts<'b>,
+    (ahead, inserts): (&mut Ahead, &mut Inserts<'b>),
 ) -> sqlx::Result<Applied> {
     match change {
         Change::Note => Ok(Applied::Done),
         Change::Accept(message) => accept(connection, message, inserts).await,
-        Change::Settle(settlement) => settle(connection, settlement, inserts).await,
+        Change::Settle(settlement) => keep_outcome(connection, settlement, (ahead, inserts)).await,
         Change::Move(moved) => move_job(connection, moved).await,
         Change::ConfigLoaded(text) => keep_config(connection, text).await,
-        Change::Erase { message, at } => erase(connection, *message, *at).await,
+        Change::Erase { message, at: _ } => Ok(found(u64::from(ahead.erased.remove(message)))),
         Change::EraseEvidence { message } => erase_evidence(connection, *message).await,
         Change::StartEpoch(epoch) => start_epoch(connection, epoch).await,
         Change::DestroyEpoch { epoch, survivors } => destroy_epoch(connection, *epoch, survivors).await,
@@ -63,12 +72,85 @@ async fn clear_owed(connection: &mut AnyConnection, owed: &OwedId) -> sqlx::Resu
     Ok(cleared.rows_affected())
 }
 
-async fn settle<'b>(
+/// Makes those changes of a batch that come in numbers, many rows to a statement.
+pub(super) async fn apply_ahead<'b>(
+    connection: &mut AnyConnection,
+    changes: impl Iterator<Item = &'b Change>,
+) -> sqlx::Result<Ahead> {
+    let (mut settlements, mut finished) = (Vec::new(), Vec::new());
+    for change in changes {
+        match change {
+            Change::Settle(settlement) => settlements.push(&**settlement),
+            Change::Erase { message, at } => finished.push((*message, *at)),
+            Change::Note
+            | Change::Accept(_)
+            | Change::Move(_)
+            | Change::ConfigLoaded(_)
+            | Change::EraseEvidence { .. }
+            | Change::StartEpoch(_)
+            | Change::DestroyEpoch { .. }
+            | Change::RotateMaster { .. } => {}
+        }
+    }
+    Ok(Ahead { settled: settle(connection, settlements).await?, erased: erase(connection, finished).await? })
+}
+
+/// Settles jobs, and gives those that stood under their fence.
+async fn settle(connection: &mut AnyConnection, mut all: Vec<&Settlement>) -> sqlx::Result<HashSet<(JobId, i64)>> {
+    // Twice the same in one statement would be one change of the row, and two events.
+    let mut known = HashSet::with_capacity(all.len());
+    all.retain(|settlement| known.insert((settlement.job, settlement.fence.0)));
+    let mut settled = HashSet::with_capacity(all.len());
+    let mut rest = all.as_slice();
+    while !rest.is_empty() {
+        let (some, others) = rest.split_at(rows_together(rest.len()));
+        settled.extend(settle_jobs(connection, some).await?);
+        rest = others;
+    }
+    Ok(settled)
+}
+
+async fn settle_jobs(connection: &mut AnyConnection, some: &[&Settlement]) -> sqlx::Result<Vec<(JobId, i64)>> {
+    let outcomes = "with outcome (job, held, methods, state, cause, ended_as, due, expires, attempts, floor_since, \
+                    delay_told, owed, moved) as (";
+    // A delay that is still to be told stays owed while the job waits on, and is overtaken by the job's end.
+    let update = ") update job set methods = outcome.methods, state = outcome.state, cause = outcome.cause, \
+                  ended_as = outcome.ended_as, due = outcome.due, wake = outcome.due, expires = outcome.expires, \
+                  attempts = outcome.attempts, floor_since = outcome.floor_since, delay_told = outcome.delay_told, \
+                  owed = case when outcome.state = 'queued' then coalesce(outcome.owed, job.owed) \
+                  else outcome.owed end, moved = outcome.moved, lease_node = '', fence = fence + 1 \
+                  from outcome where job.id = outcome.job and job.fence = outcome.held and job.state = 'queued' \
+                  returning job.id, job.fence - 1";
+    let text = text(outcomes, 13, some.len()) + update;
+    let mut statement = sqlx::query_as(AssertSqlSafe(text));
+    for Settlement { job, fence, next, at, .. } in some {
+        let (state, cause, ended_as, due) = state_columns(&next.state);
+        statement = statement
+            .bind(job.to_string())
+            .bind(fence.0)
+            .bind(methods_column(&next.methods))
+            .bind(state)
+            .bind(cause)
+            .bind(ended_as)
+            .bind(due)
+            .bind(next.expires.millis())
+            .bind(i64::from(next.attempts))
+            .bind(next.floor_since.map(Timestamp::millis))
+            .bind(delay_column(next.delay))
+            .bind(next.owed.map(Word::word))
+            .bind(at.millis());
+    }
+    let found: Vec<(String, i64)> = statement.fetch_all(connection).await?;
+    let id = |text: String| text.parse().map_err(|_| sqlx::Error::Decode("a job's id".into()));
+    found.into_iter().map(|(job, fence)| Ok((id(job)?, fence))).collect()
+}
+
+async fn keep_outcome<'b>(
     connection: &mut AnyConnection,
     settlement: &'b Settlement,
-    inserts: &mut Inserts<'b>,
+    (ahead, inserts): (&mut Ahead, &mut Inserts<'b>),
 ) -> sqlx::Result<Applied> {
-    if settle_job(connection, settlement).await? == 0 {
+    if !ahead.settled.remove(&(settlement.job, settlement.fence.0)) {
         return Ok(Applied::Lost);
     }
     if let Some(sealed) = &settlement.attempt {
@@ -84,36 +166,6 @@ async fn settle<'b>(
         remember_destination(connection, seen).await?;
     }
     Ok(Applied::Done)
-}
-
-async fn settle_job(connection: &mut AnyConnection, settlement: &Settlement) -> sqlx::Result<u64> {
-    let next = &settlement.next;
-    let (state, cause, ended_as, due) = state_columns(&next.state);
-    // A delay that is still to be told stays owed while the job waits on, and is overtaken by the job's end.
-    let settled = sqlx::query(
-        "update job set methods = $1, state = $2, cause = $3, ended_as = $4, due = $5, wake = $6, expires = $7, \
-         attempts = $8, floor_since = $9, delay_told = $10, \
-         owed = case when state = $2 then coalesce($11, owed) else $11 end, \
-         moved = $12, lease_node = '', fence = fence + 1 \
-         where id = $13 and fence = $14 and state = 'queued'",
-    )
-    .bind(methods_column(&next.methods))
-    .bind(state)
-    .bind(cause)
-    .bind(ended_as)
-    .bind(due)
-    .bind(due)
-    .bind(next.expires.millis())
-    .bind(i64::from(next.attempts))
-    .bind(next.floor_since.map(Timestamp::millis))
-    .bind(delay_column(next.delay))
-    .bind(next.owed.map(Word::word))
-    .bind(settlement.at.millis())
-    .bind(settlement.job.to_string())
-    .bind(settlement.fence.0)
-    .execute(connection)
-    .await?;
-    Ok(settled.rows_affected())
 }
 
 /// Moves a job that nobody is delivering at this moment: what is on the wire cannot be called back.
@@ -199,39 +251,57 @@ async fn keep_config(connection: &mut AnyConnection, text: &ConfigText) -> sqlx:
     Ok(Applied::Done)
 }
 
-async fn erase(connection: &mut AnyConnection, message: MessageId, at: Timestamp) -> sqlx::Result<Applied> {
-    if mark_erased(connection, message, at).await? == 0 {
-        return Ok(Applied::Lost);
+/// Erases messages, and gives those of which nothing was still to come.
+async fn erase(connection: &mut AnyConnection, all: Vec<(MessageId, Timestamp)>) -> sqlx::Result<HashSet<MessageId>> {
+    let mut erased = HashSet::with_capacity(all.len());
+    let mut rest = all.as_slice();
+    while !rest.is_empty() {
+        let (some, others) = rest.split_at(rows_together(rest.len()));
+        let marked = mark_erased(connection, some).await?;
+        erased.extend(marked);
+        rest = others;
     }
-    forget_keys(connection, message).await?;
-    delete_body(connection, message).await?;
-    Ok(Applied::Done)
+    let ids: Vec<MessageId> = erased.iter().copied().collect();
+    let mut rest = ids.as_slice();
+    while !rest.is_empty() {
+        let (some, others) = rest.split_at(rows_together(rest.len()));
+        forget_keys(connection, some).await?;
+        delete_bodies(connection, some).await?;
+        rest = others;
+    }
+    Ok(erased)
 }
 
-async fn mark_erased(connection: &mut AnyConnection, message: MessageId, at: Timestamp) -> sqlx::Result<u64> {
-    let marked = sqlx::query(
-        "update message set erased = $1 where id = $2 and erased is null and not exists \
-         (select 1 from job where job.message = message.id and (job.state <> 'ended' or job.owed is not null))",
-    )
-    .bind(at.millis())
-    .bind(message.to_string())
-    .execute(connection)
-    .await?;
-    Ok(marked.rows_affected())
+async fn mark_erased(connection: &mut AnyConnection, some: &[(MessageId, Timestamp)]) -> sqlx::Result<Vec<MessageId>> {
+    let finished = text("with finished (id, at) as (", 2, some.len())
+        + ") update message set erased = finished.at from finished \
+           where message.id = finished.id and message.erased is null and not exists (select 1 from job \
+           where job.message = message.id and (job.state <> 'ended' or job.owed is not null)) returning message.id";
+    let mut statement = sqlx::query_scalar(AssertSqlSafe(finished));
+    for (message, at) in some {
+        statement = statement.bind(message.to_string()).bind(at.millis());
+    }
+    let marked: Vec<String> = statement.fetch_all(connection).await?;
+    let id = |text: String| text.parse().map_err(|_| sqlx::Error::Decode("a message's id".into()));
+    marked.into_iter().map(id).collect()
 }
 
-async fn forget_keys(connection: &mut AnyConnection, message: MessageId) -> sqlx::Result<u64> {
-    let forgotten = sqlx::query("update job set wrapped_key = null, envelope = null where message = $1")
-        .bind(message.to_string())
-        .execute(connection)
-        .await?;
-    Ok(forgotten.rows_affected())
+async fn forget_keys(connection: &mut AnyConnection, some: &[MessageId]) -> sqlx::Result<()> {
+    let of = "update job set wrapped_key = null, envelope = null where message in (";
+    each(connection, text(of, 1, some.len()) + ")", some).await
 }
 
-async fn delete_body(connection: &mut AnyConnection, message: MessageId) -> sqlx::Result<u64> {
-    let deleted =
-        sqlx::query("delete from body where message = $1").bind(message.to_string()).execute(connection).await?;
-    Ok(deleted.rows_affected())
+async fn delete_bodies(connection: &mut AnyConnection, some: &[MessageId]) -> sqlx::Result<()> {
+    each(connection, text("delete from body where message in (", 1, some.len()) + ")", some).await
+}
+
+async fn each(connection: &mut AnyConnection, statement: String, some: &[MessageId]) -> sqlx::Result<()> {
+    let mut statement = sqlx::query(AssertSqlSafe(statement));
+    for message in some {
+        statement = statement.bind(message.to_string());
+    }
+    statement.execute(connection).await?;
+    Ok(())
 }
 
 async fn erase_evidence(connection: &mut AnyConnection, message: MessageId) -> sqlx::Result<Applied> {

@@ -207,9 +207,8 @@ async fn insert<T>(
     bind: impl for<'q> Fn(Statement<'q>, &T) -> Statement<'q>,
 ) -> sqlx::Result<()> {
     while !rows.is_empty() {
-        let size = 1 << rows.len().min(MOST_ROWS).ilog2();
-        let (chunk, rest) = rows.split_at(size);
-        let mut statement = sqlx::query(AssertSqlSafe(text(into, columns, size)));
+        let (chunk, rest) = rows.split_at(rows_together(rows.len()));
+        let mut statement = sqlx::query(AssertSqlSafe(text(into, columns, chunk.len())));
         for row in chunk {
             statement = bind(statement, row);
         }
@@ -219,8 +218,13 @@ async fn insert<T>(
     Ok(())
 }
 
+/// How many of so many rows, at least one, go into the next statement.
+pub(super) fn rows_together(rows: usize) -> usize {
+    1 << rows.clamp(1, MOST_ROWS).ilog2()
+}
+
 /// `into values ($1, $2), ($3, $4)`: only our own words and numbers.
-fn text(into: &str, columns: usize, rows: usize) -> String {
+pub(super) fn text(into: &str, columns: usize, rows: usize) -> String {
     use std::fmt::Write;
     let mut text = String::with_capacity(into.len() + rows * columns * 6);
     text.push_str(into);

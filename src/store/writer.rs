@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::audit::{Actor, Event, Head, NodeId, link};
 use crate::clock::{Clock, Timestamp};
 use crate::mail::JobId;
-use crate::store::apply::{Applied, apply, give_back, renew};
+use crate::store::apply::{Applied, apply, apply_ahead, give_back, renew};
 use crate::store::dialect::{Dialect, Truncated};
 use crate::store::insert::{Holder, Inserts};
 use crate::store::jobs::{JobRow, claim};
@@ -21,6 +21,11 @@ use crate::store::{Change, Commit, Fence, StoreError, failed, read};
 const MAX_WAITING: usize = 2_048;
 /// Changes in one transaction.
 const MAX_BATCH: usize = 256;
+/// How long attempts that are to be settled wait for a message that comes in, whose flush they can share. Nobody is
+/// answered later for it; a power cut in this time delivers once more what was delivered in it.
+const COMPANY_WITHIN: Duration = Duration::from_millis(4);
+/// So many attempts are company enough.
+const COMPANY: usize = 16;
 /// How long a connection that is given up may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -73,6 +78,20 @@ enum Answer {
 struct Submission {
     work: Work,
     answer: oneshot::Sender<Result<Answer, StoreError>>,
+}
+
+impl Submission {
+    fn change(&self) -> Option<&Change> {
+        match &self.work {
+            Work::Commit { change, .. } => Some(change),
+            Work::Claim(_) | Work::GiveBack(_) | Work::Renew { .. } | Work::TruncateLog | Work::Stop => None,
+        }
+    }
+
+    /// Whether it may wait for others.
+    fn has_time(&self) -> bool {
+        matches!(self.change(), Some(Change::Settle(_)))
+    }
 }
 
 /// Gives work to the writer.
@@ -187,6 +206,7 @@ impl Writer {
     async fn run(mut self) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         while self.work.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            self.wait_for_company(&mut batch).await;
             let stop = batch.iter().position(|submission| matches!(submission.work, Work::Stop));
             let behind = stop.map(|at| batch.split_off(at)).unwrap_or_default();
             self.write(std::mem::take(&mut batch)).await;
@@ -197,6 +217,18 @@ impl Writer {
             }
         }
         self.give_up_connection().await;
+    }
+
+    async fn wait_for_company(&mut self, batch: &mut Vec<Submission>) {
+        let company = async {
+            while batch.len() < COMPANY && batch.iter().all(Submission::has_time) {
+                if self.work.recv_many(batch, MAX_BATCH).await == 0 {
+                    return;
+                }
+            }
+        };
+        // When the time is over they go by themselves.
+        let _ = tokio::time::timeout(COMPANY_WITHIN, company).await;
     }
 
     async fn write(&mut self, batch: Vec<Submission>) {
@@ -341,10 +373,13 @@ async fn try_batch(
     let mut inserts = Inserts::default();
     let mut answers = Vec::with_capacity(batch.len());
     sqlx::query(start.dialect.begin()).execute(&mut *connection).await.map_err(Trouble::Statement)?;
+    let changes = batch.iter().filter_map(Submission::change);
+    let mut ahead = apply_ahead(connection, changes).await.map_err(Trouble::Statement)?;
     for submission in batch {
         answers.push(match &submission.work {
             Work::Commit { change, actor, event } => {
-                let applied = apply(connection, change, &mut inserts).await.map_err(Trouble::Statement)?;
+                let applied = apply(connection, change, (&mut ahead, &mut inserts)).await;
+                let applied = applied.map_err(Trouble::Statement)?;
                 match applied {
                     Applied::Lost => Answer::Lost,
                     Applied::Done => {
