@@ -133,14 +133,37 @@ pub fn own_cpu() -> Result<f64> {
 
 /// One line on where this was measured.
 pub fn machine() -> String {
-    let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
-    let value = |text: &str, key: &str| {
-        let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
-        line.split_once(':').map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
-    };
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let model = value(&read("/proc/cpuinfo"), "model name");
-    let memory = value(&read("/proc/meminfo"), "MemTotal");
-    let kernel = read("/proc/sys/kernel/osrelease");
-    format!("{cores} cores ({model}), memory {memory}, Linux {}", kernel.trim())
+    let model = value(&text("/proc/cpuinfo"), "model name");
+    let memory = value(&text("/proc/meminfo"), "MemTotal");
+    let system = text("/etc/os-release");
+    let system =
+        system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or_default().trim_matches('"');
+    let kernel = text("/proc/sys/kernel/osrelease");
+    format!("{cores} cores ({model}), memory {memory}, {system}, Linux {}", kernel.trim())
+}
+
+/// The file system that a folder lies on, with the options that say how it flushes.
+pub fn file_system(folder: &Path) -> String {
+    let mounts = text("/proc/mounts");
+    let lines = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>()).filter(|fields| fields.len() >= 4);
+    let over = lines.filter(|fields| folder.starts_with(fields[1]));
+    let nearest = over.max_by_key(|fields| fields[1].len());
+    nearest.map_or_else(|| "unknown".to_owned(), |fields| format!("{} ({})", fields[2], fields[3]))
+}
+
+/// The first line that a command prints; empty when there is no such command.
+pub fn first_line(command: &str, arguments: &[&str]) -> String {
+    let printed = std::process::Command::new(command).args(arguments).output();
+    let printed = printed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    printed.lines().next().unwrap_or_default().trim().to_owned()
+}
+
+fn text(file: &str) -> String {
+    fs::read_to_string(file).unwrap_or_default()
+}
+
+fn value(text: &str, key: &str) -> String {
+    let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+    line.split_once(':').map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
 }

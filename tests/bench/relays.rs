@@ -130,6 +130,8 @@ connections = 400
 connections_per_address = 400
 [delivery]
 connections_per_destination = 20
+[retention]
+sweep = "5s"
 [http]
 bind = "{http}"
 "#
