@@ -245,7 +245,13 @@ async fn a_job_from_memory_takes_its_room_until_it_is_done_and_asks_the_store_fo
     let queue = Queue::new(store.clone(), config());
     assert!(queue.inner.alarm.take_due(), "the first look at the store");
     let action = Action::Deliver { methods: vec![VALID], last: Last::Hold };
-    let way = Way { recipient: Address::parse("ann@lab.example").unwrap(), action, cause: None };
+    let way = Way {
+        recipient: Address::parse("ann@lab.example").unwrap(),
+        action,
+        cause: None,
+        released: Vec::new(),
+        not_before: None,
+    };
     queue.accept(accept(&queue, (ReversePath::Null, vec![way])), Actor::System).await.unwrap();
     assert!(!queue.inner.alarm.take_due());
     let jobs = tokio::time::timeout(Duration::from_secs(5), queue.claim(10)).await.unwrap();
