@@ -5,11 +5,8 @@ mod signals;
 mod watch;
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use nix::unistd::{Gid, Uid, geteuid, setegid, seteuid};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, Mistake};
@@ -72,10 +69,7 @@ pub async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<(Store
     let file = &config.server.master_key;
     let (key, source) = master::load(&master::Surroundings::of_this_process(), file)?;
     let folder: PathBuf = config.server.data_dir.clone();
-    let owner = Owner::stand_in(&folder)?;
-    let opened = Store::open(&config.database, &folder, key, Arc::clone(&clock)).await;
-    drop(owner);
-    match opened {
+    match Store::open(&config.database, &folder, key, Arc::clone(&clock)).await {
         Err(StoreError::WrongMasterKey) => {
             let Some(next) = master::load_next(file)? else { return Err(StoreError::WrongMasterKey.into()) };
             let store = Store::open(&config.database, &folder, next, clock).await?;
@@ -85,34 +79,6 @@ pub async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<(Store
             Ok((store, source))
         }
         opened => Ok((opened?, source)),
-    }
-}
-
-/// Root, for as long as this lives, as the user whom the data directory belongs to: a database that root had made would be
-/// closed to the daemon.
-struct Owner;
-
-impl Owner {
-    fn stand_in(data_dir: &Path) -> Result<Option<Owner>, StartError> {
-        let Ok(about) = std::fs::metadata(data_dir) else { return Ok(None) };
-        if !geteuid().is_root() || about.uid() == 0 {
-            return Ok(None);
-        }
-        let failed = |errno: nix::errno::Errno| StartError::Io {
-            what: format!("acting as the owner of {}", data_dir.display()),
-            error: errno.into(),
-        };
-        setegid(Gid::from_raw(about.gid())).map_err(failed)?;
-        let owner = Owner;
-        seteuid(Uid::from_raw(about.uid())).map_err(failed)?;
-        Ok(Some(owner))
-    }
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        // Root may always become itself again.
-        let _ = seteuid(Uid::from_raw(0)).and_then(|()| setegid(Gid::from_raw(0)));
     }
 }
 

@@ -120,7 +120,7 @@ async fn nobody_relays_without_a_login_and_a_login_only_as_its_own_senders() {
         ("From: staff: ann@clinic.example, eve@elsewhere.example;", "553 5.7.1"),
         ("From : eve@elsewhere.example\r\nFrom: ann@clinic.example", "553 5.7.1"),
         ("From:\r\n eve@elsewhere.example", "553 5.7.1"),
-        ("From: =?utf-8?q?eve=40elsewhere.example?=", "554 5.6.0"),
+        ("From: =?utf-8?q?eve=40elsewhere.example?=", "553 5.7.1"),
         ("From:", "554 5.6.0"),
         ("X-From: ann@clinic.example", "554 5.6.0"),
         ("From: Bo <bo@clinic.example>", "250 2.0.0"),

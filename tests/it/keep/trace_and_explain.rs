@@ -32,7 +32,7 @@ async fn a_message_is_found_and_told_after_its_body_is_gone_and_the_config_is_an
         "To lab@lab.example",
         "Delivered: their mail server took it",
         "To nobody@gone.example",
-        "Bounced: their mail server refused it for good",
+        "Bounced: it was refused for good",
         "TLSv1.3",
         "The message itself was erased",
         "vouched for at the time",

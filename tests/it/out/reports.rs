@@ -33,16 +33,16 @@ async fn a_report_never_crosses_in_clear_either() {
     assert_eq!(house.settled(&id).await, ["bounced"]);
     let undeliverable = || {
         let count = house.daemon.json(&["queue", "count"]).unwrap();
-        (count["ended"]["undeliverable"] == 1).then_some(count)
+        (count["ended"]["undeliverable"] == 2).then_some(count)
     };
-    let count = until("the report's own end", SOON, undeliverable).await.unwrap();
-    // The message and its report; nobody is told of a report that did not arrive.
-    assert_eq!(count["accepted"], 2);
+    let count = until("the reports' own ends", SOON, undeliverable).await.unwrap();
+    // The message, its report, and what the postmaster should have heard of that; nobody is told of the third.
+    assert_eq!(count["accepted"], 3);
     assert!(house.home.crossed_cleanly() > 0 && house.home.took().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_that_bounces_goes_nowhere() {
+async fn a_report_that_bounces_is_told_to_the_postmaster_and_to_nobody_after_that() {
     let house = House::open(42, "").await;
     let _lab = house.partner(11, "lab.example", refusing()).await;
     house.home.mx.behave(refusing()).unwrap();
@@ -50,10 +50,10 @@ async fn a_report_that_bounces_goes_nowhere() {
     assert_eq!(house.settled(&id).await, ["bounced"]);
     let both = || {
         let count = house.daemon.json(&["queue", "count"]).unwrap();
-        (count["ended"]["bounced"] == 2).then_some(count)
+        (count["ended"]["bounced"] == 3).then_some(count)
     };
-    let count = until("the report's own end", SOON, both).await.unwrap();
-    assert_eq!((&count["accepted"], &count["queued"]), (&2.into(), &0.into()));
+    let count = until("the reports' own ends", SOON, both).await.unwrap();
+    assert_eq!((&count["accepted"], &count["queued"]), (&3.into(), &0.into()));
     // A report for the next message comes behind every report that there could have been of the first.
     house.home.mx.behave(Behaviour::default()).unwrap();
     let second = house.submit(&["cy@lab.example"], "two").await;
@@ -63,7 +63,7 @@ async fn a_report_that_bounces_goes_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_with_the_null_sender_is_delivered_and_never_answered() {
+async fn a_message_with_the_null_sender_is_delivered_and_its_failure_told_to_the_postmaster() {
     let mut house = House::open(43, "").await;
     let lab = house.partner(11, "lab.example", Behaviour::default()).await;
     let no = house.partner(12, "no.example", refusing()).await;
@@ -79,7 +79,8 @@ async fn a_message_with_the_null_sender_is_delivered_and_never_answered() {
     assert_eq!(lab.took()[0].sender, "");
     let third = house.submit(&["cy@no.example"], "three").await;
     house.notice(&third).await;
-    assert_eq!((house.home.took().len(), no.took().len()), (1, 0));
+    let told: Vec<String> = house.home.took().into_iter().flat_map(|notice| notice.recipients).collect();
+    assert_eq!((told, no.took().len()), (vec!["it@clinic.example".to_owned(), ANN.to_owned()], 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
