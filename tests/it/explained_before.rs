@@ -95,8 +95,7 @@ async fn what_explain_says_before_is_what_happens_after() {
         clinic.daemon.run(&["explain", &file, "--from", "ann@clinic.example", "--to", to[1]]).unwrap().good().unwrap();
     for part in [
         "It counts as health information",
-        "Is refused: health data is not sent to free mail",
-        "\"no charts to free mail\": won",
+        "The rule \"no charts to free mail\" decided: refuse it: health data is not sent to free mail",
     ] {
         assert!(words.contains(part), "{part}\n{words}");
     }
