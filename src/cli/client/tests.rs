@@ -1,0 +1,133 @@
+//! Clients are added, changed and removed in the config, and nothing else there is touched.
+
+use super::*;
+
+const CONFIG: &str = r#"# Kept by hand.
+[server]
+hostname = "relay.clinic.example" # the name
+
+[notify]
+postmaster = "it@clinic.example"
+
+[[tls.certificate]]
+chain = "tls/chain.pem"
+key = "tls/key.pem"
+
+# Only from inside.
+[[listener]]
+role = "submission"
+bind = "127.0.0.1:2587"
+
+[queue]
+expire = "2d"
+"#;
+
+fn config() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sealpost.toml");
+    fs::write(&path, CONFIG).unwrap();
+    (folder, path)
+}
+
+fn openemr() -> NewClient {
+    NewClient { name: "openemr".into(), profile: Profile::OpenEmr, login: None, senders: Vec::new() }
+}
+
+fn parsed(path: &Path) -> Config {
+    config::parse(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_client_is_added_and_everything_else_stays_as_it_was_written() {
+    let (_folder, path) = config();
+    let changed = add(&path, &openemr(), &Password::Made).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with(CONFIG), "{text}");
+    let client = &parsed(&path).clients[0];
+    let password = changed.password.clone().unwrap();
+    assert_eq!((client.login.as_str(), client.profile), ("openemr", Profile::OpenEmr));
+    assert_eq!(client.senders, ["*@clinic.example"]);
+    assert_eq!(crypto::verify_password(&password, &client.password_hash), Ok(true));
+    assert!(changed.tell().contains("relay.clinic.example, port 2587 with STARTTLS\n"), "{}", changed.tell());
+    assert!(password.len() == 24 && !text.contains(&password) && changed.tell().contains(&password));
+    assert!(matches!(add(&path, &openemr(), &Password::Made), Err(ClientError::Taken(_))));
+}
+
+#[test]
+fn a_given_password_is_taken_when_it_is_long_enough_and_not_shown_again() {
+    let (_folder, path) = config();
+    let given = |text: &str| Password::Given(Zeroizing::new(text.to_owned()));
+    assert!(matches!(add(&path, &openemr(), &given("short")), Err(ClientError::WeakPassword)));
+    assert!(matches!(add(&path, &openemr(), &given("long enough\r\n but two")), Err(ClientError::WeakPassword)));
+    let changed = add(&path, &openemr(), &given("correct horse battery")).unwrap();
+    assert!(changed.password.is_none());
+    let hash = &parsed(&path).clients[0].password_hash;
+    assert_eq!(crypto::verify_password("correct horse battery", hash), Ok(true));
+}
+
+#[test]
+fn a_client_is_suspended_resumed_given_another_password_and_removed() {
+    let (_folder, path) = config();
+    let first = add(&path, &openemr(), &Password::Made).unwrap().password.unwrap();
+    suspend(&path, "openemr").unwrap();
+    assert!(list(&path).unwrap()[0].suspended && tell(&list(&path).unwrap()).contains("suspended"));
+    resume(&path, "openemr").unwrap();
+    assert!(!list(&path).unwrap()[0].suspended);
+    let second = passwd(&path, "openemr", &Password::Made).unwrap().password.unwrap();
+    let hash = parsed(&path).clients[0].password_hash.clone();
+    assert_eq!(crypto::verify_password(&second, &hash), Ok(true));
+    assert_eq!(crypto::verify_password(&first, &hash), Ok(false));
+    remove(&path, "openemr").unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), CONFIG);
+    assert!(matches!(remove(&path, "openemr"), Err(ClientError::Unknown(_))));
+}
+
+#[test]
+fn a_change_that_would_make_the_config_wrong_leaves_it_as_it_is() {
+    let (_folder, path) = config();
+    let bad = NewClient { senders: vec!["everybody".into()], ..openemr() };
+    assert!(matches!(add(&path, &bad, &Password::Made), Err(ClientError::WrongAfter(_))));
+    assert_eq!(fs::read_to_string(&path).unwrap(), CONFIG);
+    let rule = "[[policy.rule]]\nname = \"EHR\"\nwhen = { client = [\"openemr\"] }\nhold = \"look\"\n";
+    add(&path, &openemr(), &Password::Made).unwrap();
+    let with_rule = fs::read_to_string(&path).unwrap() + rule;
+    fs::write(&path, &with_rule).unwrap();
+    let error = remove(&path, "openemr").unwrap_err();
+    assert!(error.to_string().contains("no [[client]] has this name"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), with_rule);
+}
+
+#[test]
+fn a_comment_above_the_first_client_stays_above_it() {
+    let (_folder, path) = config();
+    fs::write(&path, format!("{CONFIG}\n# Who may send.\n")).unwrap();
+    add(&path, &openemr(), &Password::Made).unwrap();
+    add(&path, &NewClient { name: "billing".into(), ..openemr() }, &Password::Made).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with(&format!("{CONFIG}\n# Who may send.\n[[client]]\nname = \"openemr\"")), "{text}");
+}
+
+#[test]
+fn edits_at_once_lose_none() {
+    let (_folder, path) = config();
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let path = &path;
+            scope.spawn(move || {
+                let new = NewClient { name: format!("client-{number}"), ..openemr() };
+                add(path, &new, &Password::Made).unwrap();
+            });
+        }
+    });
+    assert_eq!(list(&path).unwrap().len(), 4);
+}
+
+#[test]
+fn the_file_keeps_its_mode_and_nothing_is_left_beside_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, path) = config();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    add(&path, &openemr(), &Password::Made).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
