@@ -28,7 +28,9 @@ pub(super) fn command(arguments: &Arguments, format: Format) -> Result<ExitCode,
     out.flush()?;
     if counts.unreadable > 0 {
         let noun = if counts.unreadable == 1 { "file" } else { "files" };
-        return Err(Failed::Data(format!("{} {noun} could not be read", counts.unreadable)));
+        let text = format!("{} {noun} could not be read", counts.unreadable);
+        let absent = arguments.paths.iter().any(|path| !path.exists());
+        return Err(if absent { Failed::NotFound(text) } else { Failed::Data(text) });
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -53,7 +53,8 @@ async fn each_exit_code_says_one_thing() {
         (&["explain", UNKNOWN], 66),
         (&["client", "suspend", "nobody"], 66),
         (&["audit", "verify", "/absent"], 66),
-        (&["classify", "/absent"], 65),
+        (&["classify", "/absent"], 66),
+        (&["classify", &letter, "/absent"], 66),
     ] {
         let printed = house.daemon.run(arguments).unwrap();
         assert_eq!(printed.status.code(), Some(code), "{arguments:?}: {}{}", printed.out, printed.err);
