@@ -10,31 +10,41 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::cli::output::{ANSWER_IS_NO, Failed, Format, print_json, print_line};
-use crate::cli::reach::{block_on, read_config};
+use crate::cli::reach::{block_on, read_config_telling};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::{Config, Onward};
 use crate::keyring::master;
 use crate::mail::{Assurance, Domain, Method};
+use crate::net::mx::{self, Found};
 use crate::net::tls::system_roots;
 use crate::net::{LookupError, Resolver};
 
 /// What is typed behind `check`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A mail server to try port 25 of, beside those of the routes; may be given several times
+    /// A mail server to try port 25 of, beside those of the routes; may be given several times; default: the one of the
+    /// postmaster's domain
     #[arg(long = "target", value_name = "HOST[:PORT]")]
     targets: Vec<String>,
 }
 
 pub(super) fn command(path: &Path, arguments: &Arguments, format: Format) -> Result<ExitCode, Failed> {
-    let config = read_config(path)?;
+    let config = read_config_telling(path, &mut |mistake| {
+        if format == Format::Json {
+            print_json(&json!({ "line": mistake.line, "key": mistake.key, "mistake": mistake.text }));
+        }
+    })?;
     let keys = master::Surroundings::of_this_process();
-    let subject =
-        Subject { config: &config, file: path, keys: &keys, targets: &arguments.targets, now: SystemClock.now() };
     let findings = block_on(async {
         let resolver = Resolver::new(&config.dns);
+        let mut targets = arguments.targets.clone();
+        if let (true, Ok(resolver)) = (targets.is_empty(), &resolver) {
+            targets.extend(postmasters_exchanger(resolver, &config).await);
+        }
+        let subject = Subject { config: &config, file: path, keys: &keys, targets: &targets, now: SystemClock.now() };
         run(&subject, async |name| match &resolver {
             Ok(resolver) => ask(resolver, name).await,
             Err(_) => Answer::Silence,
@@ -49,6 +59,16 @@ pub(super) fn command(path: &Path, arguments: &Arguments, format: Format) -> Res
         Status::Ok | Status::Warn => ExitCode::SUCCESS,
         Status::Fail => ExitCode::from(ANSWER_IS_NO),
     })
+}
+
+/// The mail server of whoever is told of held mail: the one that has to be reached in every set-up.
+async fn postmasters_exchanger(resolver: &Resolver, config: &Config) -> Option<String> {
+    let found = mx::targets(resolver, config.notify.postmaster.domain(), config).await.ok()?;
+    match found.found {
+        Found::Mx | Found::Implicit | Found::Literal => found.hosts.first().map(|host| host.name.to_string()),
+        // Routes are tried anyway.
+        Found::Routed { .. } => None,
+    }
 }
 
 async fn ask(resolver: &Resolver, name: &Domain) -> Answer {
@@ -121,7 +141,8 @@ pub(super) enum Answer {
     Silence,
 }
 
-/// Looks at everything. No address is contacted but the resolver, the database, the routes' hosts and the targets.
+/// Looks at everything. No address is contacted but the resolver, the database, the routes' hosts and
+/// the targets.
 pub(super) async fn run(subject: &Subject<'_>, resolve: impl AsyncFn(&Domain) -> Answer) -> Vec<Finding> {
     let mut findings = files::config(subject);
     findings.extend(settings(subject.config));

@@ -16,11 +16,25 @@ pub(super) fn read_config(path: &Path) -> Result<Config, Failed> {
     load_config(path).map(|loaded| loaded.config)
 }
 
+/// The same, and each mistake is also given away as it is, for programs.
+pub(super) fn read_config_telling(path: &Path, each: &mut dyn FnMut(&config::Mistake)) -> Result<Config, Failed> {
+    daemon::read_config(path).map(|loaded| loaded.config).map_err(|error| {
+        if let daemon::ConfigError::Mistakes(mistakes) = &error {
+            mistakes.iter().for_each(each);
+        }
+        unusable(path, error)
+    })
+}
+
 pub(super) fn load_config(path: &Path) -> Result<daemon::Loaded, Failed> {
-    daemon::read_config(path).map_err(|error| match error {
+    daemon::read_config(path).map_err(|error| unusable(path, error))
+}
+
+fn unusable(path: &Path, error: daemon::ConfigError) -> Failed {
+    match error {
         daemon::ConfigError::Read(error) => Failed::file(path, &error),
         daemon::ConfigError::Mistakes(mistakes) => Failed::Config(mistakes_in(path, &mistakes)),
-    })
+    }
 }
 
 fn mistakes_in(path: &Path, mistakes: &[config::Mistake]) -> String {

@@ -115,6 +115,10 @@ async fn check_says_what_is_in_order_and_what_to_do_about_the_rest() {
         assert_eq!(printed.status.code(), Some(0), "{}", printed.out);
         assert!(printed.out.contains("a stolen disk would then be notifiable"), "{}", printed.out);
     }
+    // Without a target, the mail server of the postmaster's domain is tried.
+    let printed = house.daemon.run(&["check"]).unwrap();
+    assert_eq!(printed.status.code(), Some(0), "{}", printed.out);
+    assert!(printed.out.contains("outgoing mail to mx.clinic.example: port 25 takes connections"), "{}", printed.out);
     let rows = house.daemon.json(&["check", "--target", "127.34.60.99"]);
     assert!(rows.is_err(), "a target that does not answer is to be mended: {rows:?}");
     let printed = house.daemon.run(&["check", "--target", "127.34.60.99", "--json"]).unwrap();

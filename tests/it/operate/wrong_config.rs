@@ -26,4 +26,11 @@ async fn serve_and_check_name_every_mistake_at_once() {
         assert!(printed.err.contains("3 mistakes"), "{}", printed.err);
     }
     assert!(house.daemon.start().is_err());
+    // For programs, each mistake is a row with its line and its key.
+    let printed = house.daemon.run(&["check", "--json"]).unwrap();
+    assert_eq!(printed.status.code(), Some(78));
+    let rows: Vec<serde_json::Value> = printed.out.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
+    assert_eq!(rows.len(), 3, "{}", printed.out);
+    assert_eq!((&rows[0]["line"], &rows[0]["key"]), (&line("conect").into(), &"delivery.conect".into()));
+    assert!(rows[0]["mistake"].as_str().unwrap().contains("connect"), "{}", rows[0]);
 }
