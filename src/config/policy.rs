@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use crate::config::client::Clients;
@@ -54,7 +55,8 @@ pub enum Then {
 }
 
 /// What becomes of a message when its list of methods runs out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Last {
     #[default]
     Hold,

@@ -3,6 +3,7 @@
 
 use crate::audit::{self, AcceptedJob, Actor, Entry, Event, Head, HoldCause, JobState, NodeId};
 use crate::clock::Timestamp;
+use crate::config::Last;
 use crate::crypto::{Digest, sha256};
 use crate::evidence::record::{
     Answer, Attempt, Classified, Failure, Found, Judgement, Known, Origin, Place, Recipient, Record, Stage, Versions,
@@ -11,7 +12,7 @@ use crate::evidence::sealed::{self, Salted};
 use crate::evidence::story::{OpenedAttempt, Story};
 use crate::mail::{Address, Assurance, ClientName, End, JobId, MessageId, Method, ReversePath, Role, TlsSession};
 use crate::phi::{Kind, Phi};
-use crate::policy::{Action, Last, RuleResult, Tried};
+use crate::policy::{Action, RuleResult, Tried};
 
 const fn at(second: i64) -> Timestamp {
     Timestamp::from_millis(1_795_493_220_000 + second * 1_000)

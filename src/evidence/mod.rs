@@ -199,10 +199,9 @@ mod tests {
 
     use crate::audit::{AcceptedJob, Actor, Event, JobState};
     use crate::clock::{ManualClock, Timestamp};
-    use crate::config;
+    use crate::config::{self, Last};
     use crate::crypto::Key;
     use crate::mail::{Assurance, Content, Domain, End, Method, WireLimits};
-    use crate::policy::Last;
     use crate::store::{Body, Change, Commit, Delay, Fence, Move, NewJob, NewMessage, Owes, Settlement, Standing};
     use invented::{id, job};
 

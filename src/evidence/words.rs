@@ -2,10 +2,11 @@
 
 use crate::audit::{Actor, HoldCause, JobState};
 use crate::clock::Timestamp;
+use crate::config::Last;
 use crate::evidence::record::{Place, Stage};
 use crate::mail::{Assurance, End, Method};
 use crate::phi::Kind;
-use crate::policy::{Action, Last};
+use crate::policy::Action;
 
 /// As in `Tue, 24 Nov 2026 04:07:00 UTC`.
 pub(super) fn moment(at: Timestamp) -> String {

@@ -1,13 +1,14 @@
 //! Hands a notice to the queue, with evidence of its own.
 
 use crate::audit::Actor;
+use crate::config::Last;
 use crate::crypto::Digest;
 use crate::evidence::record::{Classified, Known, Origin, Recipient, Record, Versions};
 use crate::evidence::{Evidence, EvidenceError};
 use crate::mail::{Address, Assurance, Content, Method, ReversePath};
 use crate::notice::{Notice, Stamp, Voice};
 use crate::phi::Phi;
-use crate::policy::{Action, Last, RuleResult, Tried};
+use crate::policy::{Action, RuleResult, Tried};
 use crate::queue::{Accept, Queue, QueueError, Receipt, Way};
 use crate::store::OwedId;
 

@@ -10,6 +10,7 @@ pub use decide::{Rules, decide};
 pub use marks::{Ask, Marks, edits, marks};
 
 use crate::audit::HoldCause;
+use crate::config::Last;
 use crate::mail::{Address, Assurance, ClientName, Domain, Envelope, Method};
 use crate::mime::Tree;
 
@@ -62,13 +63,6 @@ pub enum Action {
     Reject {
         text: String,
     },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Last {
-    Hold,
-    Undeliverable,
 }
 
 /// How one rule fared.

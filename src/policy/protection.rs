@@ -12,9 +12,9 @@
 //! See docs/decisions/0002-most-protective-rule.md.
 
 use crate::audit::HoldCause;
-use crate::config::{self, Then};
+use crate::config::{Last, Then};
 use crate::mail::{Assurance, Method};
-use crate::policy::{Action, Last};
+use crate::policy::Action;
 
 /// Ordered from the least protective to the most.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,7 +77,7 @@ impl Plan {
     }
 
     /// The methods that exist in their order; a list of which none exists holds the message.
-    pub(super) fn deliver(listed: &[Method], last: config::Last) -> Plan {
+    pub(super) fn deliver(listed: &[Method], last: Last) -> Plan {
         let mut remarks = Vec::new();
         let mut methods = Vec::new();
         for method in listed.iter().copied() {
@@ -98,10 +98,6 @@ impl Plan {
         if methods.contains(&Method::Tls(Assurance::Encrypted)) {
             remarks.push("tls:encrypted: certificate not checked: a recorded decision of the operator".into());
         }
-        let last = match last {
-            config::Last::Hold => Last::Hold,
-            config::Last::Undeliverable => Last::Undeliverable,
-        };
         let action = Action::Deliver { methods, last };
         Plan { action, cause: None, protection: Protection::Deliver { weakest, ways }, remarks }
     }
@@ -122,7 +118,7 @@ mod tests {
 
     fn plan(methods: &str) -> Plan {
         let methods: Vec<Method> = methods.split_whitespace().map(|name| name.parse().unwrap()).collect();
-        Plan::deliver(&methods, config::Last::Hold)
+        Plan::deliver(&methods, Last::Hold)
     }
 
     fn protects_more(stronger: &str, weaker: &str) {

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::{Actor, Event, HoldCause, JobState};
 use crate::clock::Timestamp;
+use crate::config::Last;
 use crate::crypto::{Key, random_u128};
 use crate::mail::{
     Address, BodyType, ClientName, Content, Envelope, JobId, Message, MessageId, Method, ReversePath, Utf8,
 };
-use crate::policy::{Action, Last};
+use crate::policy::Action;
 use crate::queue::memory::Share;
 use crate::queue::{Job, Kept, Queue, QueueError, Wrapped, schedule};
 use crate::store::{

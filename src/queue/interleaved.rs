@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::audit::Actor;
 use crate::clock::{Clock, ManualClock, Timestamp};
-use crate::config;
+use crate::config::{self, Last};
 use crate::crypto::{Key, sha256};
 use crate::mail::{
     Address, Assurance, ClientName, Content, Envelope, Message, MessageId, Method, ReversePath, WireLimits,
 };
-use crate::policy::{Action, Last};
+use crate::policy::Action;
 use crate::queue::memory::MAX_BYTES;
 use crate::queue::{Accept, Job, Outcome, Progress, Queue, Selection, Way};
 use crate::store::{SealedEvidence, Store};

@@ -228,10 +228,10 @@ mod tests {
 
     use super::*;
     use crate::clock::{Clock, ManualClock};
-    use crate::config;
+    use crate::config::{self, Last};
     use crate::crypto::Key;
     use crate::mail::{Address, Assurance, ReversePath};
-    use crate::policy::{Action, Last};
+    use crate::policy::Action;
     use crate::queue::interleaved::{accept, config};
     use crate::queue::{Outcome, Progress, Way};
     use crate::store::Store;

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use crate::audit::{HoldCause, JobState};
 use crate::clock::Timestamp;
-use crate::config;
+use crate::config::{self, Last};
 use crate::mail::{End, Method};
-use crate::policy::Last;
 use crate::store::{About, Delay, Owes, Standing};
 
 /// What an attempt came to.

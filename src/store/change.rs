@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::{AcceptedJob, HoldCause, JobState};
 use crate::clock::Timestamp;
+use crate::config::Last;
 use crate::crypto::Digest;
 use crate::mail::{Assurance, ClientName, Content, Domain, End, JobId, MessageId, Method};
-use crate::policy::Last;
 use crate::store::JobRow;
 
 /// One change. Where what it expects is no longer so, it is `Lost`: nothing changes, and no event is made.

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use sealpost::audit::{Actor, HoldCause, JobState};
 use sealpost::clock::{Clock, ManualClock, Timestamp};
-use sealpost::config;
+use sealpost::config::{self, Last};
 use sealpost::crypto::{Key, sha256};
 use sealpost::mail::{
     Address, Assurance, ClientName, Content, End, Envelope, Message, Method, ReversePath, WireLimits,
 };
-use sealpost::policy::{Action, Last};
+use sealpost::policy::Action;
 use sealpost::queue::{Accept, Outcome, Progress, Queue, Selection, Settled, Way};
 use sealpost::retention;
 use sealpost::store::{

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::Actor;
 use crate::clock::SystemClock;
-use crate::config::Database;
+use crate::config::{Database, Last};
 use crate::crypto::{Digest, Key};
 use crate::delivery::tests::server::{Server, plain};
 use crate::delivery::tests::{World, config, mail};
@@ -18,7 +18,7 @@ use crate::directory::Directory;
 use crate::evidence::Evidence;
 use crate::mail::{Content, Envelope, Method};
 use crate::net::tls::stand_in::Shows;
-use crate::policy::{Action, Last};
+use crate::policy::Action;
 use crate::queue::{Accept, Queue, Way};
 use crate::store::{SealedEvidence, Store};
 

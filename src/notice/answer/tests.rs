@@ -121,7 +121,7 @@ fn the_sender_is_told_and_the_postmaster_of_what_waits_or_ran_out() {
 
 #[test]
 fn the_codes_are_those_of_the_jobs_own_last_attempt() {
-    let deliver = Action::Deliver { methods: Vec::new(), last: crate::policy::Last::Hold };
+    let deliver = Action::Deliver { methods: Vec::new(), last: crate::config::Last::Hold };
     let fate = fate(&owed(About::Failed, "ann@clinic.example"), &story(deliver));
     assert_eq!(fate.recipient, address("results@lab.example"));
     let last = fate.last.unwrap();
@@ -141,7 +141,7 @@ fn a_hold_and_a_rejection_carry_the_words_of_the_rule() {
 
 #[test]
 fn where_no_server_answered_the_code_is_our_own() {
-    let deliver = Action::Deliver { methods: Vec::new(), last: crate::policy::Last::Hold };
+    let deliver = Action::Deliver { methods: Vec::new(), last: crate::config::Last::Hold };
     let mut story = story(deliver);
     let made = story.journeys[1].attempts.last_mut().unwrap();
     made.attempt.answer = None;
