@@ -45,6 +45,9 @@ pub(super) async fn work(desk: Desk, courier: Arc<Courier>, mut batch: Vec<InHan
     let untried = Tried { found: Found::Alive, unsettled: None };
     // What waited for its turn too long may be somebody else's before we are done: its lease brings it back.
     let patience = courier.config.queue.lease / WAIT_OF_LEASE;
+    if tokio::time::timeout(patience, desk.queue.ready_to_settle()).await.is_err() {
+        return untried;
+    }
     batch.retain(|in_hand| in_hand.since.elapsed() < patience);
     let Some(first) = batch.first() else { return untried };
     let message = match desk.queue.content(&first.job).await {

@@ -24,7 +24,7 @@ use crate::mail::{
 };
 use crate::store::{
     Change, Commit, DestinationSeen, Fence, JobRow, OwedId, Owes, Renewed, SealedAttempt, Settlement, Standing, Store,
-    StoreError,
+    StoreError, Writing,
 };
 
 pub use accept::{Accept, Receipt, Way};
@@ -36,8 +36,9 @@ pub use schedule::Progress;
 const FRESH_JOBS: usize = 1_000;
 /// How long the queue leaves a store alone that just failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
-/// How often the outcome of an attempt is offered to a store that fails: what was delivered must not be sent again.
-const SETTLE_TRIES: u32 = 30;
+/// How often the outcome of an attempt is offered to a store that fails, so for a day: what was delivered must not be sent
+/// again, and a full disk waits for somebody.
+const SETTLE_TRIES: u32 = 24 * 60 * 60;
 /// Jobs that are expired in one go.
 const EXPIRE_BATCH: usize = 200;
 /// Jobs that are claimed from the store at most in one go.
@@ -218,6 +219,17 @@ impl Queue {
         // The limits were kept when it came in, and may have been lowered since.
         let limits = WireLimits { message_bytes: usize::MAX, header_bytes: usize::MAX, line_bytes: usize::MAX };
         Message::parse(bytes, &limits).map_err(|_| QueueError::Unavailable(StoreError::StrangeRow("body")))
+    }
+
+    /// Waits until the outcome of an attempt could be settled, as far as can be known before: while the store cannot write,
+    /// what is delivered would be delivered again.
+    pub async fn ready_to_settle(&self) {
+        while self.inner.store.writing() == Writing::Fails {
+            // Why it fails is told by the store when it begins to.
+            if self.inner.store.try_to_write().await.is_err() {
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+        }
     }
 
     /// Makes the outcome of an attempt durable, and says where the job stands.

@@ -7,7 +7,7 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 use crate::clock::Timestamp;
 use crate::mail::{JobId, MessageId};
 use crate::store::change::{Word, methods_column, state_columns};
-use crate::store::insert::{AttemptOf, Inserts, rows_together, text};
+use crate::store::insert::{AttemptOf, Holder, Inserts, rows_together, text};
 use crate::store::{
     Change, ConfigText, Delay, DestinationSeen, Fence, Move, NewEpoch, NewMessage, OwedId, Rewrap, Rewrapped,
     Settlement,
@@ -221,6 +221,16 @@ pub(super) async fn renew(
         .execute(connection)
         .await?;
     Ok(found(renewed.rows_affected()))
+}
+
+/// Writes this node's row as it is.
+pub(super) async fn write_again(connection: &mut AnyConnection, holder: Holder<'_>) -> sqlx::Result<u64> {
+    let written = sqlx::query("update node set boot = $1 where id = $2 and boot = $1")
+        .bind(holder.boot)
+        .bind(holder.node.to_owned())
+        .execute(connection)
+        .await?;
+    Ok(written.rows_affected())
 }
 
 async fn remember_destination(connection: &mut AnyConnection, seen: &DestinationSeen) -> sqlx::Result<u64> {

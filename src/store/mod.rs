@@ -9,6 +9,8 @@ mod jobs;
 mod lock;
 mod open;
 mod read;
+#[cfg(test)]
+pub(crate) mod stand_in;
 mod sweep;
 mod vault;
 mod writer;
@@ -33,7 +35,7 @@ pub use jobs::{JobFilter, JobRow, StateCount, StateName, Tally};
 pub use read::{AttemptRow, ConfigRow, EvidenceRow};
 pub(crate) use vault::envelope_place;
 pub use vault::{Broken, Vault};
-pub use writer::{Committed, Renewed};
+pub use writer::{Committed, Renewed, Writing};
 
 /// The database, the bodies and the keys. A cheap clone.
 #[derive(Clone)]
@@ -92,6 +94,16 @@ impl Store {
     /// Makes a change and its event durable together. This is the only way to change anything that has a history.
     pub async fn commit(&self, change: Change, actor: Actor, event: Event) -> Result<Commit, StoreError> {
         self.inner.writer.commit(change, actor, event).await
+    }
+
+    /// Whether the last thing that was to be written was.
+    pub fn writing(&self) -> Writing {
+        self.inner.writer.writing()
+    }
+
+    /// Writes what is there already: the store writes again when this does.
+    pub async fn try_to_write(&self) -> Result<(), StoreError> {
+        self.inner.writer.try_to_write().await
     }
 
     pub fn vault(&self) -> &Vault {

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, Connection};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::audit::{Actor, Event, Head, NodeId, link};
 use crate::clock::{Clock, Timestamp};
 use crate::mail::JobId;
-use crate::store::apply::{Applied, apply, apply_ahead, give_back, renew};
+use crate::store::apply::{Applied, apply, apply_ahead, give_back, renew, write_again};
 use crate::store::dialect::{Dialect, Truncated};
 use crate::store::insert::{Holder, Inserts};
 use crate::store::jobs::{JobRow, claim};
@@ -50,6 +50,14 @@ pub enum Renewed {
     Lost,
 }
 
+/// Whether the last thing that was to be written was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    Works,
+    /// Nothing that happens now could be kept.
+    Fails,
+}
+
 /// A claim of due jobs: not a change of state, so without an event.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Claim {
@@ -59,10 +67,20 @@ pub(super) struct Claim {
 }
 
 enum Work {
-    Commit { change: Change, actor: Actor, event: Event },
+    Commit {
+        change: Change,
+        actor: Actor,
+        event: Event,
+    },
     Claim(Claim),
     GiveBack(Vec<(JobId, Fence)>),
-    Renew { job: JobId, fence: Fence, until: Timestamp },
+    Renew {
+        job: JobId,
+        fence: Fence,
+        until: Timestamp,
+    },
+    /// Writes what is there already, to see whether it can be done.
+    Try,
     TruncateLog,
     Stop,
 }
@@ -75,6 +93,17 @@ enum Answer {
     Truncated(Truncated),
 }
 
+impl Answer {
+    /// Whether it shows that something went to the disk: a change that finds nothing succeeds on a full one too.
+    fn was_written(&self) -> bool {
+        match self {
+            Answer::Committed { .. } | Answer::Done => true,
+            Answer::Claimed(jobs) => !jobs.is_empty(),
+            Answer::Lost | Answer::Truncated(_) => false,
+        }
+    }
+}
+
 struct Submission {
     work: Work,
     answer: oneshot::Sender<Result<Answer, StoreError>>,
@@ -84,7 +113,8 @@ impl Submission {
     fn change(&self) -> Option<&Change> {
         match &self.work {
             Work::Commit { change, .. } => Some(change),
-            Work::Claim(_) | Work::GiveBack(_) | Work::Renew { .. } | Work::TruncateLog | Work::Stop => None,
+            Work::Claim(_) | Work::GiveBack(_) | Work::Renew { .. } => None,
+            Work::Try | Work::TruncateLog | Work::Stop => None,
         }
     }
 
@@ -97,6 +127,7 @@ impl Submission {
 /// Gives work to the writer.
 pub(super) struct Handle {
     waiting: mpsc::Sender<Submission>,
+    writing: watch::Receiver<Writing>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -113,8 +144,17 @@ impl Handle {
     pub(super) fn start(start: Start) -> Handle {
         let (waiting, work) = mpsc::channel(MAX_WAITING);
         let head = Head::empty(start.node.clone());
-        let writer = Writer { start, work, connection: None, head, flush: Flush::Trusted };
-        Handle { waiting, task: Mutex::new(Some(tokio::spawn(writer.run()))) }
+        let (told, writing) = watch::channel(Writing::Works);
+        let writer = Writer { start, work, connection: None, head, flush: Flush::Trusted, writing: told };
+        Handle { waiting, writing, task: Mutex::new(Some(tokio::spawn(writer.run()))) }
+    }
+
+    pub(super) fn writing(&self) -> Writing {
+        *self.writing.borrow()
+    }
+
+    pub(super) async fn try_to_write(&self) -> Result<(), StoreError> {
+        self.submit(Work::Try).await.map(|_| ())
     }
 
     pub(super) async fn commit(&self, change: Change, actor: Actor, event: Event) -> Result<Commit, StoreError> {
@@ -200,6 +240,7 @@ struct Writer {
     connection: Option<AnyConnection>,
     head: Head,
     flush: Flush,
+    writing: watch::Sender<Writing>,
 }
 
 impl Writer {
@@ -284,6 +325,29 @@ impl Writer {
     }
 
     async fn transact(&mut self, batch: &[Submission]) -> Result<Vec<Answer>, Refused> {
+        let written = self.transact_once(batch).await;
+        match &written {
+            Ok(answers) if answers.iter().any(Answer::was_written) => {
+                if self.tell(Writing::Works) {
+                    tracing::info!("the store writes again");
+                }
+            }
+            Err(Refused::Unavailable(error) | Refused::Statement(error)) => {
+                if self.tell(Writing::Fails) {
+                    tracing::error!(store.error = %error, "the store cannot write: nothing is delivered until it can");
+                }
+            }
+            Ok(_) | Err(Refused::Lost) => {}
+        }
+        written
+    }
+
+    /// Whether it was otherwise before.
+    fn tell(&self, now: Writing) -> bool {
+        self.writing.send_if_modified(|before| std::mem::replace(before, now) != now)
+    }
+
+    async fn transact_once(&mut self, batch: &[Submission]) -> Result<Vec<Answer>, Refused> {
         self.ready().await.map_err(Refused::Unavailable)?;
         let Some(mut connection) = self.connection.take() else { return Err(Refused::Unavailable(closed())) };
         let outcome = try_batch(&self.start, &self.head, &mut connection, batch).await;
@@ -398,13 +462,18 @@ async fn try_batch(
                 for (job, fence) in jobs {
                     give_back(connection, *job, *fence).await.map_err(Trouble::Statement)?;
                 }
-                Answer::Done
+                // Whether any of them was ours still, nobody asks.
+                Answer::Lost
             }
             Work::Renew { job, fence, until } => {
                 match renew(connection, (*job, *fence), *until).await.map_err(Trouble::Statement)? {
                     Applied::Done => Answer::Done,
                     Applied::Lost => Answer::Lost,
                 }
+            }
+            Work::Try => {
+                write_again(connection, holder).await.map_err(Trouble::Statement)?;
+                Answer::Done
             }
             Work::TruncateLog | Work::Stop => Answer::Done,
         });

@@ -19,8 +19,9 @@ use crate::evidence::Evidence;
 use crate::mail::{Content, Envelope, Method};
 use crate::net::tls::stand_in::Shows;
 use crate::policy::Action;
-use crate::queue::{Accept, Queue, Way};
-use crate::store::{SealedEvidence, Store};
+use crate::queue::{Accept, Outcome, Progress, Queue, Settled, Way};
+use crate::store::stand_in::Holding;
+use crate::store::{SealedEvidence, Store, Writing};
 
 async fn accept(queue: &Queue, epoch: i64, to: &[&str]) {
     let consignment = mail(to, "tls:valid");
@@ -88,4 +89,52 @@ async fn what_is_accepted_is_delivered_beside_a_destination_that_hangs() {
     assert_eq!(named.len(), 40);
     drain.cancel();
     tokio::time::timeout(Duration::from_secs(20), running).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_attempted_while_the_store_cannot_write() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(plain(), world.identity(Shows::Valid)).await;
+    let courier = world.courier(&[("lab.example", server.address)]);
+    let database = Database { url: "sqlite".into(), body_file_bytes: 65_536 };
+    let store = Store::open(&database, folder.path(), Key::generate().unwrap(), Arc::new(SystemClock)).await.unwrap();
+    let epoch = store.vault().evidence_epoch();
+    let queue = Queue::new(store.clone(), config(Vec::new(), world.ca_file()).queue);
+    accept(&queue, epoch, &["ann@lab.example"]).await;
+    accept(&queue, epoch, &["bo@lab.example"]).await;
+    let first = queue.claim(1).await.pop().unwrap();
+    let holding = Holding::start(folder.path()).await;
+    let settling = tokio::spawn({
+        let queue = queue.clone();
+        let outcome = Outcome { progress: Progress::Delivered, evidence: None, seen: None };
+        async move { queue.settle(first, outcome).await }
+    });
+    wait_for(|| store.writing() == Writing::Fails).await;
+    // The second one lies in memory, and needs the store for nothing before it is delivered.
+    let desk = Desk {
+        queue: queue.clone(),
+        evidence: Evidence::new(store.clone()),
+        directory: Directory::new(store.clone(), &[]),
+    };
+    let (_keep, couriers) = watch::channel(Arc::new(courier));
+    let drain = CancellationToken::new();
+    let running = tokio::spawn(run(desk, couriers, drain.clone()));
+    let heard = tokio::time::timeout(Duration::from_secs(2), wait_for(|| !server.heard().is_empty())).await;
+    assert!(heard.is_err(), "it was attempted, and could not be settled: {:?}", server.heard());
+    holding.end().await;
+    assert!(matches!(settling.await.unwrap(), Ok(Settled::Stands(_))));
+    wait_for(|| server.count("RCPT") == 1).await;
+    drain.cancel();
+    tokio::time::timeout(Duration::from_secs(20), running).await.unwrap().unwrap();
+}
+
+async fn wait_for(come_about: impl Fn() -> bool) {
+    let mut look = tokio::time::interval(Duration::from_millis(20));
+    let wait = async {
+        while !come_about() {
+            look.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap();
 }
