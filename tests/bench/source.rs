@@ -118,13 +118,22 @@ pub async fn run(order: Order) -> Result<()> {
     Ok(())
 }
 
-/// Lines that no mail program would call strange: 76 letters, from a fixed sequence.
+/// Lines of 76 letters from a fixed sequence, as prose has them: words of one to eleven letters, now and then a capital.
 fn body(size: usize) -> Vec<u8> {
-    const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789  ";
     let mut state: u64 = 0x5EA1_9057;
-    let mut letter = || {
+    let mut roll = |sides: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        LETTERS[(state >> 58) as usize]
+        (state >> 33) % sides
+    };
+    let mut left = 0;
+    let mut letter = || {
+        if left == 0 {
+            left = roll(11) + 1;
+            return b' ';
+        }
+        left -= 1;
+        let letter = b"etaoinshrdlucmfwygpbvk"[roll(22) as usize];
+        if left > 2 && roll(60) == 0 { letter.to_ascii_uppercase() } else { letter }
     };
     let mut body = Vec::with_capacity(size + 80);
     while body.len() < size {

@@ -82,7 +82,8 @@ const ABOUT: &str = "\
 
 Each message goes in over STARTTLS with AUTH, to one recipient, 20 messages per connection, with a full handshake for
 each connection and one command at a time. It goes out over TLS to one next hop, whose certificate is checked against
-a CA file and its name, over up to 20 connections that are used again. The body is plain text from a fixed sequence.
+a CA file and its name, over up to 20 connections that are used again. The body is plain text with the
+word lengths and capitals of prose, from a fixed sequence.
 
 - *Accepted*: messages answered 250, over the time from the first connection to the last 250.
 - *Delivered*: different messages at the sink, over the time from the first connection to the last of them.
