@@ -21,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::delivery::lanes::{Found, Lanes};
-use crate::delivery::worker::Tried;
 use crate::directory::Directory;
 use crate::evidence::Evidence;
 use crate::queue::{Job, Queue};
@@ -62,8 +61,6 @@ pub async fn run(desk: Desk, couriers: watch::Receiver<Arc<Courier>>, drain: Can
     let claiming = tokio::spawn(claim(desk.queue.clone(), hand_over, drain.clone()));
     let mut lanes = Lanes::default();
     let mut workers = JoinSet::new();
-    // Settling, and saying goodbye: no connection waits for it.
-    let mut aside = JoinSet::new();
     let mut under_way: HashMap<Id, String> = HashMap::new();
     let mut sweep = tokio::time::interval(SWEEP);
     let mut latest = couriers.borrow().clone();
@@ -71,12 +68,12 @@ pub async fn run(desk: Desk, couriers: watch::Receiver<Arc<Courier>>, drain: Can
         let courier = couriers.borrow().clone();
         if !Arc::ptr_eq(&courier, &latest) {
             let former = std::mem::replace(&mut latest, courier.clone());
-            aside.spawn(async move { former.close().await });
+            workers.spawn(async move {
+                former.close().await;
+                Found::Alive
+            });
         }
-        // While the store cannot settle what was sent, nothing more is sent.
-        while aside.len() < courier.limits().total
-            && let Some((lane, batch)) = lanes.next(courier.limits(), worker::travel_together)
-        {
+        while let Some((lane, batch)) = lanes.next(courier.limits(), worker::travel_together) {
             let worker = workers.spawn(worker::work(desk.clone(), courier.clone(), batch));
             under_way.insert(worker.id(), lane);
         }
@@ -84,30 +81,26 @@ pub async fn run(desk: Desk, couriers: watch::Receiver<Arc<Courier>>, drain: Can
             biased;
             () = drain.cancelled() => break,
             Some(done) = workers.join_next_with_id() => {
-                let (worker, tried) = ended(done);
+                let (worker, found) = ended(done);
                 if let Some(lane) = under_way.remove(&worker) {
-                    lanes.done(&lane, tried.found);
-                }
-                if let Some(unsettled) = tried.unsettled {
-                    aside.spawn(worker::settle(desk.clone(), unsettled));
+                    lanes.done(&lane, found);
                 }
             }
-            Some(done) = aside.join_next() => told(done),
             _ = sweep.tick() => {
                 // In a task of its own: a peer that is slow to say goodbye must not keep others waiting.
-                aside.spawn(async move { courier.sweep().await });
+                workers.spawn(async move { courier.sweep().await; Found::Alive });
             }
             Some(jobs) = claimed.recv() => {
                 take_in(&mut lanes, jobs, &courier);
                 if let Some(batch) = lanes.surplus(MAX_WAITING) {
-                    aside.spawn(worker::settle(desk.clone(), worker::put_off(batch)));
+                    workers.spawn(worker::put_off(desk.clone(), batch));
                 }
             }
         }
     }
     // What only waited stays leased to this boot; the next boot voids the lease and delivers it.
     drop(claimed);
-    finish(&desk, workers, aside).await;
+    finish(workers).await;
     latest.close().await;
     if claiming.await.is_err() {
         error!("claiming from the queue failed");
@@ -120,35 +113,19 @@ fn take_in(lanes: &mut Lanes<InHand>, jobs: Vec<InHand>, courier: &Courier) {
     }
 }
 
-fn ended(done: Result<(Id, Tried), JoinError>) -> (Id, Tried) {
+fn ended(done: Result<(Id, Found), JoinError>) -> (Id, Found) {
     done.unwrap_or_else(|failure| {
         error!(failure.panicked = failure.is_panic(), "a delivery worker failed");
-        (failure.id(), Tried { found: Found::Dead, unsettled: None })
+        (failure.id(), Found::Dead)
     })
 }
 
-fn told(done: Result<(), JoinError>) {
-    if let Err(failure) = done {
-        error!(failure.panicked = failure.is_panic(), "settling an attempt failed");
-    }
-}
-
-async fn finish(desk: &Desk, mut workers: JoinSet<Tried>, mut aside: JoinSet<()>) {
+async fn finish(mut workers: JoinSet<Found>) {
     let under_way = workers.len();
-    let all = async {
-        while let Some(done) = workers.join_next_with_id().await {
-            if let Some(unsettled) = ended(done).1.unsettled {
-                aside.spawn(worker::settle(desk.clone(), unsettled));
-            }
-        }
-        while let Some(done) = aside.join_next().await {
-            told(done);
-        }
-    };
+    let all = async { while workers.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN_PATIENCE, all).await.is_err() {
         info!(deliveries.cut = workers.len(), "deliveries that took too long were cut while draining");
         workers.shutdown().await;
-        aside.shutdown().await;
     }
     info!(deliveries.finished = under_way, "delivery is drained");
 }

@@ -26,35 +26,20 @@ pub(super) fn travel_together(one: &InHand, other: &InHand) -> bool {
         && one.job.recipient.domain() == other.job.recipient.domain()
 }
 
-/// What came of a batch: how its destination was found, and what is still to be settled.
-#[derive(Debug)]
-pub(super) struct Tried {
-    pub(super) found: Found,
-    pub(super) unsettled: Option<Unsettled>,
-}
-
-/// Jobs that were attempted, and what is to be made durable of it.
-#[derive(Debug)]
-pub(super) struct Unsettled {
-    batch: Vec<InHand>,
-    attempted: Attempted,
-}
-
-/// Attempts a batch. What cannot be read now is left to its lease.
-pub(super) async fn work(desk: Desk, courier: Arc<Courier>, mut batch: Vec<InHand>) -> Tried {
-    let untried = Tried { found: Found::Alive, unsettled: None };
+/// Attempts a batch and settles each of its jobs. What cannot be read or settled now is left to its lease.
+pub(super) async fn work(desk: Desk, courier: Arc<Courier>, mut batch: Vec<InHand>) -> Found {
     // What waited for its turn too long may be somebody else's before we are done: its lease brings it back.
     let patience = courier.config.queue.lease / WAIT_OF_LEASE;
     if tokio::time::timeout(patience, desk.queue.ready_to_settle()).await.is_err() {
-        return untried;
+        return Found::Alive;
     }
     batch.retain(|in_hand| in_hand.since.elapsed() < patience);
-    let Some(first) = batch.first() else { return untried };
+    let Some(first) = batch.first() else { return Found::Alive };
     let message = match desk.queue.content(&first.job).await {
         Ok(message) => message,
         Err(failure) => {
             error!(message.id = %first.job.message, error = %failure, "the content of a message cannot be read now");
-            return untried;
+            return Found::Alive;
         }
     };
     let consignment = consignment(&batch, &first.job, message);
@@ -63,12 +48,13 @@ pub(super) async fn work(desk: Desk, courier: Arc<Courier>, mut batch: Vec<InHan
         Ok(known) => known,
         Err(failure) => {
             error!(message.id = %first.job.message, error = %failure, "what is known of a destination cannot be read now");
-            return untried;
+            return Found::Alive;
         }
     };
     let attempted = attempt(&courier, &consignment, known.as_ref()).await;
     let found = found(&attempted.answers);
-    Tried { found, unsettled: Some(Unsettled { batch, attempted }) }
+    settle(&desk, batch, attempted).await;
+    found
 }
 
 /// What is known of a domain. Where an operator has set the way, nothing that was seen on another one counts.
@@ -80,11 +66,12 @@ async fn remembered(desk: &Desk, courier: &Courier, domain: &Domain) -> Result<O
 }
 
 /// Gives jobs back that were not tried, since their destination does not answer and others need the room.
-pub(super) fn put_off(batch: Vec<InHand>) -> Unsettled {
+pub(super) async fn put_off(desk: Desk, batch: Vec<InHand>) -> Found {
     let words = "not tried: the destination does not answer, and too much is waiting for it";
     let answers = vec![Answer::ours(Stage::Connect, Means::Later, words); batch.len()];
     let attempted = Attempted { answers, hop: Hop::default(), seen: None, took: Duration::ZERO };
-    Unsettled { batch, attempted }
+    settle(&desk, batch, attempted).await;
+    Found::Dead
 }
 
 fn consignment(batch: &[InHand], first: &Job, message: Message) -> Consignment {
@@ -105,16 +92,14 @@ fn found(answers: &[Answer]) -> Found {
     if answers.iter().all(unreached) { Found::Dead } else { Found::Alive }
 }
 
-/// Settles each job of a batch. What cannot be settled is left to its lease.
-pub(super) async fn settle(desk: Desk, Unsettled { batch, attempted }: Unsettled) {
+async fn settle(desk: &Desk, batch: Vec<InHand>, attempted: Attempted) {
     let took_ms = u64::try_from(attempted.took.as_millis()).unwrap_or(u64::MAX);
     histogram!("sealpost_delivery_seconds").record(attempted.took.as_secs_f64());
     let mut seen = attempted.seen;
     // All at once, so that they share a commit.
     let mut settling = JoinSet::new();
     for (in_hand, answer) in batch.into_iter().zip(attempted.answers) {
-        // Its room is given back when it is settled, and not before.
-        let InHand { job, since: _, _room: room } = in_hand;
+        let job = in_hand.job;
         let result = report::result(answer.means);
         counter!("sealpost_delivery_attempts_total", "result" => result).increment(1);
         info!(
@@ -146,7 +131,6 @@ pub(super) async fn settle(desk: Desk, Unsettled { batch, attempted }: Unsettled
             if let Err(failure) = queue.settle(job, outcome).await {
                 error!(message.id = %message, job.id = %id, error = %failure, "an attempt cannot be settled");
             }
-            drop(room);
         });
     }
     while let Some(settled) = settling.join_next().await {
