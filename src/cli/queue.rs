@@ -34,7 +34,7 @@ pub(super) enum Command {
     Retry(Which),
     /// Keep queued messages from being delivered until released; somebody is told
     Hold(Which),
-    /// Let held messages go, by the methods they have left or the default of the policy
+    /// Let held messages go, by what was decided for them and by nothing less
     Release(Which),
     /// Take what is queued or held out of the queue for good; the sender is not told
     Cancel(Which),
