@@ -1,6 +1,7 @@
 //! `[[client]]`: who may send, and as whom.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use ipnet::IpNet;
 use toml::de::DeValue;
@@ -44,8 +45,8 @@ pub enum OnRefusal {
     AcceptAndHold,
 }
 
-/// `[[client]]`
-#[derive(Clone, Debug)]
+/// `[[client]]`. `Debug` shows only its name.
+#[derive(Clone)]
 pub struct Client {
     pub name: ClientName,
     pub profile: Profile,
@@ -137,4 +138,10 @@ fn argon2id(written: &DeValue<'_>) -> Result<String, String> {
     let whole = matches!(fields.as_slice(), ["", "argon2id", "v=19", cost, salt, digest]
         if cost.starts_with("m=") && salt.len() >= 8 && digest.len() >= 16);
     if whole { Ok(hash) } else { Err("write an Argon2id hash: `sealpost client passwd NAME` does it for you".into()) }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("name", &self.name).finish_non_exhaustive()
+    }
 }

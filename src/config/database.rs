@@ -1,5 +1,6 @@
 //! `[database]` and `[retention]`: where state is kept, and for how long.
 
+use std::fmt;
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -7,8 +8,8 @@ use toml::de::DeValue;
 use crate::config::reader::Table;
 use crate::config::value::{self, bytes, duration};
 
-/// `[database]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `[database]`. `Debug` does not show the url: it may hold a password.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Database {
     /// `sqlite`, or `postgres://…`.
     pub url: String,
@@ -19,6 +20,12 @@ pub struct Database {
 impl Database {
     pub(super) fn read(table: &mut Table<'_, '_>) -> Database {
         Database { url: table.setting("url", url), body_file_bytes: table.setting("body_file_bytes", bytes) }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("body_file_bytes", &self.body_file_bytes).finish_non_exhaustive()
     }
 }
 

@@ -213,3 +213,17 @@ fn a_config_that_is_cut_anywhere_is_taken_or_refused_with_a_reason() {
 fn the_page_of_settings_is_the_reference() {
     check_written(&here("docs/reference/config.md"), &reference_page());
 }
+
+#[test]
+fn no_login_address_or_password_is_shown_by_debug() {
+    let text = format!(
+        "{SMALLEST}[database]\nurl = \"postgres://u:secret@[::1]/x\"\n\
+         [[client]]\nname = \"ehr\"\nlogin = \"quist\"\nsenders = [\"quist@clinic.example\"]\n\
+         password_hash = \"$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$c2VjcmV0c2VjcmV0c2VjcmV0\"\n\
+         [[policy.rule]]\nname = \"one\"\nwhen = {{ recipient = [\"quist@lab.example\"] }}\nhold = \"why\"\n"
+    );
+    let shown = format!("{:?}", parse(&text).unwrap());
+    for hidden in ["quist", "secret", "argon2id"] {
+        assert!(!shown.contains(hidden), "{hidden}");
+    }
+}

@@ -1,5 +1,6 @@
 //! The octets of one connection: lines in, replies out, and no more of either in memory than has to be.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -19,7 +20,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Octets that it is heard out for.
 const MAX_DROPPED: usize = 1024 * 1024;
 
-#[derive(Debug)]
+/// `Debug` shows nothing that crossed it: a line may hold a password.
 pub(super) struct Wire {
     stream: Stream,
     input: BytesMut,
@@ -152,5 +153,11 @@ fn class(reply: &Reply) -> &'static str {
         3 => "3xx",
         4 => "4xx",
         _ => "5xx",
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Wire({:?})", self.stream)
     }
 }

@@ -1,7 +1,7 @@
 //! The header as it stands: where each field begins and ends, octet for octet.
 
 /// One field of a header, with its folded lines.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Field<'a> {
     /// Without the space that may stand before the colon; empty when the line has no colon.
     pub(super) name: &'a [u8],

@@ -28,7 +28,7 @@ pub(super) enum Structure {
     Ambiguous,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Head {
     /// In lower case, as in `text/plain`.
     pub(super) media_type: String,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::mime::fields::line_end;
 
 /// A multipart's body, cut at its delimiter lines.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Pieces {
     pub(super) preamble: Bytes,
     pub(super) parts: Vec<Bytes>,

@@ -57,7 +57,6 @@ enum Place {
     Digest,
 }
 
-#[derive(Debug)]
 struct Entity {
     bytes: Bytes,
     section: String,

@@ -3,6 +3,7 @@
 use crate::audit::HoldCause;
 use crate::clock::Timestamp;
 use crate::mail::{Address, Code, Enhanced, MessageId};
+use crate::phi::Phi;
 
 /// RFC 5322 §2.1.1: a line has at most 998 characters; a Message-ID that fills one is no use to anybody.
 const LONGEST_MESSAGE_ID: usize = 250;
@@ -31,7 +32,7 @@ pub struct LastAttempt {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Original {
     date: Option<Timestamp>,
-    message_id: Option<String>,
+    message_id: Option<Phi<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub enum What {
 impl Original {
     /// Takes the value of Message-ID only as what it ought to be: a sender may write anything there.
     pub fn new(date: Option<Timestamp>, message_id: Option<&str>) -> Original {
-        Original { date, message_id: message_id.and_then(read_message_id) }
+        Original { date, message_id: message_id.and_then(read_message_id).map(Phi::new) }
     }
 
     pub fn date(&self) -> Option<Timestamp> {
@@ -62,7 +63,8 @@ impl Original {
 
     /// With its angle brackets.
     pub fn message_id(&self) -> Option<&str> {
-        self.message_id.as_deref()
+        // It goes back to the sender who gave it.
+        self.message_id.as_ref().map(|id| id.expose().as_str())
     }
 }
 

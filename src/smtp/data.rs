@@ -4,6 +4,8 @@
 //! between) makes the message malformed here, and is read over until the true end comes. So nothing behind a false end
 //! is ever read as a command, and nothing that could be a false end for the next hop leaves.
 
+use std::fmt;
+
 use memchr::memchr3;
 
 use crate::mail::{Malformed, Message, WireLimits};
@@ -31,7 +33,7 @@ enum Place {
     Cr,
 }
 
-#[derive(Debug)]
+/// `Debug` shows only how much came in.
 pub struct Decoder {
     limits: WireLimits,
     place: Place,
@@ -154,6 +156,12 @@ impl Decoder {
     }
 }
 
+impl fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Decoder({} octets)", self.content.len())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,6 +265,13 @@ mod tests {
             let stream = [b"\r\n", body.as_slice(), false_end, b"RSET\r\n.\r\n"].concat();
             check(&stream, Err(Malformed::TooLarge));
         }
+    }
+
+    #[test]
+    fn nothing_of_a_message_on_its_way_in_is_shown() {
+        let mut decoder = Decoder::new(LIMITS);
+        decoder.feed(b"Subject: Quist\r\n");
+        assert_eq!(format!("{decoder:?}"), "Decoder(16 octets)");
     }
 
     #[test]

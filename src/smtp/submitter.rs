@@ -1,9 +1,11 @@
 //! Who has logged in, and as whom they may send.
 
+use std::fmt;
+
 use crate::mail::{Address, ClientName, ReversePath};
 
-/// A client that has proved who it is. Made by `accounts`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A client that has proved who it is. Made by `accounts`. `Debug` shows only its name: a pattern may name a person.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Submitter {
     pub name: ClientName,
     /// `ann@clinic.example`, `*@clinic.example`, `*@*.clinic.example`; `<>` allows the null sender.
@@ -31,6 +33,12 @@ fn covers(pattern: &str, address: &Address) -> bool {
     // The local part is compared and let go. Operators write it without regard to case, and mean a person.
     let same_local = local == "*" || local.to_lowercase() == address.expose_local().to_lowercase();
     same_local && address.domain().matches(domain)
+}
+
+impl fmt::Debug for Submitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Submitter({})", self.name)
+    }
 }
 
 #[cfg(test)]

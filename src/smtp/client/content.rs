@@ -1,5 +1,7 @@
 //! A message as it goes over the wire behind 354: leading dots doubled, the final dot at its end.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::mail::Message;
@@ -7,8 +9,7 @@ use crate::mail::Message;
 const CHUNK: usize = 64 * 1024;
 
 /// Gives the message in pieces, the end of data in the last one. `Message` guarantees that every line ends in CRLF,
-/// so no bare CR or LF can be sent from here.
-#[derive(Debug)]
+/// so no bare CR or LF can be sent from here. `Debug` shows only how much is left.
 pub struct Encoder {
     rest: Bytes,
     line: Line,
@@ -53,6 +54,12 @@ impl Iterator for Encoder {
     }
 }
 
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Encoder({} octets left)", self.rest.len())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +68,13 @@ mod tests {
     fn encoded(text: &[u8]) -> Vec<u8> {
         let limits = WireLimits { message_bytes: 1 << 20, header_bytes: 1 << 20, line_bytes: 1 << 20 };
         Encoder::new(&Message::parse(text.to_vec(), &limits).unwrap()).flatten().collect()
+    }
+
+    #[test]
+    fn nothing_of_a_message_on_its_way_out_is_shown() {
+        let limits = WireLimits { message_bytes: 100, header_bytes: 100, line_bytes: 100 };
+        let message = Message::parse("Subject: Quist\r\n", &limits).unwrap();
+        assert_eq!(format!("{:?}", Encoder::new(&message)), "Encoder(16 octets left)");
     }
 
     #[test]

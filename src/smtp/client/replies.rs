@@ -1,5 +1,7 @@
 //! Reading a peer's replies out of its bytes, within bounds.
 
+use std::fmt;
+
 use crate::mail::{BadReply, Reply};
 
 /// Octets of one reply, all lines together.
@@ -20,8 +22,8 @@ pub enum BadDialog {
     Malformed(#[from] BadReply),
 }
 
-/// What a peer has sent and we have not yet taken as a reply.
-#[derive(Debug, Default)]
+/// What a peer has sent and we have not yet taken as a reply. `Debug` shows only how much: its text may quote an address.
+#[derive(Default)]
 pub struct Replies {
     buffer: Vec<u8>,
 }
@@ -63,6 +65,12 @@ impl Replies {
     }
 }
 
+impl fmt::Debug for Replies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Replies({} octets)", self.buffer.len())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +98,13 @@ mod tests {
         check(b"250-a\r\n550 b\r\n", Err(BadDialog::Malformed(BadReply::MixedCodes)));
         check(&b"2".repeat(MAX_REPLY_BYTES + 1), Err(BadDialog::TooLong));
         check(&b"250-x\r\n".repeat(MAX_REPLY_LINES), Err(BadDialog::TooManyLines));
+    }
+
+    #[test]
+    fn nothing_that_a_peer_wrote_is_shown() {
+        let mut replies = Replies::default();
+        replies.feed(b"550 ann@clinic.example");
+        assert_eq!(format!("{replies:?}"), "Replies(22 octets)");
     }
 
     #[test]

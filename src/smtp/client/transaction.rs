@@ -1,6 +1,7 @@
 //! One MAIL, its RCPTs and DATA: pipelined where offered, with an answer for every recipient.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use crate::mail::{Address, Enhanced, Message, Reply, ReversePath, Utf8};
 use crate::smtp::client::{Answer, Extension, Means, Offers, Stage};
@@ -15,8 +16,8 @@ pub struct Parcel<'a> {
     pub utf8: Utf8,
 }
 
-/// What to do now.
-#[derive(Debug, PartialEq, Eq)]
+/// What to do now. `Debug` shows no commands: they name people.
+#[derive(PartialEq, Eq)]
 pub enum Next {
     Send(Vec<u8>),
     /// More replies are on their way.
@@ -47,7 +48,7 @@ enum Command {
     Nobody,
 }
 
-#[derive(Debug)]
+/// `Debug` shows how far it is, and not for whom.
 pub struct Transaction {
     answers: Vec<Option<Answer>>,
     accepted: Vec<usize>,
@@ -295,6 +296,23 @@ fn expose_for_wire(address: &Address) -> String {
     }
     // The next hop has to be told whom the message is for.
     address.expose().to_owned()
+}
+
+impl fmt::Debug for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Next::Send(bytes) => write!(f, "Send({} octets)", bytes.len()),
+            Next::Read => f.write_str("Read"),
+            Next::SendContent => f.write_str("SendContent"),
+            Next::Done(leaves) => write!(f, "Done({leaves:?})"),
+        }
+    }
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Transaction(awaits {:?}, {} recipients)", self.awaited, self.answers.len())
+    }
 }
 
 #[cfg(test)]
