@@ -14,7 +14,7 @@ use crate::evidence;
 use crate::evidence::record::{Classified, Recipient};
 use crate::intake::{self, Examination};
 use crate::mail::{Address, ClientName, Envelope, Message, MessageId, ReversePath, WireLimits};
-use crate::policy::{Decision, Facts, RecipientFacts};
+use crate::policy::{Decision, Facts};
 
 /// What is typed behind `explain`.
 #[derive(Debug, Args)]
@@ -116,10 +116,7 @@ fn print(examination: &Examination, client: Option<&ClientName>, format: Format)
     let Examination { tree, verdict, decisions, facts, .. } = examination;
     match format {
         Format::Text => {
-            let told = |(at, decision): (usize, &Decision)| match facts.recipients.get(at) {
-                Some(facts) => Recipient::of(decision, facts),
-                None => Recipient::of(decision, &RecipientFacts::unknown(decision.recipient.domain())),
-            };
+            let told = |(at, decision): (usize, &Decision)| Recipient::of(decision, facts.of(at));
             let recipients: Vec<Recipient> = decisions.iter().enumerate().map(told).collect();
             print_text(&evidence::decision(&Classified::of(verdict, tree), &recipients));
         }

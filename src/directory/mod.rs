@@ -2,12 +2,16 @@
 
 mod memory;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+use tracing::warn;
+
 use crate::clock::Timestamp;
 use crate::config::Route;
-use crate::mail::{Domain, Envelope};
+use crate::mail::{Address, Domain, Envelope};
 use crate::policy::{Facts, RecipientFacts};
 use crate::store::{Destination, Store, StoreError};
 
@@ -27,25 +31,31 @@ impl Directory {
         Directory { store, routes: routes.into() }
     }
 
-    /// In the order of the envelope's recipients.
+    /// In the order of the envelope's recipients. What cannot be found out in time is not known, and the decision says so.
     pub async fn facts(&self, envelope: &Envelope) -> Facts {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        let mut recipients: Vec<RecipientFacts> = Vec::with_capacity(envelope.recipients().len());
-        for recipient in envelope.recipients() {
-            let domain = recipient.domain();
-            if let Some(known) = recipients.iter().find(|facts| facts.domain == *domain) {
-                recipients.push(known.clone());
-                continue;
-            }
-            let remembered = tokio::time::timeout_at(deadline, self.store.destination(domain)).await;
-            let remembered = match remembered {
-                Ok(Ok(remembered)) => remembered,
-                // Not known is a fact, too: the decision is made without it.
-                Ok(Err(_)) | Err(_) => None,
+        let deadline = Instant::now() + PATIENCE;
+        let mut by_domain: HashMap<&Domain, Option<RecipientFacts>> = HashMap::new();
+        let mut recipients = Vec::with_capacity(envelope.recipients().len());
+        for domain in envelope.recipients().iter().map(Address::domain) {
+            let facts = match by_domain.get(domain) {
+                Some(known) => known.clone(),
+                None => self.facts_by(deadline, domain).await,
             };
-            recipients.push(facts_of(domain, &self.routes, remembered));
+            by_domain.insert(domain, facts.clone());
+            recipients.push(facts);
         }
         Facts { recipients }
+    }
+
+    async fn facts_by(&self, deadline: Instant, domain: &Domain) -> Option<RecipientFacts> {
+        match tokio::time::timeout_at(deadline, self.store.destination(domain)).await {
+            Ok(Ok(remembered)) => Some(facts_of(domain, &self.routes, remembered)),
+            Ok(Err(error)) => {
+                warn!(recipient.domain = %domain, store.error = %error, "what is remembered of a domain cannot be read");
+                None
+            }
+            Err(_) => None,
+        }
     }
 
     pub async fn remembered(&self, domain: &Domain) -> Result<Option<Destination>, StoreError> {
@@ -67,8 +77,26 @@ fn facts_of(domain: &Domain, routes: &[Route], remembered: Option<Destination>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Onward;
-    use crate::mail::Assurance;
+    use crate::clock::ManualClock;
+    use crate::config::{Database, Onward};
+    use crate::crypto::Key;
+    use crate::mail::{Assurance, ReversePath};
+
+    #[tokio::test]
+    async fn a_store_that_fails_is_not_taken_for_a_domain_without_a_past() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_493_220_000)));
+        let database = Database { url: "sqlite".into(), body_file_bytes: 1 << 16 };
+        let store = Store::open(&database, folder.path(), Key::generate().unwrap(), clock).await.unwrap();
+        let directory = Directory::new(store.clone(), &[]);
+        let ann = Address::parse("ann@lab.example").unwrap();
+        let envelope = Envelope::new(ReversePath::Null, ann, vec![Address::parse("bo@lab.example").unwrap()]);
+        let facts = directory.facts(&envelope).await;
+        assert!(facts.recipients.len() == 2 && facts.of(0).is_some_and(|facts| facts.tls_seen.is_none()));
+        store.close().await;
+        let facts = directory.facts(&envelope).await;
+        assert!(facts.recipients.len() == 2 && facts.recipients.iter().all(Option::is_none), "{facts:?}");
+    }
 
     #[test]
     fn facts_name_the_route_and_what_is_remembered() {

@@ -236,14 +236,21 @@ impl Place {
 }
 
 impl Recipient {
-    pub fn of(decision: &Decision, facts: &RecipientFacts) -> Recipient {
+    /// Where nothing was known, a remark of the decision says so.
+    pub fn of(decision: &Decision, facts: Option<&RecipientFacts>) -> Recipient {
+        let known = |facts: &RecipientFacts| Known {
+            routed: facts.routed,
+            tls_seen: facts.tls_seen.clone(),
+            mx_seen: facts.mx_seen.clone(),
+        };
+        let nothing = Known { routed: false, tls_seen: None, mx_seen: Vec::new() };
         Recipient {
             address: decision.recipient.clone(),
             action: decision.action.clone(),
             rule: decision.rule.clone(),
             tried: decision.tried.clone(),
             remarks: decision.remarks.clone(),
-            known: Known { routed: facts.routed, tls_seen: facts.tls_seen.clone(), mx_seen: facts.mx_seen.clone() },
+            known: facts.map_or(nothing, known),
         }
     }
 }

@@ -29,8 +29,6 @@ use record::{Kept, record};
 
 /// Up to this size, reading a message costs less than handing it to another thread.
 const READ_INLINE_BYTES: usize = 64 * 1024;
-/// What is not known of a recipient by then counts as not known.
-const FACTS_WITHIN: Duration = Duration::from_secs(3);
 /// RFC 5321 §4.5.3.2.6: a client waits 10 minutes for the answer to its final dot; well before that it gets a 451.
 const KEPT_WITHIN: Duration = Duration::from_secs(120);
 
@@ -135,7 +133,7 @@ impl Intake {
         }
         let (tree, verdict) = read(terms, &message).await?;
         check_from(&tree.from, &allowed.senders)?;
-        let facts = settings.facts(&envelope).await;
+        let facts = settings.directory.facts(&envelope).await;
         let examination = terms.decide(&envelope, Some(&client), Read { tree, verdict, facts });
         let ways = ways(&examination.decisions, allowed.on_refusal)?;
         let told = Told::of(&examination, &message, &ways);
@@ -211,11 +209,6 @@ impl Settings {
     pub fn new(loaded: Loaded<'_>) -> Settings {
         let Loaded { config, digest, directory } = loaded;
         Settings { terms: Terms::new(config, digest), directory }
-    }
-
-    async fn facts(&self, envelope: &Envelope) -> Facts {
-        // Not known in time is a fact too: the remarks say so.
-        tokio::time::timeout(FACTS_WITHIN, self.directory.facts(envelope)).await.unwrap_or_default()
     }
 }
 

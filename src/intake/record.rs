@@ -5,7 +5,7 @@ use crate::evidence::record::{Classified, Origin, Recipient, Record, Versions};
 use crate::intake::{Examination, Terms};
 use crate::mail::{Envelope, Peer};
 use crate::phi::Phi;
-use crate::policy::{Decision, RecipientFacts};
+use crate::policy::Decision;
 
 /// What is known when a message has been decided, and is about to be kept.
 pub(super) struct Kept<'a> {
@@ -20,11 +20,8 @@ pub(super) struct Kept<'a> {
 }
 
 pub(super) fn record(terms: &Terms, examination: &Examination, kept: Kept<'_>) -> Record {
-    let facts = &examination.facts.recipients;
-    let recipient = |(at, decision): (usize, &Decision)| match facts.get(at) {
-        Some(facts) => Recipient::of(decision, facts),
-        None => Recipient::of(decision, &RecipientFacts::unknown(decision.recipient.domain())),
-    };
+    let facts = &examination.facts;
+    let recipient = |(at, decision): (usize, &Decision)| Recipient::of(decision, facts.of(at));
     Record {
         accepted: kept.at,
         origin: Origin::of(kept.peer),

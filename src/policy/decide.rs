@@ -44,7 +44,7 @@ pub fn decide(rules: &Rules, submission: &Submission<'_>, verdict: &Verdict, fac
         let case = Case { submission, verdict, marks: &marks, recipient };
         let mut decision = case.decide(rules);
         decision.remarks.extend(marks.remarks.iter().cloned());
-        decision.remarks.extend(known(recipient, facts.recipients.get(at)));
+        decision.remarks.extend(known(recipient, facts.of(at)));
         decision
     };
     submission.envelope.recipients().iter().enumerate().map(decide_one).collect()

@@ -35,17 +35,16 @@ pub struct RecipientFacts {
     pub mx_seen: Vec<String>,
 }
 
-impl RecipientFacts {
-    /// What stands in when nothing could be found out.
-    pub fn unknown(domain: &Domain) -> RecipientFacts {
-        RecipientFacts { domain: domain.clone(), routed: false, tls_seen: None, mx_seen: Vec::new() }
-    }
-}
-
-/// In the order of the envelope's recipients.
+/// In the order of the envelope's recipients; none for one of whom nothing could be found out.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Facts {
-    pub recipients: Vec<RecipientFacts>,
+    pub recipients: Vec<Option<RecipientFacts>>,
+}
+
+impl Facts {
+    pub fn of(&self, at: usize) -> Option<&RecipientFacts> {
+        self.recipients.get(at)?.as_ref()
+    }
 }
 
 /// What is to be done for one recipient.
