@@ -279,4 +279,24 @@ mod tests {
         assert_eq!((released.moved, released.no_method), (1, 0));
         assert_eq!(queue.claim(1).await.pop().unwrap().method, SURE);
     }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_failed_together_does_not_come_back_together() {
+        const JOBS: usize = 6;
+        let folder = tempfile::tempdir().unwrap();
+        let queue = queue(folder.path()).await;
+        let mut due = std::collections::BTreeSet::new();
+        for _ in 0..JOBS {
+            let action = Action::Deliver { methods: vec![SURE], last: Last::Hold };
+            let Selection::Message(message) = accepted(&queue, action, Vec::new()).await else { panic!("a message") };
+            let job = queue.claim(1).await.pop().unwrap();
+            queue.settle(job, Outcome { progress: Progress::Later, evidence: None, seen: None }).await.unwrap();
+            let JobState::Queued { due: next, .. } = queue.show(message).await.unwrap()[0].state else {
+                panic!("queued")
+            };
+            due.insert(next);
+        }
+        // The clock stood still: chance alone tells them apart. Six alike come once in some 10^18 runs.
+        assert!(due.len() > 1, "{due:?}");
+    }
 }

@@ -255,7 +255,10 @@ mod tests {
     }
 
     #[test]
-    fn jitter_adds_a_tenth_at_most() {
+    fn jitter_adds_a_tenth_at_most_and_all_up_to_it() {
+        let most = MINUTE / 10;
+        assert_eq!(pause(1, 0, &config()), MINUTE);
+        assert_eq!(pause(1, u64::try_from(most.as_millis()).unwrap(), &config()), MINUTE + most);
         for jitter in [0, 1, 6_000, 6_001, u64::MAX] {
             let wait = pause(1, jitter, &config());
             assert!(wait >= MINUTE && wait <= MINUTE + MINUTE / 10, "{wait:?}");
