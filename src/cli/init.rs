@@ -241,7 +241,7 @@ impl Made {
             Some(ca) => writeln!(
                 words,
                 "3. Have the sending machines trust this relay's own authority: copy {ca} to them\n   \
-                 and import it (docs/operate/install.md says how on Windows, Linux and Java).\n   \
+                 and import it (docs/operate/trust.md says how on Windows, Linux and Java).\n   \
                  Keep tls/ca.key away from everybody: who has it can pose as this relay.",
                 ca = ca.display()
             ),
