@@ -114,7 +114,7 @@ impl Accounts {
     pub fn standing(&self, name: &ClientName) -> Result<Submitter, Denied> {
         let clients = self.clients();
         match clients.iter().find(|client| client.name == *name) {
-            Some(client) if !client.suspended => Ok(submitter(client)),
+            Some(client) if !client.suspended => Ok(Submitter::of(client)),
             Some(_) | None => Err(Denied::Suspended),
         }
     }
@@ -133,7 +133,7 @@ impl Accounts {
             return Err(Denied::Wrong);
         }
         // Only who knows the password is told that the client is suspended.
-        if client.suspended { Err(Denied::Suspended) } else { Ok(submitter(client)) }
+        if client.suspended { Err(Denied::Suspended) } else { Ok(Submitter::of(client)) }
     }
 
     async fn is_password(&self, credentials: &Credentials, hash: &str) -> Result<bool, Denied> {
@@ -234,10 +234,6 @@ pub fn network_of(address: IpAddr) -> IpAddr {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
     }
-}
-
-fn submitter(client: &config::Client) -> Submitter {
-    Submitter { name: client.name.clone(), senders: client.senders.clone() }
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::cli::output::{Failed, Format, print_json, print_text};
 use crate::cli::{classify, reach};
+use crate::config;
 use crate::control::Request;
 use crate::daemon;
 use crate::evidence;
@@ -15,6 +16,7 @@ use crate::evidence::record::{Classified, Recipient};
 use crate::intake::{self, Examination};
 use crate::mail::{Address, ClientName, Envelope, Message, MessageId, ReversePath, WireLimits};
 use crate::policy::{Decision, Facts};
+use crate::smtp::Submitter;
 
 /// What is typed behind `explain`.
 #[derive(Debug, Args)]
@@ -92,8 +94,8 @@ fn client(loaded: &daemon::Loaded, arguments: &Arguments, envelope: &Envelope) -
             .map(|client| Some(client.name.clone()))
             .ok_or_else(|| Failed::NotFound(format!("no client is called {name}: see `sealpost client list`")));
     }
-    let may_use = |client: &&crate::config::Client| {
-        envelope.sender().mailbox().is_some_and(|sender| client.senders.iter().any(|pattern| sender.matches(pattern)))
+    let may_use = |client: &&config::Client| {
+        envelope.sender().mailbox().is_some_and(|sender| Submitter::of(client).may_use(sender))
     };
     Ok(clients.iter().find(may_use).map(|client| client.name.clone()))
 }

@@ -24,6 +24,7 @@ use crate::mime::{self, Budget, Edit, Tree};
 use crate::phi::Phi;
 use crate::policy::{self, Action, Decision, Facts, Rules, Submission};
 use crate::queue::{Accept, Queue, Receipt, Way};
+use crate::smtp::Submitter;
 use edits::{Hop, MAX_RECEIVED};
 use record::{Kept, record};
 
@@ -76,7 +77,7 @@ struct Terms {
 /// What one client may do.
 #[derive(Debug)]
 struct Allowed {
-    senders: Vec<String>,
+    submitter: Submitter,
     on_refusal: OnRefusal,
     standing: Standing,
 }
@@ -132,7 +133,7 @@ impl Intake {
             return Err(Refusal::Loop);
         }
         let (tree, verdict) = read(terms, &message).await?;
-        check_from(&tree.from, &allowed.senders)?;
+        check_from(&tree.from, &allowed.submitter)?;
         let facts = settings.directory.facts(&envelope).await;
         let examination = terms.decide(&envelope, Some(&client), Read { tree, verdict, facts });
         let ways = ways(&examination.decisions, allowed.on_refusal)?;
@@ -252,7 +253,7 @@ impl Terms {
 impl Allowed {
     fn of(client: &config::Client) -> Allowed {
         let standing = if client.suspended { Standing::Suspended } else { Standing::Welcome };
-        Allowed { senders: client.senders.clone(), on_refusal: client.on_refusal, standing }
+        Allowed { submitter: Submitter::of(client), on_refusal: client.on_refusal, standing }
     }
 
     fn must_not_be_refused(&self) -> bool {
@@ -277,12 +278,11 @@ fn read_now(message: &Message, budget: &Budget) -> (Tree, Verdict) {
 }
 
 /// RFC 6409 §6.1: every author must be one that this client may speak for.
-fn check_from(from: &[Address], senders: &[String]) -> Result<(), Refusal> {
+fn check_from(from: &[Address], submitter: &Submitter) -> Result<(), Refusal> {
     if from.is_empty() {
         return Err(Refusal::NoFrom);
     }
-    let speaks_for = |author: &Address| senders.iter().any(|pattern| author.matches(pattern));
-    if from.iter().all(speaks_for) { Ok(()) } else { Err(Refusal::FromNotAllowed) }
+    if from.iter().all(|author| submitter.may_use(author)) { Ok(()) } else { Err(Refusal::FromNotAllowed) }
 }
 
 /// Says beforehand, and in the evidence, what becomes of a refusal.

@@ -21,6 +21,10 @@ fn methods(names: &str) -> Vec<Method> {
     names.split_whitespace().map(|name| name.parse().unwrap()).collect()
 }
 
+fn submitter() -> Submitter {
+    Submitter { name: ClientName("front-desk".into()), senders: vec!["*@clinic.example".into()] }
+}
+
 fn terms() -> Terms {
     let never = Rule {
         name: "never to the press".into(),
@@ -46,8 +50,7 @@ fn terms() -> Terms {
         tags: vec!["[secure]".into()],
         secure: methods("tls:authenticated"),
     };
-    let allowed =
-        |standing| Allowed { senders: vec!["*@clinic.example".into()], on_refusal: OnRefusal::Reject, standing };
+    let allowed = |standing| Allowed { submitter: submitter(), on_refusal: OnRefusal::Reject, standing };
     Terms {
         hostname: Domain::parse("relay.clinic.example").unwrap(),
         rules: Rules::compile(&policy),
@@ -100,10 +103,9 @@ fn what_policy_decides_is_what_the_queue_is_given() {
 
 #[test]
 fn a_client_speaks_only_for_its_own_senders() {
-    let senders = ["*@clinic.example".to_owned()];
     let check = |from: &[&str]| {
         let from: Vec<Address> = from.iter().map(|text| address(text)).collect();
-        check_from(&from, &senders).map_err(|refusal| refusal.name())
+        check_from(&from, &submitter()).map_err(|refusal| refusal.name())
     };
     assert_eq!(check(&["Ann@Clinic.Example"]), Ok(()));
     assert_eq!(check(&["ann@clinic.example", "ceo@bank.example"]), Err("from_not_allowed"));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::config;
 use crate::mail::{Address, ClientName, ReversePath};
 
 /// A client that has proved who it is. Made by `accounts`. `Debug` shows only its name: a pattern may name a person.
@@ -13,6 +14,10 @@ pub struct Submitter {
 }
 
 impl Submitter {
+    pub fn of(client: &config::Client) -> Submitter {
+        Submitter { name: client.name.clone(), senders: client.senders.clone() }
+    }
+
     /// Whether MAIL may name this sender.
     pub fn may_send_as(&self, sender: &ReversePath) -> bool {
         match sender {
@@ -24,15 +29,8 @@ impl Submitter {
 
     /// Whether an address is one of this client's own, in MAIL or in From:.
     pub fn may_use(&self, address: &Address) -> bool {
-        self.senders.iter().any(|pattern| covers(pattern, address))
+        self.senders.iter().any(|pattern| address.matches(pattern))
     }
-}
-
-fn covers(pattern: &str, address: &Address) -> bool {
-    let Some((local, domain)) = pattern.rsplit_once('@') else { return false };
-    // The local part is compared and let go. Operators write it without regard to case, and mean a person.
-    let same_local = local == "*" || local.to_lowercase() == address.expose_local().to_lowercase();
-    same_local && address.domain().matches(domain)
 }
 
 impl fmt::Debug for Submitter {
