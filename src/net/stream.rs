@@ -42,14 +42,6 @@ impl Stream {
             Carrier::Tls(connection) => tls::session(connection),
         }
     }
-
-    /// The peer's certificates in DER, its own first.
-    pub fn peer_certificates(&self) -> Vec<Vec<u8>> {
-        match &self.0 {
-            Carrier::Clear(_) => Vec::new(),
-            Carrier::Tls(connection) => tls::peer_certificates(connection),
-        }
-    }
 }
 
 impl AsyncRead for Stream {

@@ -10,7 +10,6 @@ use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::clock::Timestamp;
 use crate::config;
 use crate::mail::Domain;
 
@@ -39,62 +38,35 @@ pub enum TlsError {
     Handshake(std::io::Error),
 }
 
-/// What is known of one certificate of ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateFacts {
-    pub chain: PathBuf,
+/// A certificate ready to be shown.
+#[derive(Debug)]
+pub(super) struct Loaded {
     /// The names it is for, as they stand in it.
-    pub names: Vec<String>,
-    pub not_before: Timestamp,
-    pub not_after: Timestamp,
+    names: Vec<String>,
+    pub(super) key: Arc<CertifiedKey>,
 }
 
-/// How a certificate stands at a moment. None of it keeps TLS from starting; each is for a warning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Validity {
-    NotYet,
-    Valid,
-    Expired,
-}
-
-impl CertificateFacts {
-    pub fn validity(&self, now: Timestamp) -> Validity {
-        if now < self.not_before {
-            Validity::NotYet
-        } else if now > self.not_after {
-            Validity::Expired
-        } else {
-            Validity::Valid
-        }
-    }
-
+impl Loaded {
     /// Whether a client that asks for `name` is shown the right certificate.
-    pub fn covers(&self, name: &str) -> bool {
-        // RFC 6125 §6.4.3: a star stands for one label, the leftmost.
+    pub(super) fn covers(&self, name: &str) -> bool {
+        // RFC 9525 §6.3: a star stands for one label, the leftmost.
         let labels = name.split('.').count();
         let Ok(name) = Domain::parse(name) else { return false };
         self.names.iter().any(|own| name.matches(own) && own.split('.').count() == labels)
     }
 }
 
-/// A certificate ready to be shown.
-#[derive(Debug)]
-pub(super) struct Loaded {
-    pub(super) facts: CertificateFacts,
-    pub(super) key: Arc<CertifiedKey>,
-}
-
 pub(super) fn load(certificate: &config::Certificate, provider: &CryptoProvider) -> Result<Loaded, TlsError> {
     let config::Certificate { chain: chain_file, key: key_file } = certificate;
     let chain = read_chain(chain_file)?;
-    let facts = facts(chain_file, &chain)?;
+    let names = names(chain_file, &chain)?;
     let signer = provider
         .key_provider
         .load_private_key(read_key(key_file)?)
         .map_err(|_| TlsError::BadKey { file: key_file.clone() })?;
     let key = CertifiedKey::new(chain, signer);
     key.keys_match().map_err(|_| TlsError::KeyMismatch { chain: chain_file.clone(), key: key_file.clone() })?;
-    Ok(Loaded { facts, key: Arc::new(key) })
+    Ok(Loaded { names, key: Arc::new(key) })
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
@@ -119,7 +91,7 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     })
 }
 
-fn facts(file: &Path, chain: &[CertificateDer<'static>]) -> Result<CertificateFacts, TlsError> {
+fn names(file: &Path, chain: &[CertificateDer<'static>]) -> Result<Vec<String>, TlsError> {
     let bad = || TlsError::BadCertificate { file: file.to_owned() };
     let leaf = chain.first().ok_or_else(bad)?;
     let (_, leaf) = X509Certificate::from_der(leaf).map_err(|_| bad())?;
@@ -129,11 +101,5 @@ fn facts(file: &Path, chain: &[CertificateDer<'static>]) -> Result<CertificateFa
         GeneralName::DNSName(name) => Some((*name).to_owned()),
         _ => None,
     });
-    let moment = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000));
-    Ok(CertificateFacts {
-        chain: file.to_owned(),
-        names: names.collect(),
-        not_before: moment(leaf.validity().not_before.timestamp()),
-        not_after: moment(leaf.validity().not_after.timestamp()),
-    })
+    Ok(names.collect())
 }

@@ -23,13 +23,6 @@ pub(in crate::net) fn session(connection: &Connection) -> Option<TlsSession> {
     Some(TlsSession { version, suite })
 }
 
-/// The peer's certificates in DER, its own first; none when it showed none.
-pub(in crate::net) fn peer_certificates(connection: &Connection) -> Vec<Vec<u8>> {
-    let (_, common) = connection.get_ref();
-    let shown = common.peer_certificates().unwrap_or_default();
-    shown.iter().map(|certificate| certificate.to_vec()).collect()
-}
-
 impl From<tokio_rustls::server::TlsStream<TcpStream>> for Stream {
     fn from(stream: tokio_rustls::server::TlsStream<TcpStream>) -> Stream {
         Stream::secured(TlsStream::Server(stream))

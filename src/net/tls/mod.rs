@@ -10,8 +10,8 @@ pub(crate) mod stand_in;
 #[cfg(test)]
 pub(crate) mod trial;
 
-pub use certificate::{CertificateFacts, TlsError, Validity};
+pub use certificate::TlsError;
 pub use client::{Broken, Client};
-pub(in crate::net) use connection::{Connection, peer_certificates, session};
+pub(in crate::net) use connection::{Connection, session};
 pub use judge::{Judged, Trust, TrustError, system_roots};
 pub use server::Server;

@@ -11,18 +11,12 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config;
 use crate::net::Stream;
-use crate::net::tls::certificate::{CertificateFacts, Loaded, TlsError, load};
+use crate::net::tls::certificate::{Loaded, TlsError, load};
 
 /// Accepts TLS. What it shows can be changed while it runs; connections that stand keep what they have.
 #[derive(Debug)]
 pub struct Server {
-    current: RwLock<Current>,
-}
-
-#[derive(Clone, Debug)]
-struct Current {
-    config: Arc<ServerConfig>,
-    shown: Arc<Shown>,
+    current: RwLock<Arc<ServerConfig>>,
 }
 
 /// The certificates, in the order of the config.
@@ -31,14 +25,7 @@ struct Shown(Vec<Loaded>);
 
 impl Server {
     pub fn load(tls: &config::Tls) -> Result<Server, TlsError> {
-        Ok(Server { current: RwLock::new(Current::load(tls)?) })
-    }
-
-    /// Reads the files anew. When something is wrong with them, the old ones stay.
-    pub fn reload(&self, tls: &config::Tls) -> Result<(), TlsError> {
-        let next = Current::load(tls)?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
-        Ok(())
+        Ok(Server { current: RwLock::new(Arc::new(server_config(tls)?)) })
     }
 
     /// Shows what `next` has loaded, from the next handshake on.
@@ -46,41 +33,32 @@ impl Server {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = next.current();
     }
 
-    /// What is shown now, for warnings of what expires.
-    pub fn certificates(&self) -> Vec<CertificateFacts> {
-        self.current().shown.0.iter().map(|loaded| loaded.facts.clone()).collect()
-    }
-
     /// The handshake. How long it may take is for the caller to say.
     pub async fn accept(&self, stream: TcpStream) -> Result<Stream, TlsError> {
-        let acceptor = TlsAcceptor::from(self.current().config);
+        let acceptor = TlsAcceptor::from(self.current());
         acceptor.accept(stream).await.map(Stream::from).map_err(TlsError::Handshake)
     }
 
-    fn current(&self) -> Current {
+    fn current(&self) -> Arc<ServerConfig> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Current {
-    fn load(tls: &config::Tls) -> Result<Current, TlsError> {
-        if tls.certificates.is_empty() {
-            return Err(TlsError::NoneConfigured);
-        }
-        // Of TLS 1.2 rustls knows ECDHE with AEAD only, which is what NIST SP 800-52r2 §3.3.1 asks for.
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let loaded: Result<Vec<_>, _> =
-            tls.certificates.iter().map(|certificate| load(certificate, &provider)).collect();
-        let shown = Arc::new(Shown(loaded?));
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-            .map_err(TlsError::Setup)?
-            .with_no_client_auth()
-            .with_cert_resolver(shown.clone());
-        // A client that connects for each message resumes, and spares both sides the signature.
-        config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Setup)?;
-        Ok(Current { config: Arc::new(config), shown })
+fn server_config(tls: &config::Tls) -> Result<ServerConfig, TlsError> {
+    if tls.certificates.is_empty() {
+        return Err(TlsError::NoneConfigured);
     }
+    // Of TLS 1.2 rustls knows ECDHE with AEAD only, which is what NIST SP 800-52r2 §3.3.1 asks for.
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let loaded: Result<Vec<_>, _> = tls.certificates.iter().map(|certificate| load(certificate, &provider)).collect();
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(TlsError::Setup)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Shown(loaded?)));
+    // A client that connects for each message resumes, and spares both sides the signature.
+    config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Setup)?;
+    Ok(config)
 }
 
 impl ResolvesServerCert for Shown {
@@ -88,7 +66,7 @@ impl ResolvesServerCert for Shown {
     /// else the first whose key it can check: what a name is worth is for the client to say.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let usable = |loaded: &&Loaded| loaded.key.key.choose_scheme(hello.signature_schemes()).is_some();
-        let named = |loaded: &&Loaded| hello.server_name().is_some_and(|name| loaded.facts.covers(name));
+        let named = |loaded: &&Loaded| hello.server_name().is_some_and(|name| loaded.covers(name));
         let best = self.0.iter().filter(usable).find(named).or_else(|| self.0.iter().find(usable));
         best.map(|loaded| loaded.key.clone())
     }
@@ -97,7 +75,6 @@ impl ResolvesServerCert for Shown {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::time::Duration;
 
     use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
     use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
@@ -107,8 +84,6 @@ mod tests {
     use tokio_rustls::TlsConnector;
 
     use super::*;
-    use crate::clock::Timestamp;
-    use crate::net::tls::Validity;
     use crate::net::tls::trial::{Trial, client};
 
     /// Connects for `host`, and gives the server's stream with the certificate that the client was shown.
@@ -211,15 +186,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reload_shows_the_new_certificate_and_a_bad_one_changes_nothing() {
+    async fn the_next_handshake_shows_the_certificate_that_took_the_place() {
         let mut files = Trial::new();
         let old = files.certificate("relay.clinic.example", &PKCS_ECDSA_P256_SHA256);
         let new = files.certificate("relay.clinic.example", &PKCS_ECDSA_P256_SHA256);
         let server = Server::load(&config::Tls { certificates: vec![old.clone()] }).unwrap();
-        assert!(server.reload(&config::Tls { certificates: vec![] }).is_err());
+        assert!(Server::load(&config::Tls { certificates: vec![] }).is_err());
         let both = [&rustls::version::TLS13, &rustls::version::TLS12];
         assert_eq!(meet(&server, client(&files.roots, &both), "relay.clinic.example").await.1, der(&old));
-        server.reload(&config::Tls { certificates: vec![new.clone()] }).unwrap();
+        server.replace(&Server::load(&config::Tls { certificates: vec![new.clone()] }).unwrap());
         assert_eq!(meet(&server, client(&files.roots, &both), "relay.clinic.example").await.1, der(&new));
     }
 
@@ -251,16 +226,11 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_tells_its_names_and_its_time() {
+    fn a_star_stands_for_one_label() {
         let mut files = Trial::new();
         let certificate = files.certificate("*.clinic.example", &PKCS_ECDSA_P256_SHA256);
-        let server = Server::load(&config::Tls { certificates: vec![certificate] }).unwrap();
-        let facts = server.certificates().remove(0);
-        assert!(facts.covers("relay.clinic.example"));
-        assert!(!facts.covers("a.relay.clinic.example") && !facts.covers("clinic.example"));
-        let day = Duration::from_secs(86_400);
-        assert_eq!(facts.validity(facts.not_before.minus(day)), Validity::NotYet);
-        assert_eq!(facts.validity(Timestamp::from_millis(1_795_493_220_007)), Validity::Valid);
-        assert_eq!(facts.validity(facts.not_after.plus(day)), Validity::Expired);
+        let loaded = load(&certificate, &aws_lc_rs::default_provider()).unwrap();
+        assert!(loaded.covers("relay.clinic.example"));
+        assert!(!loaded.covers("a.relay.clinic.example") && !loaded.covers("clinic.example"));
     }
 }
