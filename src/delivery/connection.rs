@@ -8,9 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::config::Delivery;
-use crate::mail::{Assurance, Domain, Message, Reply, TlsSession};
+use crate::mail::{Domain, Message, Reply, TlsSession};
 use crate::net::Stream;
-use crate::net::tls::{Broken, Client, Judged, Trust};
+use crate::net::tls::{Broken, Client, Judged, Wanted};
 use crate::smtp::client::{Answer, Encoder, Greeting, Handshake, Leaves, Means, Next, Parcel, Replies, Secured, Stage};
 
 const READ: usize = 4096;
@@ -23,14 +23,6 @@ const GOODBYE: Duration = Duration::from_secs(2);
 pub struct Link {
     pub tls: Option<TlsSession>,
     pub judged: Option<Judged>,
-}
-
-/// What the connection must prove, and to whom.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Proof<'a> {
-    pub(super) name: &'a Domain,
-    pub(super) trust: &'a Trust,
-    pub(super) floor: Assurance,
 }
 
 /// Why there is no connection, and what was seen until then.
@@ -141,13 +133,13 @@ impl Connection {
     pub(super) async fn open(
         (tcp, address): (TcpStream, SocketAddr),
         (client, hostname): (&Client, &Domain),
-        proof: Proof<'_>,
+        wanted: Wanted<'_>,
         limits: &Delivery,
     ) -> Result<Connection, NotOpened> {
         let bare = |answer| NotOpened { answer, link: Link::default() };
         let wire = Wire { stream: Stream::clear(tcp), replies: Replies::default() };
         let (tcp, handshake) = start_tls(wire, hostname, limits).await.map_err(bare)?;
-        let shaken = tokio::time::timeout(limits.command, client.connect(tcp, proof.name, (proof.trust, proof.floor)));
+        let shaken = tokio::time::timeout(limits.command, client.connect(tcp, wanted));
         let (stream, judged) = match shaken.await {
             Ok(Ok(secured)) => secured,
             Ok(Err(broken)) => return Err(not_proved(broken)),
@@ -158,7 +150,7 @@ impl Connection {
         let link = Link { tls: stream.tls_session(), judged: Some(judged.clone()) };
         let because = |answer| NotOpened { answer, link: link.clone() };
         let mut wire = Wire { stream, replies: Replies::default() };
-        let again = handshake.judged(judged.assurance, proof.floor).map_err(because)?;
+        let again = handshake.judged(judged.assurance, wanted.floor).map_err(because)?;
         let heard = exchange(&mut wire, &again.send, limits.command).await;
         let reply = heard.map_err(|silence| because(Answer::ours(Stage::Hello, Means::Later, silence)))?;
         let secured = again.state.on(reply).map_err(because)?;

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::config::Onward;
-use crate::delivery::connection::{Connection, Link, NotOpened, Proof, dial};
+use crate::delivery::connection::{Connection, Link, NotOpened, dial};
 use crate::delivery::courier::{Attempted, Consignment, Courier, Hop};
 use crate::delivery::pool::Key;
 use crate::directory::{Sighting, Standing, is_news, remember, standing};
 use crate::mail::{Assurance, Content};
 use crate::net::mx::{self, Found, Host, Targets, Unroutable};
-use crate::net::tls::Trust;
+use crate::net::tls::{Trust, Wanted};
 use crate::smtp::client::{Answer, Means, Parcel, Stage};
 use crate::store::Destination;
 
@@ -116,9 +116,9 @@ impl Walk<'_> {
             bare(answer)
         })?;
         courier.pool.answered(address);
-        let proof = Proof { name: &host.name, trust: &self.trust, floor: self.floor };
+        let wanted = Wanted { name: &host.name, trust: &self.trust, floor: self.floor };
         let ours = (&courier.tls, &courier.config.server.hostname);
-        Connection::open((tcp, address), ours, proof, limits).await
+        Connection::open((tcp, address), ours, wanted, limits).await
     }
 
     async fn carry(&self, host: &Host, mut connection: Connection) -> Attempted {

@@ -5,15 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, SignatureScheme, version};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::time_provider::TimeProvider;
-use tokio_rustls::rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, SignatureScheme, version,
-};
 
 use crate::clock::Clock;
 use crate::config;
@@ -32,6 +30,14 @@ pub enum Broken {
     Lost,
     #[error("the trusted roots of this route are not loaded")]
     NotLoaded,
+}
+
+/// What a connection must prove, and to whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    pub name: &'a Domain,
+    pub trust: &'a Trust,
+    pub floor: Assurance,
 }
 
 /// The client side of TLS for one config. Sessions are resumed per name, within one trust and one floor.
@@ -71,13 +77,9 @@ impl Client {
         Ok(Client { contexts: Arc::new(contexts), clock })
     }
 
-    /// Shakes hands as a client of `name`. What comes back has met the floor.
-    pub async fn connect(
-        &self,
-        stream: TcpStream,
-        name: &Domain,
-        (trust, floor): (&Trust, Assurance),
-    ) -> Result<(Stream, Judged), Broken> {
+    /// Shakes hands as a client of `wanted.name`. What comes back has met the floor.
+    pub async fn connect(&self, stream: TcpStream, wanted: Wanted<'_>) -> Result<(Stream, Judged), Broken> {
+        let Wanted { name, trust, floor } = wanted;
         let context = self.contexts.get(&(trust.clone(), floor)).ok_or(Broken::NotLoaded)?;
         let name = server_name(name)?;
         let connector = TlsConnector::from(context.config.clone());

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
-use tokio_rustls::rustls::client::verify_server_name;
-use tokio_rustls::rustls::crypto::WebPkiSupportedAlgorithms;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::server::ParsedCertificate;
-use tokio_rustls::rustls::{CertificateError, Error, RootCertStore};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::client::verify_server_name;
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, Error, RootCertStore};
 
 use crate::crypto::{self, Digest};
 use crate::mail::Assurance;
@@ -27,7 +27,7 @@ pub enum Trust {
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     #[error("{path}: cannot be read as certificates: {source}")]
-    Unreadable { path: PathBuf, source: tokio_rustls::rustls::pki_types::pem::Error },
+    Unreadable { path: PathBuf, source: rustls::pki_types::pem::Error },
     #[error("{path}: holds no certificate that can be a root")]
     Empty { path: PathBuf },
     #[error("TLS cannot be set up: {0}")]
