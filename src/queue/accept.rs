@@ -13,6 +13,7 @@ use crate::mail::{
 };
 use crate::policy::Action;
 use crate::queue::memory::Share;
+use crate::queue::schedule::Case;
 use crate::queue::{Job, Kept, Queue, QueueError, Wrapped, schedule};
 use crate::store::{
     Body, Change, Commit, Fence, JobRow, NewJob, NewMessage, OwedId, Owes, SealedEvidence, Standing, Store, StoreError,
@@ -59,6 +60,13 @@ impl Receipt {
     }
 }
 
+/// What the body of a message is sealed under, and the epoch that wraps it for each job.
+#[derive(Clone, Copy)]
+struct Seal<'k> {
+    key: &'k Key,
+    epoch: i64,
+}
+
 impl Queue {
     /// Makes a message durable, with the decision for every recipient, its evidence and its event.
     pub async fn accept(&self, accept: Accept, actor: Actor) -> Result<Receipt, QueueError> {
@@ -74,7 +82,7 @@ impl Queue {
         let now = self.now();
         let store = &self.inner.store;
         let key = Key::generate()?;
-        let mut new = self.new_message(&accept, (&key, now))?;
+        let mut new = self.new_message(&accept, &key, now)?;
         let bytes = accept.message.len();
         let lease = now.plus(self.inner.config.lease);
         let ready = new.jobs.iter().filter(|job| is_due(job, now)).count();
@@ -171,12 +179,12 @@ impl Queue {
         self.inner.alarm.ring();
     }
 
-    fn new_message(&self, accept: &Accept, (key, now): (&Key, Timestamp)) -> Result<NewMessage, QueueError> {
-        let owes = owes(accept);
-        let epoch = self.inner.store.vault().body_epoch();
+    fn new_message(&self, accept: &Accept, key: &Key, now: Timestamp) -> Result<NewMessage, QueueError> {
+        let seal = Seal { key, epoch: self.inner.store.vault().body_epoch() };
+        let case = Case { now, owes: owes(accept) };
         let mut jobs = Vec::with_capacity(accept.ways.len());
         for way in &accept.ways {
-            jobs.push(self.new_job(accept, way, (key, epoch, owes, now))?);
+            jobs.push(self.new_job(&accept.envelope, way, seal, case)?);
         }
         Ok(NewMessage {
             id: accept.id,
@@ -191,42 +199,38 @@ impl Queue {
         })
     }
 
-    fn new_job(
-        &self,
-        accept: &Accept,
-        way: &Way,
-        (key, epoch, owes, now): (&Key, i64, Owes, Timestamp),
-    ) -> Result<NewJob, QueueError> {
-        let id = JobId::from_parts(now, random_u128()?);
+    fn new_job(&self, envelope: &Envelope, way: &Way, seal: Seal<'_>, case: Case) -> Result<NewJob, QueueError> {
+        let Seal { key, epoch } = seal;
+        let id = JobId::from_parts(case.now, random_u128()?);
         let store = &self.inner.store;
         Ok(NewJob {
             id,
             domain: way.recipient.domain().clone(),
             epoch,
-            envelope: seal_envelope(store, (epoch, id), &accept.envelope, &way.recipient)?,
+            envelope: seal_envelope(store, (epoch, id), envelope, &way.recipient)?,
             wrapped_key: store.vault().wrap_body_key(epoch, id, key)?,
-            owes,
-            standing: self.first_standing(way, (now, owes)),
+            owes: case.owes,
+            standing: self.first_standing(way, case),
             leased: None,
         })
     }
 
-    fn first_standing(&self, way: &Way, at: (Timestamp, Owes)) -> Standing {
+    fn first_standing(&self, way: &Way, case: Case) -> Standing {
         let config = &self.inner.config;
         match &way.action {
             Action::Deliver { methods, last } => {
-                let mut standing = schedule::first(methods.clone(), *last, at, config);
-                schedule::not_before(&mut standing, way.not_before.unwrap_or(at.0), config);
+                let mut standing = schedule::first(methods.clone(), *last, case, config);
+                schedule::not_before(&mut standing, way.not_before.unwrap_or(case.now), config);
                 standing
             }
             Action::Hold { reason: _ } => {
-                let mut standing = schedule::first(way.released.clone(), Last::Hold, at, config);
-                schedule::hold(&mut standing, way.cause.unwrap_or(HoldCause::Policy), at, config);
+                let mut standing = schedule::first(way.released.clone(), Last::Hold, case, config);
+                schedule::hold(&mut standing, way.cause.unwrap_or(HoldCause::Policy), case, config);
                 standing
             }
             Action::Reject { text: _ } => {
-                let mut standing = schedule::first(Vec::new(), Last::Hold, at, config);
-                schedule::reject(&mut standing, at.1);
+                let mut standing = schedule::first(Vec::new(), Last::Hold, case, config);
+                schedule::reject(&mut standing, case.owes);
                 standing
             }
         }

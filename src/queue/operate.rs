@@ -3,6 +3,7 @@
 use crate::audit::{Actor, Event, HoldCause, JobState};
 use crate::clock::Timestamp;
 use crate::mail::{ClientName, Domain, End, JobId, MessageId, Method};
+use crate::queue::schedule::Case;
 use crate::queue::{Queue, QueueError, schedule};
 use crate::store::{Change, Commit, JobFilter, JobRow, Move, Standing, StateName, StoreError};
 
@@ -97,7 +98,7 @@ impl Queue {
             let mut next = row.standing.clone();
             match row.standing.state {
                 JobState::Queued { .. } => {
-                    schedule::hold(&mut next, HoldCause::Operator, (now, row.owes), &self.inner.config);
+                    schedule::hold(&mut next, HoldCause::Operator, Case { now, owes: row.owes }, &self.inner.config);
                     Wanted::Move(next)
                 }
                 JobState::Held { .. } | JobState::Ended { .. } => Wanted::Leave,

@@ -30,6 +30,13 @@ pub struct Moment {
     pub jitter: u64,
 }
 
+/// When a job is moved, and whom its fate is told to.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    pub now: Timestamp,
+    pub owes: Owes,
+}
+
 /// A tenth of the wait at most is added, so that what failed together does not come back together.
 const JITTER_SHARE: u32 = 10;
 
@@ -59,10 +66,10 @@ pub fn next(
                     *due = limit.min(*due);
                 }
             } else {
-                next_method(&mut next, (moment.now, owes), config);
+                next_method(&mut next, Case { now: moment.now, owes }, config);
             }
         }
-        Progress::MethodUnusable => next_method(&mut next, (moment.now, owes), config),
+        Progress::MethodUnusable => next_method(&mut next, Case { now: moment.now, owes }, config),
     }
     expire_or_delay(&mut next, (accepted, owes), moment.now, config);
     next
@@ -76,18 +83,18 @@ pub fn expire(standing: &Standing, owes: Owes) -> Standing {
 }
 
 /// Where a job stands when it is accepted with these methods.
-pub fn first(methods: Vec<Method>, last: Last, (now, owes): (Timestamp, Owes), config: &config::Queue) -> Standing {
+pub fn first(methods: Vec<Method>, last: Last, case: Case, config: &config::Queue) -> Standing {
     let mut first = Standing {
         state: JobState::Held { cause: HoldCause::MethodsExhausted },
         methods,
         last,
         attempts: 0,
-        expires: now.plus(config.expire),
+        expires: case.now.plus(config.expire),
         floor_since: None,
         delay: Delay::Untold,
         owed: None,
     };
-    start_method(&mut first, (now, owes), config);
+    start_method(&mut first, case, config);
     first
 }
 
@@ -103,10 +110,10 @@ pub fn not_before(first: &mut Standing, at: Timestamp, config: &config::Queue) {
 }
 
 /// Holds a job: its own time starts, and somebody is told.
-pub fn hold(next: &mut Standing, cause: HoldCause, (now, owes): (Timestamp, Owes), config: &config::Queue) {
+pub fn hold(next: &mut Standing, cause: HoldCause, case: Case, config: &config::Queue) {
     next.state = JobState::Held { cause };
-    next.expires = now.plus(config.hold_expire);
-    next.owed = told(About::Held, owes);
+    next.expires = case.now.plus(config.hold_expire);
+    next.owed = told(About::Held, case.owes);
 }
 
 /// Ends a job that was accepted for a recipient whom policy refuses.
@@ -114,28 +121,28 @@ pub fn reject(next: &mut Standing, owes: Owes) {
     end(next, End::Rejected, owes);
 }
 
-fn next_method(next: &mut Standing, at: (Timestamp, Owes), config: &config::Queue) {
+fn next_method(next: &mut Standing, case: Case, config: &config::Queue) {
     next.floor_since = None;
     if next.methods.len() > 1 {
         next.methods.remove(0);
-        start_method(next, at, config);
+        start_method(next, case, config);
     } else {
         // The last one stays: who releases the message asks for it again, and for nothing less.
-        run_out(next, at, config);
+        run_out(next, case, config);
     }
 }
 
-fn start_method(next: &mut Standing, at: (Timestamp, Owes), config: &config::Queue) {
+fn start_method(next: &mut Standing, case: Case, config: &config::Queue) {
     match next.methods.first() {
-        Some(method) => next.state = JobState::Queued { method: *method, due: at.0 },
-        None => run_out(next, at, config),
+        Some(method) => next.state = JobState::Queued { method: *method, due: case.now },
+        None => run_out(next, case, config),
     }
 }
 
-fn run_out(next: &mut Standing, at: (Timestamp, Owes), config: &config::Queue) {
+fn run_out(next: &mut Standing, case: Case, config: &config::Queue) {
     match next.last {
-        Last::Hold => hold(next, HoldCause::MethodsExhausted, at, config),
-        Last::Undeliverable => end(next, End::Undeliverable, at.1),
+        Last::Hold => hold(next, HoldCause::MethodsExhausted, case, config),
+        Last::Undeliverable => end(next, End::Undeliverable, case.owes),
     }
 }
 
@@ -216,7 +223,7 @@ mod tests {
     }
 
     fn fresh(methods: &[Method], last: Last, owes: Owes) -> Standing {
-        first(methods.to_vec(), last, (at(0), owes), &config())
+        first(methods.to_vec(), last, Case { now: at(0), owes }, &config())
     }
 
     fn step(standing: &Standing, progress: Progress, minutes: u32, owes: Owes) -> Standing {
