@@ -40,7 +40,7 @@ struct Play {
     hands: Vec<Job>,
 }
 
-pub(super) fn config() -> config::Queue {
+fn config() -> config::Queue {
     config::Queue {
         retry: vec![MINUTE, 3 * MINUTE],
         expire: 40 * MINUTE,
@@ -71,6 +71,33 @@ pub(super) fn accept(queue: &Queue, (sender, ways): (ReversePath, Vec<Way>)) -> 
         },
         ways,
         settles: None,
+    }
+}
+
+/// A store of its own, and its queue.
+pub(super) struct Open {
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) store: Store,
+    pub(super) queue: Queue,
+    pub(super) _folder: tempfile::TempDir,
+}
+
+pub(super) async fn open() -> Open {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_493_220_000)));
+    let database = config::Database { url: "sqlite".into(), body_file_bytes: 1 << 16 };
+    let store = Store::open(&database, folder.path(), Key::generate().unwrap(), clock.clone()).await.unwrap();
+    Open { queue: Queue::new(store.clone(), config()), clock, store, _folder: folder }
+}
+
+/// To Ann, by a connection with a valid certificate.
+fn to_ann(not_before: Option<Timestamp>) -> Way {
+    Way {
+        recipient: Address::parse("ann@lab.example").unwrap(),
+        action: Action::Deliver { methods: vec![VALID], last: Last::Hold },
+        cause: None,
+        released: Vec::new(),
+        not_before,
     }
 }
 
@@ -147,11 +174,7 @@ impl Play {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_lost_or_counted_twice_in_any_order() {
     for seed in [1, 0x5eed, 77_777] {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_493_220_000)));
-        let database = config::Database { url: "sqlite".into(), body_file_bytes: 1 << 16 };
-        let store = Store::open(&database, folder.path(), Key::generate().unwrap(), clock.clone()).await.unwrap();
-        let queue = Queue::new(store.clone(), config());
+        let Open { clock, store, queue, _folder } = open().await;
         let mut play = Play { clock, queue, dice: Dice(seed), accepted: 0, messages: Vec::new(), hands: Vec::new() };
         for step in 0..STEPS {
             play.step().await;
@@ -178,18 +201,8 @@ async fn nobody_is_lost_or_counted_twice_in_any_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_with_a_moment_is_not_delivered_from_memory_before_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_493_220_000)));
-    let database = config::Database { url: "sqlite".into(), body_file_bytes: 1 << 16 };
-    let store = Store::open(&database, folder.path(), Key::generate().unwrap(), clock.clone()).await.unwrap();
-    let queue = Queue::new(store.clone(), config());
-    let way = |minutes: u32| Way {
-        recipient: Address::parse("ann@lab.example").unwrap(),
-        action: Action::Deliver { methods: vec![VALID], last: Last::Hold },
-        cause: None,
-        released: Vec::new(),
-        not_before: Some(clock.now().plus(minutes * MINUTE)),
-    };
+    let Open { clock, store, queue, _folder } = open().await;
+    let way = |minutes: u32| to_ann(Some(clock.now().plus(minutes * MINUTE)));
     let accept = accept(&queue, (ReversePath::Null, vec![way(3), way(0)]));
     queue.accept(accept, Actor::System).await.unwrap();
     assert_eq!(queue.claim(10).await.len(), 1, "only the one whose moment has come");
@@ -205,24 +218,12 @@ async fn a_job_with_a_moment_is_not_delivered_from_memory_before_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_fit_in_memory_is_claimed_from_the_store() {
-    let folder = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_493_220_000)));
-    let database = config::Database { url: "sqlite".into(), body_file_bytes: 1 << 16 };
-    let store = Store::open(&database, folder.path(), Key::generate().unwrap(), clock.clone()).await.unwrap();
-    let queue = Queue::new(store.clone(), config());
+    let Open { store, queue, _folder, .. } = open().await;
     let mut waiting = tokio::task::JoinSet::new();
     for _ in 0..super::FRESH_JOBS + 50 {
         let queue = queue.clone();
         waiting.spawn(async move {
-            let action = Action::Deliver { methods: vec![VALID], last: Last::Hold };
-            let way = Way {
-                recipient: Address::parse("ann@lab.example").unwrap(),
-                action,
-                cause: None,
-                released: Vec::new(),
-                not_before: None,
-            };
-            queue.accept(accept(&queue, (ReversePath::Null, vec![way])), Actor::System).await.unwrap();
+            queue.accept(accept(&queue, (ReversePath::Null, vec![to_ann(None)])), Actor::System).await.unwrap();
         });
     }
     waiting.join_all().await;
@@ -238,21 +239,9 @@ async fn what_does_not_fit_in_memory_is_claimed_from_the_store() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_from_memory_takes_its_room_until_it_is_done_and_asks_the_store_for_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_493_220_000)));
-    let database = config::Database { url: "sqlite".into(), body_file_bytes: 1 << 16 };
-    let store = Store::open(&database, folder.path(), Key::generate().unwrap(), clock.clone()).await.unwrap();
-    let queue = Queue::new(store.clone(), config());
+    let Open { store, queue, _folder, .. } = open().await;
     assert!(queue.inner.alarm.take_due(), "the first look at the store");
-    let action = Action::Deliver { methods: vec![VALID], last: Last::Hold };
-    let way = Way {
-        recipient: Address::parse("ann@lab.example").unwrap(),
-        action,
-        cause: None,
-        released: Vec::new(),
-        not_before: None,
-    };
-    queue.accept(accept(&queue, (ReversePath::Null, vec![way])), Actor::System).await.unwrap();
+    queue.accept(accept(&queue, (ReversePath::Null, vec![to_ann(None)])), Actor::System).await.unwrap();
     assert!(!queue.inner.alarm.take_due());
     let jobs = tokio::time::timeout(Duration::from_secs(5), queue.claim(10)).await.unwrap();
     assert_eq!(jobs.len(), 1);

@@ -225,26 +225,14 @@ fn listed(row: JobRow) -> Listed {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::clock::{Clock, ManualClock};
-    use crate::config::{self, Last};
-    use crate::crypto::Key;
+    use crate::config::Last;
     use crate::mail::{Address, Assurance, ReversePath};
     use crate::policy::Action;
-    use crate::queue::interleaved::{accept, config};
+    use crate::queue::interleaved::{Open, accept, open};
     use crate::queue::{Outcome, Progress, Way};
-    use crate::store::Store;
 
     const SURE: Method = Method::Tls(Assurance::Authenticated);
-
-    async fn queue(folder: &std::path::Path) -> Queue {
-        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_493_220_000)));
-        let database = config::Database { url: "sqlite".into(), body_file_bytes: 1 << 16 };
-        let store = Store::open(&database, folder, Key::generate().unwrap(), clock).await.unwrap();
-        Queue::new(store, config())
-    }
 
     async fn accepted(queue: &Queue, action: Action, released: Vec<Method>) -> Selection {
         let recipient = Address::parse("ann@lab.example").unwrap();
@@ -257,8 +245,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_release_asks_for_no_less_than_the_decision_did() {
-        let folder = tempfile::tempdir().unwrap();
-        let queue = queue(folder.path()).await;
+        let Open { queue, _folder, .. } = open().await;
         let action = Action::Deliver { methods: vec![SURE], last: Last::Hold };
         let message = accepted(&queue, action, Vec::new()).await;
         let job = queue.claim(1).await.pop().unwrap();
@@ -269,8 +256,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_a_rule_held_is_released_by_what_its_decision_left_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let queue = queue(folder.path()).await;
+        let Open { queue, _folder, .. } = open().await;
         let action = || Action::Hold { reason: "a person looks first".into() };
         let message = accepted(&queue, action(), Vec::new()).await;
         let released = queue.release(&message, Actor::System).await.unwrap();
