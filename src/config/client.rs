@@ -1,12 +1,12 @@
 //! `[[client]]`: who may send, and as whom.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use ipnet::IpNet;
 use toml::de::DeValue;
 
-use crate::config::reader::{Absent, Table};
+use crate::config::reader::{Absent, Seen, Table};
 use crate::config::value;
 use crate::mail::ClientName;
 
@@ -70,15 +70,26 @@ pub(super) struct Clients {
 }
 
 pub(super) fn read_all(root: &mut Table<'_, '_>) -> Clients {
-    let mut names = BTreeMap::new();
-    let mut logins = BTreeMap::new();
+    let (mut names, mut logins) = (Seen::default(), Seen::default());
     let all = root.tables("client", |table| {
         let name_line = table.line_of("name");
         let login_line = table.line_of("login");
         let name = table.required("name", name);
         let login = table.required("login", value::text);
-        once(table, &mut names, ("name", name.as_deref(), name_line));
-        once(table, &mut logins, ("login", login.as_deref(), login_line));
+        if let Some(first) = name.as_ref().and_then(|name| names.earlier(name, name_line)) {
+            table.mistake(
+                name_line,
+                "name",
+                format!("the client on line {first} has this name already: choose another"),
+            );
+        }
+        if let Some(first) = login.as_ref().and_then(|login| logins.earlier(login, login_line)) {
+            table.mistake(
+                login_line,
+                "login",
+                format!("the client on line {first} has this login already: choose another"),
+            );
+        }
         let password_hash = table.required("password_hash", argon2id);
         let profile = table.setting("profile", profile);
         let senders = table.filled("senders", Absent::Mistake, sender);
@@ -89,20 +100,7 @@ pub(super) fn read_all(root: &mut Table<'_, '_>) -> Clients {
         let (name, login, password_hash) = (ClientName(name?), login?, password_hash?);
         Some(Client { name, profile, login, password_hash, senders, networks, on_refusal, suspended })
     });
-    Clients { all, names: names.into_keys().collect() }
-}
-
-/// Records a mistake when an earlier client has this name or login.
-fn once(table: &mut Table<'_, '_>, seen: &mut BTreeMap<String, usize>, given: (&'static str, Option<&str>, usize)) {
-    let (key, Some(written), line) = given else { return };
-    match seen.get(written) {
-        Some(first) => {
-            table.mistake(line, key, format!("the client on line {first} has this {key} already: choose another"));
-        }
-        None => {
-            seen.insert(written.to_owned(), line);
-        }
-    }
+    Clients { all, names: names.into_values().collect() }
 }
 
 /// Client names stand in logs and events, so they are plain words.

@@ -1,13 +1,12 @@
 //! `[policy]`: the default, and the rules.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use crate::config::client::Clients;
-use crate::config::reader::{Absent, Given, Table};
+use crate::config::reader::{Absent, Given, Seen, Table};
 use crate::config::value::{self, nearest};
 use crate::mail::{ClientName, Method};
 use crate::phi::Kind;
@@ -69,20 +68,12 @@ impl Policy {
         let default = methods(table, "default", Absent::Default);
         let secure = methods(table, "secure", Absent::Default);
         let tags = table.list("tags", Absent::Default, tag);
-        let mut names: BTreeMap<String, usize> = BTreeMap::new();
+        let mut names = Seen::default();
         let rules = table.tables("rule", |table| {
             let line = table.line_of("name");
             let name = table.required("name", value::text);
-            if let Some(name) = &name {
-                match names.get(name) {
-                    Some(first) => {
-                        let text = format!("the rule on line {first} has this name already: choose another");
-                        table.mistake(line, "name", text);
-                    }
-                    None => {
-                        names.insert(name.clone(), line);
-                    }
-                }
+            if let Some(first) = name.as_ref().and_then(|name| names.earlier(name, line)) {
+                table.mistake(line, "name", format!("the rule on line {first} has this name already: choose another"));
             }
             let when = table.table("when", |table| When::read(table, clients));
             let then = Then::read(table);

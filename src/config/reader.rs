@@ -65,6 +65,25 @@ pub(super) struct Given<T> {
     pub(super) value: T,
 }
 
+/// Values of which each may be written once, with their lines.
+#[derive(Default)]
+pub(super) struct Seen(BTreeMap<String, usize>);
+
+impl Seen {
+    /// The line where this value was written before; if it was not, it is kept with this line.
+    pub(super) fn earlier(&mut self, value: &str, line: usize) -> Option<usize> {
+        let earlier = self.0.get(value).copied();
+        if earlier.is_none() {
+            self.0.insert(value.to_owned(), line);
+        }
+        earlier
+    }
+
+    pub(super) fn into_values(self) -> impl Iterator<Item = String> {
+        self.0.into_keys()
+    }
+}
+
 impl<'t> Reader<'t> {
     pub(super) fn new(text: &'t str) -> Reader<'t> {
         Reader { text, mistakes: Vec::new(), asked: BTreeMap::new() }

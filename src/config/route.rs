@@ -1,12 +1,11 @@
 //! `[[route]]`: where mail for some domains goes, instead of to their MX.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use toml::de::DeValue;
 
-use crate::config::reader::{Absent, Table};
+use crate::config::reader::{Absent, Seen, Table};
 use crate::config::value;
 use crate::mail::{Assurance, Domain};
 
@@ -45,7 +44,7 @@ struct NextHop {
 }
 
 pub(super) fn read_all(root: &mut Table<'_, '_>) -> Vec<Route> {
-    let mut covered: BTreeMap<String, usize> = BTreeMap::new();
+    let mut covered = Seen::default();
     root.tables("route", |table| {
         let domains = domains(table, &mut covered);
         let next_hop = table.required("host", next_hop);
@@ -67,17 +66,12 @@ pub(super) fn read_all(root: &mut Table<'_, '_>) -> Vec<Route> {
 }
 
 /// The patterns of one route; one that an earlier route has is a mistake, since only one of them could ever be used.
-fn domains(table: &mut Table<'_, '_>, covered: &mut BTreeMap<String, usize>) -> Vec<String> {
+fn domains(table: &mut Table<'_, '_>, covered: &mut Seen) -> Vec<String> {
     let given = table.filled("domains", Absent::Mistake, value::domain_pattern);
     for domain in &given {
-        match covered.get(&domain.value) {
-            Some(first) => {
-                let text = format!("{} goes elsewhere by line {first} already: leave it in one route", domain.value);
-                table.mistake(domain.line, "domains", text);
-            }
-            None => {
-                covered.insert(domain.value.clone(), domain.line);
-            }
+        if let Some(first) = covered.earlier(&domain.value, domain.line) {
+            let text = format!("{} goes elsewhere by line {first} already: leave it in one route", domain.value);
+            table.mistake(domain.line, "domains", text);
         }
     }
     given.into_iter().map(|domain| domain.value).collect()
