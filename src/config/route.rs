@@ -99,8 +99,7 @@ fn literal(host: &str) -> String {
 }
 
 fn tls(written: &DeValue<'_>) -> Result<Assurance, String> {
-    let levels = [Assurance::Encrypted, Assurance::Valid, Assurance::Authenticated];
-    value::one_of(written, levels.map(|level| (level.name(), level)))
+    value::one_of(written, Assurance::ALL.map(|level| (level.name(), level)))
 }
 
 fn onward(written: &DeValue<'_>) -> Result<Onward, String> {

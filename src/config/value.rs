@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::de::DeValue;
 
-use crate::mail::{Address, Assurance, Domain, Method};
+use crate::mail::{Address, Domain, Method};
 use crate::phi::Kind;
 
 pub(super) fn text(value: &DeValue<'_>) -> Result<String, String> {
@@ -127,15 +127,7 @@ pub(super) fn network(value: &DeValue<'_>) -> Result<IpNet, String> {
 }
 
 pub(super) fn method(value: &DeValue<'_>) -> Result<Method, String> {
-    let methods = [
-        Method::Smime,
-        Method::Pgp,
-        Method::Portal,
-        Method::Tls(Assurance::Authenticated),
-        Method::Tls(Assurance::Valid),
-        Method::Tls(Assurance::Encrypted),
-    ];
-    one_of(value, methods.map(|method| (method.name(), method)))
+    one_of(value, Method::ALL.map(|method| (method.name(), method)))
 }
 
 pub(super) fn kind(value: &DeValue<'_>) -> Result<Kind, String> {

@@ -31,6 +31,8 @@ pub enum Method {
 pub struct BadMethod;
 
 impl Assurance {
+    pub const ALL: [Assurance; 3] = [Assurance::Encrypted, Assurance::Valid, Assurance::Authenticated];
+
     pub const fn name(self) -> &'static str {
         match self {
             Assurance::Encrypted => "encrypted",
@@ -41,6 +43,15 @@ impl Assurance {
 }
 
 impl Method {
+    pub const ALL: [Method; 6] = [
+        Method::Smime,
+        Method::Pgp,
+        Method::Portal,
+        Method::Tls(Assurance::Authenticated),
+        Method::Tls(Assurance::Valid),
+        Method::Tls(Assurance::Encrypted),
+    ];
+
     pub const fn name(self) -> &'static str {
         match self {
             Method::Tls(Assurance::Encrypted) => "tls:encrypted",
@@ -69,15 +80,7 @@ impl FromStr for Method {
     type Err = BadMethod;
 
     fn from_str(text: &str) -> Result<Method, BadMethod> {
-        let all = [
-            Method::Tls(Assurance::Encrypted),
-            Method::Tls(Assurance::Valid),
-            Method::Tls(Assurance::Authenticated),
-            Method::Pgp,
-            Method::Smime,
-            Method::Portal,
-        ];
-        all.into_iter().find(|method| method.name() == text).ok_or(BadMethod)
+        Method::ALL.into_iter().find(|method| method.name() == text).ok_or(BadMethod)
     }
 }
 

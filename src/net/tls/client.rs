@@ -69,7 +69,7 @@ impl Client {
         }
         let mut contexts = HashMap::new();
         for (trust, roots) in all {
-            for floor in [Assurance::Encrypted, Assurance::Valid, Assurance::Authenticated] {
+            for floor in Assurance::ALL {
                 let config = client_config(&provider, Gate { roots: roots.clone(), floor }, clock.clone())?;
                 contexts.insert((trust.clone(), floor), Context { roots: roots.clone(), config });
             }
