@@ -5,7 +5,8 @@
 //! chart note, nearness is the whole part. A message's score is its strongest binding; half of the second one's strength
 //! is added to what is left to 1. Health words put to the reader ("your lab results") bind the addressed recipient; weaker
 //! ones ("your visit") as far as other health words stand beside them. A record of a patient binds by itself. Topics that
-//! speak of no patient, and a mailing list, lower what was not bound by a record.
+//! speak of no patient, and a mailing list, lower what was not bound by a record; but never below the threshold what binds a
+//! number that only one person has, or a name that is told to be a patient's, to words of health.
 
 use std::collections::HashSet;
 

@@ -7,6 +7,9 @@ use crate::mime::{self, Edit};
 /// More trace headers than any honest way has (RFC 5321 §6.3 asks for a limit of 100 or less).
 pub(super) const MAX_RECEIVED: usize = 50;
 
+/// What steers Sealpost is for Sealpost alone, be it known to this version or not.
+const CONTROL: &str = "X-Sealpost-";
+
 /// What the trace header tells of this hop.
 pub(super) struct Hop<'a> {
     pub(super) hostname: &'a Domain,
@@ -31,6 +34,9 @@ fn is_received(line: &&[u8]) -> bool {
 /// The edits that submission makes, behind those of policy, and in words for the evidence.
 pub(super) fn edits(message: &Message, hop: &Hop<'_>, from_policy: Vec<Edit>) -> (Vec<Edit>, Vec<String>) {
     let mut edits = from_policy;
+    if mime::has_header_beginning(message, CONTROL) {
+        edits.push(Edit::RemoveBeginning(CONTROL));
+    }
     for name in ["Bcc", "Resent-Bcc"] {
         // RFC 5322 §3.6.3: who was to stay unseen stays unseen.
         if mime::header(message, name).is_some() {
@@ -57,6 +63,10 @@ fn breaks_signature(message: &Message, edits: &[Edit]) -> bool {
     let touches = |name: &str| signed.iter().any(|field| field.eq_ignore_ascii_case(name));
     edits.iter().any(|edit| match edit {
         Edit::Remove(name) | Edit::AddIfMissing(name, _) => touches(name),
+        Edit::RemoveBeginning(start) => {
+            let begins = |name: &str| name.get(..start.len()).is_some_and(|name| name.eq_ignore_ascii_case(start));
+            signed.iter().any(|field| begins(field))
+        }
         Edit::Subject(_) => touches("Subject"),
         Edit::Prepend(_) => false,
     })
@@ -65,6 +75,7 @@ fn breaks_signature(message: &Message, edits: &[Edit]) -> bool {
 fn words(edit: &Edit) -> String {
     match edit {
         Edit::Remove(name) => format!("{name} taken off"),
+        Edit::RemoveBeginning(start) => format!("{start}* taken off"),
         Edit::Subject(_) => "tags taken off the subject".into(),
         Edit::AddIfMissing(name, _) => format!("{name} added"),
         Edit::Prepend(_) => "trace header put in front".into(),
@@ -139,6 +150,16 @@ mod tests {
         let kept = format!("DKIM-Signature: v=1; h=From:To; b=x\r\nBcc: x@y.example\r\n{rest}\r\nx\r\n");
         let expected = format!("DKIM-Signature: v=1; h=From:To; b=x\r\n{rest}\r\nx\r\n");
         check(&kept, &expected, &["Bcc taken off"]);
+    }
+
+    #[test]
+    fn no_control_header_leaves_the_house_known_or_not() {
+        let rest = "Date: Tue, 24 Nov 2026 04:07:00 +0000\r\nMessage-ID: <1@b.example>\r\n";
+        let control = "X-Sealpost-Secure: yes\r\nx-sealpost-NOTBEFORE :\r\n tomorrow\r\nX-SEALPOST-Tenant: 7\r\n";
+        check(&format!("{control}{rest}\r\nx\r\n"), &format!("{rest}\r\nx\r\n"), &["X-Sealpost-* taken off"]);
+        let signed = format!("DKIM-Signature: v=1; h=From:X-Sealpost-Tenant; b=x\r\n{control}{rest}\r\nx\r\n");
+        let words = ["X-Sealpost-* taken off", "DKIM-Signature taken off"];
+        check(&signed, &format!("{rest}\r\nx\r\n"), &words);
     }
 
     #[test]

@@ -245,7 +245,7 @@ impl Terms {
         if client.and_then(|client| self.clients.get(client)).is_some_and(Allowed::must_not_be_refused) {
             decisions.iter_mut().for_each(held_instead);
         }
-        let edits = policy::edits(&tree, &policy::marks(&self.rules, &tree, client));
+        let edits = policy::edits(&policy::marks(&self.rules, &tree, client));
         Examination { tree, verdict, facts, decisions, edits }
     }
 }

@@ -145,7 +145,7 @@ fn a_tag_is_obeyed_and_does_not_leave_the_house() {
     assert!(!header.to_ascii_lowercase().contains("secure"), "{header}");
     assert!(header.contains("Sensitivity: private\r\n"), "{header}");
     assert_eq!(mime::header(&sent, "subject").unwrap().expose(), "Re: héllo");
-    assert_eq!(words, ["X-Sealpost-Secure taken off", "tags taken off the subject"]);
+    assert_eq!(words, ["tags taken off the subject", "X-Sealpost-* taken off"]);
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub enum Edit {
     Prepend(String),
     /// Every field of this name taken off.
     Remove(&'static str),
+    /// Every field taken off whose name begins like this.
+    RemoveBeginning(&'static str),
     /// The subject without the tags that were obeyed.
     Subject(Phi<String>),
     /// A field put at the end of the header, if no field of that name is there.
@@ -36,6 +38,9 @@ pub fn edit(message: &Message, edits: &[Edit]) -> Message {
         header = match edit {
             Edit::Prepend(field) => [clean(field).as_bytes(), header.as_slice()].concat(),
             Edit::Remove(name) => rewrite(&header, |field| (!field.is(name)).then(|| field.whole.to_vec())),
+            Edit::RemoveBeginning(start) => {
+                rewrite(&header, |field| (!field.begins(start)).then(|| field.whole.to_vec()))
+            }
             Edit::Subject(subject) => with_subject(&header, subject),
             Edit::AddIfMissing(name, value) => with_field(&header, name, value),
         };
@@ -173,6 +178,14 @@ mod tests {
     fn every_field_of_the_name_is_taken_off_with_its_folds() {
         let text = "Bcc: a@b.example,\r\n c@b.example\r\nTo: d@b.example\r\nBCC : e@b.example\r\nBcc-Not: 1\r\n\r\nBcc: body\r\n";
         check(text, &[Edit::Remove("bcc")], "To: d@b.example\r\nBcc-Not: 1\r\n\r\nBcc: body\r\n");
+    }
+
+    #[test]
+    fn every_field_that_begins_like_this_is_taken_off_whatever_its_case_folds_and_spaces() {
+        let text = "X-Sealpost-Secure: yes\r\nx-SEALPOST-later :\r\n 1\r\n\t2\r\nX-Sealpost: 1\r\nX-Sealpost-\t: 3\r\n\
+                    X-Sealpost-no colon\r\n\r\nX-Sealpost-Secure: body\r\n";
+        let expected = "X-Sealpost: 1\r\nX-Sealpost-no colon\r\n\r\nX-Sealpost-Secure: body\r\n";
+        check(text, &[Edit::RemoveBeginning("X-Sealpost-")], expected);
     }
 
     #[test]

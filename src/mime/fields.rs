@@ -15,6 +15,10 @@ impl Field<'_> {
     pub(super) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
+
+    pub(super) fn begins(&self, start: &str) -> bool {
+        self.name.get(..start.len()).is_some_and(|name| name.eq_ignore_ascii_case(start.as_bytes()))
+    }
 }
 
 /// The fields in order; the empty line that ends them is not one.

@@ -80,6 +80,11 @@ pub fn header(message: &Message, name: &str) -> Option<Phi<String>> {
     fields::named(message.header(), name).next().map(|field| Phi::new(read::text(field.value)))
 }
 
+/// Whether there is a field whose name begins like this.
+pub fn has_header_beginning(message: &Message, start: &str) -> bool {
+    fields::fields(message.header()).any(|field| field.begins(start))
+}
+
 /// Whether the message is signed or encrypted end to end, so that no octet of its body may change.
 pub fn is_sealed(message: &Message) -> bool {
     let head = read::head(message.header(), read::Default::Plain);

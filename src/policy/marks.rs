@@ -79,14 +79,9 @@ pub fn marks(rules: &Rules, tree: &Tree, client: Option<&ClientName>) -> Marks {
     marks
 }
 
-/// Takes tags and control headers off. `Sensitivity` is everybody's field, and stays.
-pub fn edits(tree: &Tree, marks: &Marks) -> Vec<Edit> {
-    let mut edits = Vec::new();
-    if tree.control.iter().any(|(name, _)| name.eq_ignore_ascii_case(CONTROL)) {
-        edits.push(Edit::Remove(CONTROL));
-    }
-    edits.extend(marks.subject.clone().map(Edit::Subject));
-    edits
+/// Takes the tags off that were obeyed. The control headers go in any case; `Sensitivity` is everybody's field, and stays.
+pub fn edits(marks: &Marks) -> Vec<Edit> {
+    marks.subject.clone().map(Edit::Subject).into_iter().collect()
 }
 
 impl Marks {
@@ -314,16 +309,16 @@ mod tests {
         let tree = tree("[secure] hello", &[("x-sealpost-secure", "no"), ("sensitivity", "private")]);
         let marks = marks(&rules(), &tree, None);
         assert!(marks.asks.is_empty());
-        assert!(matches!(edits(&tree, &marks)[..], [Edit::Remove("X-Sealpost-Secure")]));
+        assert!(edits(&marks).is_empty());
     }
 
     #[test]
-    fn tags_and_control_headers_come_off_and_sensitivity_stays() {
+    fn each_mark_asks_and_the_tag_comes_off() {
         let tree = tree("Re: [secure] hello", &[("x-sealpost-secure", "yes"), ("sensitivity", "private")]);
         let marks = marks(&rules(), &tree, Some(&ClientName("front-desk".into())));
         assert_eq!(marks.asks.len(), 3);
-        match &edits(&tree, &marks)[..] {
-            [Edit::Remove("X-Sealpost-Secure"), Edit::Subject(subject)] => {
+        match &edits(&marks)[..] {
+            [Edit::Subject(subject)] => {
                 assert_eq!(subject.expose(), "Re: hello");
             }
             other => panic!("{other:?}"),
