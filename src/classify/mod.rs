@@ -247,6 +247,19 @@ mod tests {
     }
 
     #[test]
+    fn no_look_of_a_newsletter_hides_what_is_surely_somebodys_health() {
+        let letter = "Newsletter. Patient: Maribel Quist, MRN 00482913, has type 2 diabetes and takes metformin. \
+                      To unsubscribe, click here.";
+        let mut listed = tree(&[("1", letter)]);
+        listed.control.push(("list-id".into(), Phi::new("<news.clinic.example>".into())));
+        assert!(classify(&listed).phi, "{:?}", classify(&listed));
+        let mut general =
+            tree(&[("1", "Our newsletter: Maribel Quist on metformin and type 2 diabetes. Unsubscribe.")]);
+        general.control.push(("list-id".into(), Phi::new("<news.clinic.example>".into())));
+        assert!(!classify(&general).phi);
+    }
+
+    #[test]
     fn a_person_in_the_subject_is_bound_to_the_body() {
         let parts = [("subject", "Patient Maribel Quist"), ("1", "Assessment: pneumonia. Started azithromycin.")];
         assert!(classify(&tree(&parts)).phi);

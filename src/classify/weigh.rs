@@ -22,6 +22,8 @@ const RECORD: f32 = 0.99;
 const ADDRESSED: f32 = 0.75;
 /// A phrase of this weight ties the reader to health by itself.
 const SURE: f32 = 0.7;
+/// From here on, a number has its label or its check digit, and a name stands behind "patient" or beside a date of birth.
+const SURELY: f32 = 0.9;
 const NEAR: usize = 300;
 /// How much of the doubt one health word takes away, at full weight.
 const SHARE: f32 = 0.7;
@@ -53,7 +55,7 @@ pub(super) fn score(tree: &Tree, read: &[Read<'_>]) -> f32 {
         return RECORD;
     }
     let subject = Subject::of(read);
-    let bound = read.iter().map(|part| bind(part, &subject)).fold((0.0, 0.0), strongest);
+    let bound = read.iter().map(|part| bind(part, &subject, points_at)).fold((0.0, 0.0), strongest);
     let health = together(health_anywhere(read));
     let addressed = read.iter().map(|part| addressed(part, health)).fold(0.0, f32::max);
     let (best, second) = strongest(bound, (addressed, 0.0));
@@ -62,7 +64,13 @@ pub(super) fn score(tree: &Tree, read: &[Read<'_>]) -> f32 {
     let topics = i32::try_from(topics.len()).unwrap_or(i32::MAX);
     let listed =
         if tree.control.iter().any(|(name, _)| name == "list-id" || name == "list-unsubscribe") { LISTED } else { 1.0 };
-    joined * LOWERED.powi(topics) * listed
+    let lowered = joined * LOWERED.powi(topics) * listed;
+    if lowered >= THRESHOLD || joined < THRESHOLD {
+        return lowered;
+    }
+    // Whatever the letter looks like, it tells of somebody's health.
+    let sure = read.iter().map(|part| bind(part, &subject, points_surely_at)).fold((0.0, 0.0), strongest);
+    if sure.0 >= THRESHOLD { THRESHOLD } else { lowered }
 }
 
 /// How strongly a part ties the reader to health: surely by its own words, or by weaker ones with others anywhere.
@@ -91,8 +99,7 @@ fn strongest(one: (f32, f32), other: (f32, f32)) -> (f32, f32) {
 /// What the subject, and those of messages inside, bring to every part.
 struct Subject<'a> {
     words: Vec<(&'a str, f32)>,
-    /// How surely one of them points at a person.
-    named: f32,
+    people: Vec<&'a Hit>,
 }
 
 impl<'a> Subject<'a> {
@@ -103,29 +110,31 @@ impl<'a> Subject<'a> {
         let health = hits().filter(|(_, hit)| tells_of_health(hit)).take(MOST_WORDS);
         Subject {
             words: health.map(|(part, hit)| (&part.text[hit.span.clone()], health_weight(hit))).collect(),
-            named: hits().map(|(_, hit)| points_at(hit)).fold(0.0, f32::max),
+            people: hits().map(|(_, hit)| hit).filter(|hit| points_at(hit) > 0.0).take(MOST_PERSONS).collect(),
         }
     }
 }
 
-/// The two strongest bindings of persons in a part, or in the subject, to health in the part.
-fn bind(part: &Read<'_>, subject: &Subject<'_>) -> (f32, f32) {
+/// The two strongest bindings of persons in a part, or in the subject, to health in the part; `points` says how surely a hit
+/// is a person.
+fn bind(part: &Read<'_>, subject: &Subject<'_>, points: fn(&Hit) -> f32) -> (f32, f32) {
     let health: Vec<&Hit> = part.hits.iter().filter(|hit| tells_of_health(hit)).collect();
     let word = |hit: &Hit| part.text.get(hit.span.clone()).unwrap_or_default();
     let different: HashSet<&str> = health.iter().map(|hit| word(hit)).collect();
     let shared: &[(&str, f32)] = if part.is_subject() { &[] } else { &subject.words };
     let mut best = (0.0, 0.0);
-    for person in part.hits.iter().filter(|hit| points_at(hit) > 0.0).take(MOST_PERSONS) {
+    for person in part.hits.iter().filter(|hit| points(hit) > 0.0).take(MOST_PERSONS) {
         let near = if different.len() >= DENSE { health.as_slice() } else { within(&health, person) };
         let near = near.iter().filter(|hit| hit.span != person.span).take(MOST_WORDS);
         let near = near.map(|hit| (word(hit), health_weight(hit))).chain(shared.iter().copied());
-        best = strongest(best, (points_at(person) * together(near), 0.0));
+        best = strongest(best, (points(person) * together(near), 0.0));
     }
     if part.is_subject() {
         return best;
     }
     let whole = together(health.iter().take(MOST_WORDS).map(|hit| (word(hit), health_weight(hit))));
-    strongest(best, (subject.named * whole, 0.0))
+    let named = subject.people.iter().map(|person| points(person)).fold(0.0, f32::max);
+    strongest(best, (named * whole, 0.0))
 }
 
 /// The health hits within reach of a person; both are in the order of the text.
@@ -177,6 +186,12 @@ fn points_at(hit: &Hit) -> f32 {
         Kind::Loinc | Kind::Lab | Kind::Care | Kind::Billing | Kind::Record | Kind::Unreadable => 0.0,
     };
     kind * hit.confidence
+}
+
+/// How surely a hit is one person and a patient: a number that nobody else has, or a name that is told to be a patient's.
+fn points_surely_at(hit: &Hit) -> f32 {
+    let one_person = matches!(hit.kind, Kind::Ssn | Kind::Mrn | Kind::Mbi | Kind::MemberId | Kind::Name);
+    if one_person && hit.confidence >= SURELY { points_at(hit) } else { 0.0 }
 }
 
 #[cfg(test)]
