@@ -19,6 +19,8 @@ pub struct Limits {
     pub errors_per_connection: usize,
     pub idle: Duration,
     pub session: Duration,
+    /// How long a connection may last before somebody has logged in over it.
+    pub login: Duration,
     pub data: Duration,
     /// Bytes of messages that may be in memory before new ones are answered 4xx.
     pub memory_bytes: usize,
@@ -48,6 +50,7 @@ impl Limits {
             errors_per_connection: table.setting("errors_per_connection", count),
             idle: table.setting("idle", duration),
             session: table.setting("session", duration),
+            login: table.setting("login", duration),
             data: table.setting("data", duration),
             memory_bytes: table.setting("memory_bytes", bytes),
             disk_reserve_bytes: table.setting("disk_reserve_bytes", bytes),

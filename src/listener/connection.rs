@@ -45,6 +45,7 @@ enum Parting {
     Gone,
     Idle,
     SessionOver,
+    LoginOver,
     DataOver,
     LineTooLong,
     BareLf,
@@ -66,6 +67,7 @@ impl Parting {
             Parting::Gone => "gone",
             Parting::Idle => "idle",
             Parting::SessionOver => "session_over",
+            Parting::LoginOver => "login_over",
             Parting::DataOver => "data_over",
             Parting::LineTooLong => "line_too_long",
             Parting::BareLf => "bare_lf",
@@ -84,6 +86,7 @@ impl Parting {
             // RFC 5321 §3.8: 421 before a connection is closed that the client has not closed.
             Parting::Idle => (421, (4, 4, 2), "no command came in time"),
             Parting::SessionOver => (421, (4, 4, 2), "the connection has lasted as long as one may"),
+            Parting::LoginOver => (421, (4, 7, 0), "nobody logged in over this connection in time"),
             Parting::DataOver => (421, (4, 4, 2), "the message did not come in time"),
             Parting::Draining => (421, (4, 3, 2), "the server is closing, try again later"),
             Parting::SentUnasked => (421, (4, 5, 0), "wait for 354 before sending a message"),
@@ -111,13 +114,12 @@ impl<A: Accepts> Connection<A> {
         let Connection { stream, role, address, place, rules, shared } = self;
         let began = Instant::now();
         let (wire, begun) = begin(stream, (role, &tls), rules.limits.idle).await;
-        let ends = began + rules.limits.session;
-        let mut dialog = Dialog { wire, role, address, rules, shared, tls, drain, ends, client: None, messages: 0 };
+        let mut dialog = Dialog { wire, role, address, rules, shared, tls, drain, began, client: None, messages: 0 };
         let parting = match begun {
             Ok(()) => dialog.run().await,
             Err(parting) => parting,
         };
-        dialog.part(parting, began).await;
+        dialog.part(parting).await;
         drop(place);
     }
 }
@@ -169,7 +171,7 @@ struct Dialog<A> {
     shared: Arc<Shared<A>>,
     tls: Arc<tls::Server>,
     drain: CancellationToken,
-    ends: Instant,
+    began: Instant,
     client: Option<ClientName>,
     messages: usize,
 }
@@ -230,15 +232,20 @@ impl<A: Accepts> Dialog<A> {
     /// The next line of the client, once what waits was sent. A drain comes between lines only.
     async fn line(&mut self) -> Result<BytesMut, Parting> {
         let limits = &self.rules.limits;
+        let (lasts, over) = match self.client {
+            // Places are few, and whoever holds one for long is to be known.
+            None if limits.login < limits.session => (limits.login, Parting::LoginOver),
+            None | Some(_) => (limits.session, Parting::SessionOver),
+        };
         let (limit, idle_ends) = (limits.command_bytes, Instant::now() + limits.idle);
-        let deadline = idle_ends.min(self.ends);
+        let deadline = idle_ends.min(self.began + lasts);
         let wire = self.wire.as_mut().ok_or(Parting::Gone)?;
         wire.flush_when_drained().await?;
         tokio::select! {
             biased;
             () = self.drain.cancelled() => Err(Parting::Draining),
             line = wire.line(limit, deadline) => line.map_err(|fault| match fault {
-                NoLine::Lost(Lost::Late) if deadline < idle_ends => Parting::SessionOver,
+                NoLine::Lost(Lost::Late) if deadline < idle_ends => over,
                 NoLine::Lost(Lost::Late) => Parting::Idle,
                 NoLine::Lost(Lost::Gone) => Parting::Gone,
                 NoLine::TooLong => Parting::LineTooLong,
@@ -389,7 +396,8 @@ impl<A: Accepts> Dialog<A> {
     }
 
     /// Says the last word, and closes.
-    async fn part(mut self, parting: Parting, began: Instant) {
+    async fn part(mut self, parting: Parting) {
+        let began = self.began;
         if let Some(mut wire) = self.wire.take().filter(|_| parting != Parting::Gone) {
             if let Some(reply) = parting.reply() {
                 wire.reply(&reply);

@@ -68,6 +68,7 @@ fn limits() -> Limits {
         errors_per_connection: 5,
         idle: long,
         session: long,
+        login: long,
         data: long,
         memory_bytes: 1_000_000,
         disk_reserve_bytes: 0,
@@ -337,6 +338,11 @@ async fn each_wait_has_its_end_and_its_reply() {
     talk.expect_end("Sealpost\r\n").await;
     talk.expect_close("421 4.4.2 the connection has lasted as long as one may\r\n").await;
 
+    let login = House::open(Role::Submission, Limits { login: short, ..limits() }, Does::Keep).await;
+    let mut talk = login.connect().await;
+    talk.expect_end("Sealpost\r\n").await;
+    talk.expect_close("421 4.7.0 nobody logged in over this connection in time\r\n").await;
+
     let data = House::open(Role::Submission, Limits { data: short, ..limits() }, Does::Keep).await;
     let mut talk = data.log_in().await;
     talk.say(ENVELOPE).await;
@@ -344,6 +350,15 @@ async fn each_wait_has_its_end_and_its_reply() {
     talk.say("Subject: visit\r\n").await;
     talk.expect_close("421 4.4.2 the message did not come in time\r\n").await;
     assert_eq!(data.taken(), 0);
+}
+
+#[tokio::test]
+async fn who_has_logged_in_may_stay_longer_than_who_has_not() {
+    let short = Limits { login: Duration::from_secs(3), idle: Duration::from_secs(4), ..limits() };
+    let house = House::open(Role::Submission, short, Does::Keep).await;
+    let mut talk = house.log_in().await;
+    // The wait for the next command ends it, behind the time in which somebody had to log in.
+    talk.expect_close("421 4.4.2 no command came in time\r\n").await;
 }
 
 #[tokio::test]

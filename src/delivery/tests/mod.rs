@@ -164,6 +164,7 @@ fn limits(second: Duration) -> Limits {
         errors_per_connection: 10,
         idle: second,
         session: second,
+        login: second,
         data: second,
         memory_bytes: 1 << 20,
         disk_reserve_bytes: 0,
