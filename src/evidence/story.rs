@@ -1,6 +1,6 @@
 //! One message's whole story, put together from its record, its attempts and its audit events.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::audit::{AcceptedJob, Actor, Entry, Event, JobState, NodeId};
 use crate::clock::Timestamp;
@@ -64,6 +64,7 @@ pub enum Proof {
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
     pub id: MessageId,
+    #[serde(serialize_with = "in_words")]
     pub accepted: Timestamp,
     #[serde(with = "sealed::optional_text")]
     pub message_id: Option<Phi<String>>,
@@ -76,7 +77,13 @@ pub struct RecipientState {
     pub recipient: Address,
     #[serde(flatten)]
     pub state: JobState,
+    #[serde(serialize_with = "in_words")]
     pub since: Timestamp,
+}
+
+/// As every list that an operator asks for shows a time; a number is what is stored.
+fn in_words<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(time)
 }
 
 /// An attempt's record as it came out of its seal.
