@@ -7,7 +7,7 @@ use crate::mail::Assurance;
 use crate::store::{Destination, Lower, Newcomers};
 
 /// How long a strange set of MX hosts, or a lower level, must have stood before it counts.
-pub const STRANGER_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const STRANGER_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// How long a memory is not written again only to say that it is still so.
 const FRESH_FOR: Duration = Duration::from_secs(60 * 60);

@@ -15,7 +15,7 @@ use crate::mail::{Address, Domain, Envelope};
 use crate::policy::{Facts, RecipientFacts};
 use crate::store::{Destination, Store, StoreError};
 
-pub use memory::{STRANGER_FOR, Sighting, Standing, is_news, remember, standing};
+pub use memory::{Sighting, Standing, is_news, remember, standing};
 
 /// How long a decision waits for facts. What is not known by then is not known.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -24,8 +24,8 @@ const BACKDATED: Duration = Duration::from_hours(1);
 /// The files of a folder made by `write`.
 pub const CA_CERTIFICATE: &str = "ca.pem";
 pub const CA_KEY: &str = "ca.key";
-pub const CHAIN: &str = "chain.pem";
-pub const KEY: &str = "key.pem";
+const CHAIN: &str = "chain.pem";
+const KEY: &str = "key.pem";
 
 /// A certificate authority of one's own, in PEM.
 #[derive(Clone)]

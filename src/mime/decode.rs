@@ -136,14 +136,7 @@ pub(super) fn has_uuencoded_file(text: &str) -> bool {
     text.lines().zip(text.lines().skip(1)).any(|(line, next)| begins(line) && is_data(next))
 }
 
-/// OpenPGP text in a message that does not call itself one (RFC 9580 §6.2).
-pub(super) fn has_pgp_armor(text: &[u8]) -> bool {
-    text.split(|octet| *octet == b'\n').any(|line| {
-        line.starts_with(b"-----BEGIN PGP MESSAGE-----") || line.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----")
-    })
-}
-
-/// The part of armor that cannot be read.
+/// OpenPGP text (RFC 9580 §6.2) that cannot be read.
 pub(super) fn has_encrypted_armor(text: &str) -> bool {
     text.lines().any(|line| line.trim_start().starts_with("-----BEGIN PGP MESSAGE-----"))
 }

@@ -85,15 +85,6 @@ pub fn has_header_beginning(message: &Message, start: &str) -> bool {
     fields::fields(message.header()).any(|field| field.begins(start))
 }
 
-/// Whether the message is signed or encrypted end to end, so that no octet of its body may change.
-pub fn is_sealed(message: &Message) -> bool {
-    let head = read::head(message.header(), read::Default::Plain);
-    let sealed = ["multipart/signed", "multipart/encrypted", "application/pgp-encrypted"];
-    sealed.contains(&head.media_type.as_str())
-        || read::is_smime(&head.media_type)
-        || decode::has_pgp_armor(message.body())
-}
-
 /// The fields that the message's DKIM signatures cover, in lower case (RFC 6376 §3.5 `h=`).
 pub fn signed_fields(message: &Message) -> Vec<String> {
     let mut names = Vec::new();
@@ -124,14 +115,6 @@ mod tests {
         let message = message("SUBJECT : =?utf-8?B?UmVzw7xsdHM=?=\r\n of today\r\nX-A: 1\r\n\r\n");
         assert_eq!(header(&message, "subject").unwrap().expose(), "Resülts of today");
         assert!(header(&message, "to").is_none());
-    }
-
-    #[test]
-    fn a_signed_or_encrypted_message_is_sealed() {
-        assert!(is_sealed(&message("Content-Type: multipart/signed; boundary=x\r\n\r\n")));
-        assert!(is_sealed(&message("Content-Type: Application/X-PKCS7-Mime; smime-type=enveloped-data\r\n\r\n")));
-        assert!(is_sealed(&message("\r\n-----BEGIN PGP MESSAGE-----\r\n")));
-        assert!(!is_sealed(&message("Content-Type: text/plain\r\n\r\nabout -----BEGIN PGP MESSAGE-----\r\n")));
     }
 
     #[test]

@@ -11,9 +11,9 @@ use crate::mail::{Assurance, Domain, Enhanced};
 use crate::net::{Exchange, LookupError, Resolver};
 
 /// Hosts of one domain that are tried.
-pub const MAX_HOSTS: usize = 10;
+const MAX_HOSTS: usize = 10;
 /// Addresses of one host that are tried.
-pub const MAX_ADDRESSES: usize = 8;
+const MAX_ADDRESSES: usize = 8;
 
 const SMTP: u16 = 25;
 

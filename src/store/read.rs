@@ -133,15 +133,6 @@ impl Store {
         rows.iter().map(head_of).collect()
     }
 
-    /// The public key of each node, as it is written (base64).
-    pub async fn node_keys(&self) -> Result<Vec<(NodeId, String)>, StoreError> {
-        let rows = sqlx::query("select id, public_key from node order by id")
-            .fetch_all(&self.inner.readers)
-            .await
-            .map_err(failed("reading the nodes"))?;
-        rows.iter().map(|row| Ok((NodeId(column(row, "id")?), column(row, "public_key")?))).collect()
-    }
-
     /// The digests of the configs that are kept, and when each first came into force, in that order.
     pub async fn configs(&self) -> Result<Vec<(Digest, Timestamp)>, StoreError> {
         let rows = sqlx::query("select digest, loaded from config_text order by loaded, digest")
