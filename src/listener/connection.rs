@@ -278,7 +278,8 @@ impl<A: Accepts> Dialog<A> {
             Err(denied) => {
                 counter!("sealpost_logins_refused_total").increment(1);
                 // The login that was tried is the peer's text, and may be somebody's password typed into the wrong field.
-                warn!(peer.ip = %self.address.ip(), role = self.role.name(), reason = ?denied, "login refused");
+                let peer_ip = self.address.ip().to_canonical();
+                warn!(peer.ip = %peer_ip, listener.role = self.role.name(), login.refused = ?denied, "login refused");
                 Ok(verifying.refused(denied.reply()))
             }
         }
@@ -380,7 +381,7 @@ impl<A: Accepts> Dialog<A> {
             Ok(Ok(Ok(receipt))) => reply(250, (2, 0, 0), format!("queued as {}", A::id(&receipt))),
             Ok(Ok(Err(refused))) => refused,
             Ok(Err(fault)) => {
-                error!(panicked = fault.is_panic(), "the intake ended by a fault of ours");
+                error!(intake.panicked = fault.is_panic(), "the intake ended by a fault of ours");
                 local_error()
             }
             Err(_) => {
@@ -409,11 +410,11 @@ impl<A: Accepts> Dialog<A> {
         let client = self.client.as_ref().map(|client| client.0.as_str());
         info!(
             peer.ip = %self.address.ip().to_canonical(),
-            role = self.role.name(),
+            listener.role = self.role.name(),
             client.name = client,
-            messages = self.messages,
+            messages.count = self.messages,
             took.ms = millis(began),
-            reason = parting.name(),
+            connection.ended = parting.name(),
             "connection ended",
         );
     }

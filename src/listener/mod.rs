@@ -173,7 +173,7 @@ impl Bound {
                         }
                     }
                     Err(error) => {
-                        warn!(role = role.name(), error = %error, "no connection could be accepted");
+                        warn!(listener.role = role.name(), socket.error = %error, "no connection could be accepted");
                         tokio::time::sleep(REST).await;
                     }
                 },
@@ -181,7 +181,7 @@ impl Bound {
         }
         drop(socket);
         finish(open).await;
-        info!(role = role.name(), "listener closed");
+        info!(listener.role = role.name(), "listener closed");
     }
 }
 
@@ -198,13 +198,13 @@ fn admit<A: Accepts>(
             counter!("sealpost_connections_total", "role" => role.name()).increment(1);
             // Without this, the reply to each command waits for the acknowledgement of the one before.
             if let Err(error) = stream.set_nodelay(true) {
-                warn!(peer.ip = %peer_ip, error = %error, "TCP_NODELAY cannot be set");
+                warn!(peer.ip = %peer_ip, socket.error = %error, "TCP_NODELAY cannot be set");
             }
             Some(Connection { stream, role, address, place, rules, shared: shared.clone() })
         }
         Err(crowded) => {
             counter!("sealpost_connections_refused_total", "reason" => crowded.name()).increment(1);
-            warn!(peer.ip = %peer_ip, reason = crowded.name(), "connection turned away");
+            warn!(peer.ip = %peer_ip, connection.refused = crowded.name(), "connection turned away");
             turn_away(&stream, role, crowded);
             None
         }
@@ -226,7 +226,7 @@ async fn finish(mut open: JoinSet<()>) {
         }
     };
     if tokio::time::timeout(DRAIN, all).await.is_err() {
-        warn!(connections = open.len(), "connections were cut, their time to finish is over");
+        warn!(connections.count = open.len(), "connections were cut, their time to finish is over");
         open.shutdown().await;
     }
 }
@@ -234,7 +234,7 @@ async fn finish(mut open: JoinSet<()>) {
 fn told(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         // What a panic says may quote what it choked on.
-        error!(panicked = error.is_panic(), "a connection ended by a fault of ours");
+        error!(connection.panicked = error.is_panic(), "a connection ended by a fault of ours");
     }
 }
 

@@ -65,7 +65,7 @@ async fn what_is_sent_behind_starttls_closes_the_connection() {
         client.write(injected.as_bytes()).await.unwrap();
         assert!(client.closed().await, "{injected:?}");
     }
-    clinic.logged("reason=\"injected\"", 3).await;
+    clinic.logged("connection.ended=\"injected\"", 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
