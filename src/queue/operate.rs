@@ -270,8 +270,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn what_failed_together_does_not_come_back_together() {
         const JOBS: usize = 6;
-        let folder = tempfile::tempdir().unwrap();
-        let queue = queue(folder.path()).await;
+        let Open { queue, _folder, .. } = open().await;
         let mut due = std::collections::BTreeSet::new();
         for _ in 0..JOBS {
             let action = Action::Deliver { methods: vec![SURE], last: Last::Hold };
