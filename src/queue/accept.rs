@@ -60,11 +60,12 @@ impl Receipt {
     }
 }
 
-/// What the body of a message is sealed under, and the epoch that wraps it for each job.
-#[derive(Clone, Copy)]
-struct Seal<'k> {
-    key: &'k Key,
+/// What all jobs of a message have in common.
+struct Common<'a> {
+    envelope: &'a Envelope,
+    key: &'a Key,
     epoch: i64,
+    case: Case,
 }
 
 impl Queue {
@@ -180,11 +181,11 @@ impl Queue {
     }
 
     fn new_message(&self, accept: &Accept, key: &Key, now: Timestamp) -> Result<NewMessage, QueueError> {
-        let seal = Seal { key, epoch: self.inner.store.vault().body_epoch() };
-        let case = Case { now, owes: owes(accept) };
+        let (epoch, case) = (self.inner.store.vault().body_epoch(), Case { now, owes: owes(accept) });
+        let common = Common { envelope: &accept.envelope, key, epoch, case };
         let mut jobs = Vec::with_capacity(accept.ways.len());
         for way in &accept.ways {
-            jobs.push(self.new_job(&accept.envelope, way, seal, case)?);
+            jobs.push(self.new_job(way, &common)?);
         }
         Ok(NewMessage {
             id: accept.id,
@@ -199,8 +200,8 @@ impl Queue {
         })
     }
 
-    fn new_job(&self, envelope: &Envelope, way: &Way, seal: Seal<'_>, case: Case) -> Result<NewJob, QueueError> {
-        let Seal { key, epoch } = seal;
+    fn new_job(&self, way: &Way, common: &Common<'_>) -> Result<NewJob, QueueError> {
+        let Common { envelope, key, epoch, case } = *common;
         let id = JobId::from_parts(case.now, random_u128()?);
         let store = &self.inner.store;
         Ok(NewJob {

@@ -76,9 +76,13 @@ pub enum StoreError {
     Busy,
     #[error("another sealpost holds this data directory: wait until it has ended, or stop it")]
     InUse,
-    #[error("the database was written by a newer sealpost (its schema has version {found}, this binary knows {known}): start that one")]
+    #[error(
+        "the database was written by a newer sealpost (its schema has version {found}, this binary knows {known}): start that one"
+    )]
     NewerSchema { found: i64, known: i64 },
-    #[error("the database's schema is not the one that sealpost makes (at version {0}): put back a copy that nobody altered")]
+    #[error(
+        "the database's schema is not the one that sealpost makes (at version {0}): put back a copy that nobody altered"
+    )]
     StrangeSchema(i64),
     #[error(
         "this master key does not open the keys in the database: give the one that they were made under, \
