@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tracing::{error, info};
 
 pub use refusal::{Fault, Refusal};
@@ -30,6 +31,8 @@ use record::{Kept, record};
 
 /// Up to this size, reading a message costs less than handing it to another thread.
 const READ_INLINE_BYTES: usize = 64 * 1024;
+/// How long a large message waits for its turn to be read.
+const TURN_WITHIN: Duration = Duration::from_secs(120);
 /// RFC 5321 §4.5.3.2.6: a client waits 10 minutes for the answer to its final dot; well before that it gets a 451.
 const KEPT_WITHIN: Duration = Duration::from_secs(120);
 
@@ -55,6 +58,9 @@ pub struct Loaded<'a> {
 pub struct Intake {
     rooms: Rooms,
     settings: RwLock<Arc<Settings>>,
+    /// Turns to read a large message: reading takes many times its size of memory, and more at once than there are
+    /// processors read no faster.
+    reading: Arc<Semaphore>,
 }
 
 /// What one config says about taking mail, and the directory that was built from it.
@@ -101,7 +107,9 @@ pub struct Examination {
 
 impl Intake {
     pub fn new(rooms: Rooms, loaded: Loaded<'_>) -> Intake {
-        Intake { rooms, settings: RwLock::new(Arc::new(Settings::new(loaded))) }
+        let readers = std::thread::available_parallelism().map_or(1, usize::from);
+        let settings = RwLock::new(Arc::new(Settings::new(loaded)));
+        Intake { rooms, settings, reading: Arc::new(Semaphore::new(readers)) }
     }
 
     pub fn reload(&self, loaded: Loaded<'_>) {
@@ -132,7 +140,7 @@ impl Intake {
         if edits::received_count(&message) > MAX_RECEIVED {
             return Err(Refusal::Loop);
         }
-        let (tree, verdict) = read(terms, &message).await?;
+        let (tree, verdict) = self.read(terms, &message).await?;
         check_from(&tree.from, &allowed.submitter)?;
         let facts = settings.directory.facts(&envelope).await;
         let examination = terms.decide(&envelope, Some(&client), Read { tree, verdict, facts });
@@ -143,6 +151,23 @@ impl Intake {
         let receipt = self.keep(terms, examination, taken).await?;
         told.tell(&receipt, &client, self.rooms.clock.now().since(started));
         Ok(receipt)
+    }
+
+    /// Reads a small message at once, a large one when it is its turn.
+    async fn read(&self, terms: &Terms, message: &Message) -> Result<(Tree, Verdict), Refusal> {
+        let budget = terms.budget;
+        if message.len() <= READ_INLINE_BYTES {
+            return Ok(read_now(message, &budget));
+        }
+        let turn = tokio::time::timeout(TURN_WITHIN, self.reading.clone().acquire_owned()).await;
+        let turn = turn.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Unavailable(Fault::Reading))?;
+        let message = message.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            // Held by the reading itself: it goes on when nobody waits for it any more.
+            let _turn = turn;
+            read_now(&message, &budget)
+        });
+        reading.await.map_err(|_| Refusal::Unavailable(Fault::Reading))
     }
 
     /// Seals the evidence, makes the edits, and hands all of it to the queue.
@@ -259,16 +284,6 @@ impl Allowed {
     fn must_not_be_refused(&self) -> bool {
         self.on_refusal == OnRefusal::AcceptAndHold
     }
-}
-
-async fn read(terms: &Terms, message: &Message) -> Result<(Tree, Verdict), Refusal> {
-    let budget = terms.budget;
-    if message.len() <= READ_INLINE_BYTES {
-        return Ok(read_now(message, &budget));
-    }
-    let message = message.clone();
-    let reading = tokio::task::spawn_blocking(move || read_now(&message, &budget));
-    reading.await.map_err(|_| Refusal::Unavailable(Fault::Reading))
 }
 
 fn read_now(message: &Message, budget: &Budget) -> (Tree, Verdict) {

@@ -195,7 +195,8 @@ async fn desk() -> Desk {
     );
     let rooms = Rooms { queue, evidence: Evidence::new(store.clone()), clock };
     let settings = Settings { terms: terms(), directory: Directory::new(store.clone(), &[]) };
-    Desk { intake: Intake { rooms, settings: RwLock::new(Arc::new(settings)) }, store, _dir: dir }
+    let reading = Arc::new(Semaphore::new(2));
+    Desk { intake: Intake { rooms, settings: RwLock::new(Arc::new(settings)), reading }, store, _dir: dir }
 }
 
 impl Desk {
@@ -269,5 +270,20 @@ async fn a_large_message_is_read_beside_the_others_and_kept_whole() {
     let queue = &desk.intake.rooms.queue;
     let jobs = queue.claim(1).await;
     assert_eq!(queue.content(&jobs[0]).await.unwrap().body(), body.as_bytes());
+    desk.store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_messages_are_read_in_turns_and_small_ones_pass_them() {
+    let desk = desk().await;
+    let large = format!("From: ann@clinic.example\r\n\r\n{}", "The quick brown fox.\r\n".repeat(4_000));
+    let turns = desk.intake.reading.available_permits();
+    let all = desk.intake.reading.clone().acquire_many_owned(u32::try_from(turns).unwrap()).await.unwrap();
+    let mut waiting = Box::pin(desk.submit(Some("front-desk"), &large, &["r@lab.example"]));
+    assert!(tokio::time::timeout(Duration::from_secs(2), &mut waiting).await.is_err(), "read out of turn");
+    desk.submit(Some("front-desk"), "From: ann@clinic.example\r\n\r\nx\r\n", &["r@lab.example"]).await.unwrap();
+    drop(all);
+    waiting.await.unwrap();
+    assert_eq!(desk.intake.reading.available_permits(), turns);
     desk.store.close().await;
 }
