@@ -138,7 +138,7 @@ async fn open(home: &Path) -> Result<Clinic> {
     let address = free_address()?;
     daemon.configure(&config(address)?)?;
     daemon.configure(&partners.overlay)?;
-    add_client(&daemon)?;
+    daemon.add_client(LOGIN, PASSWORD)?;
     println!("  sealpost client add {LOGIN} --sender '*@clinic.example'");
     daemon.start()?;
     println!("  sealpost serve");
@@ -178,15 +178,6 @@ when = {{ recipient_domain = ["dailynews.example"] }}
 hold = "somebody reads it first"
 "#
     ))
-}
-
-fn add_client(daemon: &Daemon) -> Result<()> {
-    // `client add` reads a password from its standard input, so that it stands in no process list.
-    let mut add = Command::new("sh");
-    let script = r#"printf '%s\n' "$DEMO_PASSWORD" | "$1" client add "$2" --sender '*@clinic.example' --password-stdin --config "$3""#;
-    add.args(["-c", script, "sh"]).arg(binary()?).arg(LOGIN).arg(&daemon.config).env("DEMO_PASSWORD", PASSWORD);
-    run(add, &daemon.folder)?.good()?;
-    Ok(())
 }
 
 async fn submit_all(clinic: &Clinic) -> Result<Vec<Sent>> {

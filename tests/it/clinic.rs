@@ -197,9 +197,7 @@ pub(crate) fn letter(subject: &str, body: &str) -> Vec<u8> {
 
 /// The number in the queue that a 250 told.
 pub(crate) fn queued(reply: &Reply) -> String {
-    let text = reply.text();
-    assert!(reply.code == 250, "{text}");
-    text.rsplit("queued as ").next().unwrap().trim().to_owned()
+    reply.queued().unwrap_or_else(|| panic!("{}", reply.text()))
 }
 
 /// What was delivered behind the trace header that was put in front.

@@ -224,6 +224,5 @@ pub(crate) fn letter(sender: &str, recipients: &[&str], subject: &str) -> Mail {
 pub(crate) async fn send(client: &mut Client, mail: &Mail) -> String {
     let replies = client.send(mail).await.unwrap();
     assert!(replies.accepted(), "{}", replies.last().text());
-    let reply = replies.last().text();
-    reply.rsplit(' ').next().unwrap().trim().to_owned()
+    replies.last().queued().unwrap()
 }

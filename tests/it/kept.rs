@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::world::authority::{Authority, credulous_client};
 use crate::world::behaviour::Behaviour;
 use crate::world::client::{Client, Entry, Mail};
-use crate::world::daemon::{Daemon, HOSTNAME, binary, ended, run};
+use crate::world::daemon::{Daemon, HOSTNAME, binary, ended};
 use crate::world::mx::{Mx, TAG};
 use crate::world::{Result, until};
 
@@ -64,7 +64,7 @@ bind = "off"
 "#
         ))?;
         daemon.configure(overlay)?;
-        add_client(&daemon)?;
+        daemon.add_client(LOGIN, PASSWORD)?;
         let entry = Entry::StartTls(credulous_client()?, HOSTNAME.to_owned());
         Ok(Relay { daemon, sink, address, entry, _home: home })
     }
@@ -124,14 +124,6 @@ impl Door {
         }
         Ok(client)
     }
-}
-
-fn add_client(daemon: &Daemon) -> Result<()> {
-    let mut add = Command::new("sh");
-    let script = r#"printf '%s\n' "$2" | "$1" client add "$3" --login "$3" --sender '*@clinic.example' --password-stdin --config "$4""#;
-    add.args(["-c", script, "sh"]).arg(binary()?).args([PASSWORD, LOGIN]).arg(&daemon.config);
-    run(add, &daemon.folder)?.good()?;
-    Ok(())
 }
 
 /// A letter that is known again by its tag, of about this many octets.

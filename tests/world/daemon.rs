@@ -179,6 +179,16 @@ impl Daemon {
         run(command, &self.folder)
     }
 
+    /// `client add`, for all senders of the clinic. It reads the password from its standard input, so that it stands in
+    /// no process list.
+    pub fn add_client(&self, login: &str, password: &str) -> Result<()> {
+        let script = r#"printf '%s\n' "$PASSWORD" | "$1" client add "$2" --sender '*@clinic.example' --password-stdin --config "$3""#;
+        let mut add = Command::new("sh");
+        add.args(["-c", script, "sh"]).arg(&self.binary).arg(login).arg(&self.config).env("PASSWORD", password);
+        run(add, &self.folder)?.good()?;
+        Ok(())
+    }
+
     /// Runs a subcommand with `--json`; gives its one document, or its lines as an array.
     pub fn json(&self, arguments: &[&str]) -> Result<Value> {
         let mut all = arguments.to_vec();

@@ -43,6 +43,13 @@ impl Reply {
     pub fn is_positive(&self) -> bool {
         self.code < 400
     }
+
+    /// The id that a 250 names.
+    pub fn queued(&self) -> Option<String> {
+        let text = self.text();
+        let (_, id) = text.rsplit_once("queued as ").filter(|_| self.code == 250)?;
+        Some(id.trim().to_owned())
+    }
 }
 
 pub struct Wire {

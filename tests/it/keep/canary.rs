@@ -92,7 +92,7 @@ async fn submit(clinic: &Clinic, recipient: &str, padding: usize) -> String {
     let mail = Mail { sender: SENDER.into(), recipients: vec![recipient.into()], content };
     let replies = client.send(&mail).await.unwrap();
     assert!(replies.accepted(), "{replies:?}");
-    replies.last().text().split_once("queued as ").unwrap().1.trim().to_owned()
+    replies.last().queued().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,22 +84,14 @@ impl Clinic {
         config.push_str(HOLD_RULE);
         daemon.configure(&config).unwrap();
         daemon.configure(more).unwrap();
-        let clinic = Clinic { daemon, submission, http, lab, late, gone, own, folder };
-        clinic.add_client();
-        clinic
+        daemon.add_client(LOGIN, PASSWORD).unwrap();
+        Clinic { daemon, submission, http, lab, late, gone, own, folder }
     }
 
     async fn open(more: &str) -> Clinic {
         let mut clinic = Clinic::prepare(more).await;
         clinic.daemon.start().unwrap();
         clinic
-    }
-
-    fn add_client(&self) {
-        let mut add = Command::new("sh");
-        let script = r#"printf '%s\n' "$2" | "$1" client add ehr --login ehr --sender '*@clinic.example' --password-stdin --config "$3""#;
-        add.args(["-c", script, "sh"]).arg(binary().unwrap()).arg(PASSWORD).arg(&self.daemon.config);
-        run(add, &self.daemon.folder).unwrap().good().unwrap();
     }
 
     fn data(&self) -> PathBuf {
@@ -117,8 +109,7 @@ impl Clinic {
         };
         let replies = client.send(&mail).await.unwrap();
         assert!(replies.accepted(), "{:?}", replies.last());
-        let text = replies.last().text();
-        let id = text.split_once("queued as ").unwrap().1.trim().to_owned();
+        let id = replies.last().queued().unwrap();
         client.quit().await.unwrap();
         id
     }
