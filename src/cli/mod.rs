@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use nix::sys::stat::Mode;
 
 use output::{Failed, Format, print_line};
 
@@ -96,6 +97,9 @@ enum Command {
 
 /// Runs what was typed, and gives the exit code.
 pub fn main() -> ExitCode {
+    // What is made from here on is for our own user only, whatever the shell or the service manager says; SQLite asks for no
+    // mode of its own. What is for others, such as a certificate, says so.
+    nix::sys::stat::umask(Mode::S_IRWXG | Mode::S_IRWXO);
     let cli = Cli::parse();
     match run(cli) {
         Ok(code) => code,

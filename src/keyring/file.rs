@@ -1,8 +1,8 @@
 //! Files that hold keys: written whole or not at all, and read only when nobody else can.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -55,6 +55,8 @@ fn write_and_move(temporary: &Path, bytes: &[u8], to: (Access, Present, &Path)) 
         Access::Everybody => 0o644,
     };
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(temporary)?;
+    // A mode at the opening is cut by the umask.
+    file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
     file.sync_all()?;
     match present {

@@ -1,8 +1,8 @@
 //! Opening: the lock, the schema, the node, the keys, then the writer.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +26,11 @@ use crate::store::{Inner, Store, StoreError, failed, read};
 
 /// Connections that read.
 const READERS: u32 = 4;
+
+/// The rights of group and others.
+const FOR_OTHERS: u32 = 0o077;
+/// The sticky bit: everybody may write here.
+const FOR_ALL: u32 = 0o1000;
 
 /// This process as a node.
 struct Node {
@@ -89,11 +94,30 @@ impl Store {
 /// Makes the folder, so that it outlasts a power cut that what is in it outlasts.
 fn make_data_dir(data_dir: &Path) -> io::Result<()> {
     if data_dir.is_dir() {
+        keep_private(data_dir);
         return Ok(());
     }
     // Nobody but the daemon's own user has any business here.
     fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
     flush_folder(data_dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+/// A folder that was there before us may be open to others; one that belongs to others, or is for all as /tmp is, stays as
+/// it is, and `check` says so.
+fn keep_private(data_dir: &Path) {
+    let Ok(about) = fs::metadata(data_dir) else { return };
+    let mode = about.mode() & 0o7777;
+    let is_ours = about.uid() == nix::unistd::geteuid().as_raw();
+    if mode & FOR_OTHERS == 0 || mode & FOR_ALL != 0 || !is_ours {
+        return;
+    }
+    let path = data_dir.display();
+    match fs::set_permissions(data_dir, Permissions::from_mode(mode & !FOR_OTHERS)) {
+        Ok(()) => {
+            tracing::warn!(data_dir = %path, "{path} was open to others (mode {mode:03o}), and is ours alone now")
+        }
+        Err(error) => tracing::warn!(data_dir = %path, error = %error, "{path} is open to others (mode {mode:03o})"),
+    }
 }
 
 fn flush_folder(folder: &Path) -> io::Result<()> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::house::House;
 use crate::world::authority::{Authority, Kind};
-use crate::world::daemon::{Printed, binary, run};
+use crate::world::daemon::{Daemon, Printed, binary, free_address, run};
 
 fn sealpost(folder: &Path, arguments: &[&str]) -> Printed {
     let mut command = Command::new(binary().unwrap());
@@ -128,4 +128,25 @@ async fn check_says_what_is_in_order_and_what_to_do_about_the_rest() {
     assert_eq!(bad.len(), 1, "{bad:?}");
     assert!(bad[0]["what"].as_str().unwrap().contains("127.34.60.99") && bad[0]["advice"] != "");
     assert!(rows.len() > 8);
+}
+
+#[test]
+fn nothing_in_a_data_directory_that_was_open_to_others_is() {
+    let home = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::init(&binary().unwrap(), &home.path().join("clinic")).unwrap();
+    let data = daemon.folder.join("data");
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let door = free_address().unwrap();
+    let overlay = format!("[http]\nbind = \"off\"\n[[listener]]\nrole = \"submission\"\nbind = \"{door}\"\n");
+    daemon.configure(&overlay).unwrap();
+    daemon.start().unwrap();
+    assert_eq!(mode(&data), 0o700);
+    assert!(daemon.logs().unwrap().contains("was open to others (mode 755)"));
+    let made: Vec<_> = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(made.iter().any(|path| path.ends_with("bodies")) && made.len() > 2, "{made:?}");
+    for path in made {
+        assert_eq!(mode(&path) & 0o077, 0, "{} is open to others", path.display());
+    }
+    assert_eq!(mode(&daemon.folder.join("tls/ca.pem")), 0o644, "whoever sends has to read it");
+    daemon.stop().unwrap();
 }
