@@ -328,11 +328,7 @@ impl Desk {
     /// After a crash in between, one of the two files opens the store.
     async fn rotate_master(&self, actor: Actor, rows: &Rows) -> Result<(), Failure> {
         let next = master::next_file(&self.master_key);
-        self.finish_rotation(&next)?;
-        let key = Key::generate().map_err(|error| Failure::Unavailable(error.to_string()))?;
-        master::replace(&next, &key).map_err(|error| {
-            Failure::Refused(format!("{error}; where the daemon may not write, stop it and type this again as root"))
-        })?;
+        let key = self.next_key(&next).await?;
         match self.store.rotate_master(key.clone(), actor).await? {
             Commit::Committed(_) => {}
             Commit::Lost => {
@@ -352,11 +348,24 @@ impl Desk {
         give(rows, json!({ "recovery_code": code.expose(), "next_key_file": kept_elsewhere })).await
     }
 
-    /// The next key's file may hold the only copy of the key in use; a further rotation would write over it.
-    fn finish_rotation(&self, next: &Path) -> Result<(), Failure> {
-        if !master::load_next(&self.master_key)?.is_some_and(|key| self.store.vault().is_master(&key)) {
-            return Ok(());
+    /// The key to rotate to, which lies in its file. One that is there already is taken again and never written over: the
+    /// answer to its rotation may have been lost, and then it is the only copy of the key in use, or becomes so yet.
+    async fn next_key(&self, next: &Path) -> Result<Key, Failure> {
+        if let Some(key) = master::load_next(&self.master_key)? {
+            self.store.find_master(&key).await?;
+            if !self.store.vault().is_master(&key) {
+                return Ok(key);
+            }
+            self.finish_rotation(next)?;
         }
+        let key = Key::generate().map_err(|error| Failure::Unavailable(error.to_string()))?;
+        master::replace(next, &key).map_err(|error| {
+            Failure::Refused(format!("{error}; where the daemon may not write, stop it and type this again as root"))
+        })?;
+        Ok(key)
+    }
+
+    fn finish_rotation(&self, next: &Path) -> Result<(), Failure> {
         match &self.key_source {
             master::Source::File(path) => Ok(master::promote(path)?),
             master::Source::Credential(_) | master::Source::Environment => Err(Failure::Refused(format!(

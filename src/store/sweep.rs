@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::audit::{Actor, Event};
+use crate::audit::{Actor, Event, NodeId};
 use crate::clock::Timestamp;
 use crate::crypto::Key;
 use crate::mail::MessageId;
@@ -45,40 +45,70 @@ impl Store {
         }
     }
 
-    /// Another node may have replaced the master key. What was wrapped under ours from then on would be lost with it.
+    /// Another node may have replaced the master key, or a rotation of ours whose answer was lost. What was wrapped under
+    /// ours from then on would be lost with it.
     async fn same_master_as_everybody(&self) -> Result<(), StoreError> {
-        if !self.is_shared() {
+        if self.everything_is_under(&self.vault().master()).await? { Ok(()) } else { Err(StoreError::WrongMasterKey) }
+    }
+
+    async fn everything_is_under(&self, master: &Key) -> Result<bool, StoreError> {
+        let mut connection = self.inner.readers.acquire().await.map_err(failed("reading the keys"))?;
+        let seeds = read::seeds(&mut connection).await?;
+        // Seeds and epochs are wrapped anew in one commit, so the seeds tell of both.
+        let opens = |(node, sealed): &(NodeId, Vec<u8>)| {
+            vault::unwrap_seed(master, node, sealed).map(zeroize::Zeroizing::new).is_ok()
+        };
+        Ok(seeds.iter().all(opens))
+    }
+
+    /// Finds out which master key is in use, ours or the one of a rotation whose COMMIT was not answered. A server may
+    /// still be about to commit it, so `other` must stay where it is, whatever is found.
+    pub async fn find_master(&self, other: &Key) -> Result<(), StoreError> {
+        if self.everything_is_under(&self.vault().master()).await? {
             return Ok(());
         }
-        let mut connection = self.inner.readers.acquire().await.map_err(failed("reading the keys"))?;
-        for (node, sealed) in read::seeds(&mut connection).await? {
-            vault::unwrap_seed(&self.vault().master(), &node, &sealed).map(zeroize::Zeroizing::new)?;
+        if !self.everything_is_under(other).await? {
+            return Err(StoreError::WrongMasterKey);
         }
+        self.vault().replace_master(other.clone());
         Ok(())
     }
 
-    /// Wraps every key under another master key, in one commit. The caller keeps the new key durable before.
+    /// Wraps every key under another master key, in one commit. The caller keeps the new key durable before. After an error
+    /// both keys have to be kept: nobody knows then under which of them everything is.
     pub async fn rotate_master(&self, new: Key, actor: Actor) -> Result<Commit, StoreError> {
+        let change = self.wrapped_anew(&new).await?;
+        let commit = self.commit(change, actor, Event::MasterKeyRotated).await;
+        match &commit {
+            Ok(Commit::Committed(_)) => {
+                self.vault().replace_master(new);
+                self.truncate_log().await?;
+            }
+            Ok(Commit::Lost) => {}
+            Err(_) => {
+                if let Err(error) = self.find_master(&new).await {
+                    tracing::error!(store.error = %error, "which master key is in use is not known now");
+                }
+            }
+        }
+        commit
+    }
+
+    async fn wrapped_anew(&self, new: &Key) -> Result<Change, StoreError> {
         let old = self.vault().master();
         let mut connection = self.inner.readers.acquire().await.map_err(failed("reading the keys"))?;
         let mut epochs = Vec::new();
         for epoch in read::epochs_kept(&mut connection).await? {
             let key = vault::unwrap_epoch(&old, epoch.id, &epoch.wrapped)?;
-            let new = vault::wrap_epoch(&new, epoch.id, &key)?;
+            let new = vault::wrap_epoch(new, epoch.id, &key)?;
             epochs.push(Rewrap { row: epoch.id.to_string(), old: epoch.wrapped, new });
         }
         let mut nodes = Vec::new();
         for (node, sealed) in read::seeds(&mut connection).await? {
             let seed = zeroize::Zeroizing::new(vault::unwrap_seed(&old, &node, &sealed)?);
-            nodes.push(Rewrap { row: node.0.clone(), old: sealed, new: vault::wrap_seed(&new, &node, &seed)? });
+            nodes.push(Rewrap { row: node.0.clone(), old: sealed, new: vault::wrap_seed(new, &node, &seed)? });
         }
-        drop(connection);
-        let commit = self.commit(Change::RotateMaster { epochs, nodes }, actor, Event::MasterKeyRotated).await?;
-        if let Commit::Committed(_) = commit {
-            self.vault().replace_master(new);
-            self.truncate_log().await?;
-        }
-        Ok(commit)
+        Ok(Change::RotateMaster { epochs, nodes })
     }
 
     /// Messages whose every job has ended, with nobody left to be told, and whose body is still here.
@@ -212,4 +242,39 @@ impl Store {
 
 fn ids(found: &[String]) -> Result<Vec<MessageId>, StoreError> {
     found.iter().map(|id| id.parse().map_err(|_| StoreError::StrangeRow("message"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use crate::config;
+
+    #[tokio::test]
+    async fn after_a_rotation_whose_answer_was_lost_the_key_in_use_is_found_and_no_epoch_starts_under_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_493_220_000)));
+        let database = config::Database { url: "sqlite".into(), body_file_bytes: 1 << 16 };
+        let [old, new, third] = [(); 3].map(|()| Key::generate().unwrap());
+        let open = |key: Key| {
+            let clock: Arc<dyn Clock> = clock.clone();
+            Store::open(&database, folder.path(), key, clock)
+        };
+        let store = open(old.clone()).await.unwrap();
+        store.find_master(&new).await.unwrap();
+        assert!(store.vault().is_master(&old));
+        // All that is left of the rotation is what is on disk.
+        let change = store.wrapped_anew(&new).await.unwrap();
+        store.commit(change, Actor::System, Event::MasterKeyRotated).await.unwrap();
+        clock.advance(BODY_EPOCH);
+        assert_eq!(store.renew_epoch(Purpose::Body).await, Err(StoreError::WrongMasterKey));
+        assert_eq!(store.find_master(&third).await, Err(StoreError::WrongMasterKey));
+        store.find_master(&new).await.unwrap();
+        assert!(store.vault().is_master(&new));
+        store.renew_epoch(Purpose::Body).await.unwrap();
+        store.close().await;
+        open(new).await.unwrap().close().await;
+    }
 }
