@@ -13,7 +13,7 @@ use crate::control::Request;
 use crate::daemon;
 use crate::evidence;
 use crate::evidence::record::{Classified, Recipient};
-use crate::intake::{self, Examination};
+use crate::intake::{self, Examination, Unsent};
 use crate::mail::{Address, ClientName, Envelope, Message, MessageId, ReversePath, WireLimits};
 use crate::policy::{Decision, Facts};
 use crate::smtp::Submitter;
@@ -72,7 +72,8 @@ fn explain_file(path: &Path, arguments: &Arguments, format: Format) -> Result<Ex
     let envelope = envelope(arguments)?;
     let client = client(&loaded, arguments, &envelope)?;
     let facts = facts(&loaded, &envelope);
-    let examination = intake::examine(&loaded.config, &message, (&envelope, client.as_ref()), facts);
+    let unsent = Unsent { message: &message, envelope: &envelope, client: client.as_ref(), facts };
+    let examination = intake::examine(&loaded.config, unsent);
     print(&examination, client.as_ref(), format);
     Ok(ExitCode::SUCCESS)
 }

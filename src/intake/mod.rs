@@ -204,13 +204,19 @@ impl Intake {
     }
 }
 
-/// What would be decided for a message, without keeping anything. `facts` are what is known of its recipients.
-pub fn examine(
-    config: &Config,
-    message: &Message,
-    (envelope, client): (&Envelope, Option<&ClientName>),
-    facts: Facts,
-) -> Examination {
+/// A message that nobody has sent, and what is known of its recipients.
+#[derive(Debug)]
+pub struct Unsent<'a> {
+    pub message: &'a Message,
+    pub envelope: &'a Envelope,
+    /// Who would submit it.
+    pub client: Option<&'a ClientName>,
+    pub facts: Facts,
+}
+
+/// What would be decided for a message, without keeping anything.
+pub fn examine(config: &Config, unsent: Unsent<'_>) -> Examination {
+    let Unsent { message, envelope, client, facts } = unsent;
     let terms = Terms::new(config, Digest::ZERO);
     let (tree, verdict) = read_now(message, &terms.budget);
     terms.decide(envelope, client, Read { tree, verdict, facts })
