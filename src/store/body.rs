@@ -139,7 +139,8 @@ impl Bodies {
     }
 }
 
-fn broken_disk(doing: &'static str, error: &io::Error) -> StoreError {
+/// What the system said of a file, in our words: its own may name the path.
+pub(super) fn broken_disk(doing: &'static str, error: &io::Error) -> StoreError {
     if error.kind() == io::ErrorKind::StorageFull {
         return StoreError::Full(doing);
     }

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::store::StoreError;
+use crate::store::body::broken_disk;
 
 pub(crate) struct DataDirLock {
     _held: Flock<File>,
@@ -19,7 +20,7 @@ impl DataDirLock {
             .truncate(false)
             .write(true)
             .open(data_dir.join("lock"))
-            .map_err(|error| StoreError::Unavailable(format!("opening data_dir/lock: {}", error.kind())))?;
+            .map_err(|error| broken_disk("opening data_dir/lock", &error))?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(held) => Ok(DataDirLock { _held: held }),
             Err((_, Errno::EWOULDBLOCK)) => Err(StoreError::InUse),

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::crypto::{Key, SigningKey};
 use crate::mail::MessageId;
-use crate::store::body::Bodies;
+use crate::store::body::{Bodies, broken_disk};
 use crate::store::change::Purpose;
 use crate::store::dialect::{Dialect, Truncated};
 use crate::store::lock::DataDirLock;
@@ -48,12 +48,12 @@ impl Store {
         clock: Arc<dyn Clock>,
     ) -> Result<Store, StoreError> {
         sqlx::any::install_default_drivers();
-        make_data_dir(data_dir).map_err(|error| disk("making data_dir", &error))?;
+        make_data_dir(data_dir).map_err(|error| broken_disk("making data_dir", &error))?;
         let lock = DataDirLock::take(data_dir)?;
         let (dialect, options) = Dialect::read(&config.url, data_dir)?;
         let file_bytes = if dialect.is_shared() { usize::MAX } else { config.body_file_bytes };
         let bodies = Bodies::open(data_dir.join("bodies"), file_bytes)?;
-        flush_folder(data_dir).map_err(|error| disk("flushing data_dir", &error))?;
+        flush_folder(data_dir).map_err(|error| broken_disk("flushing data_dir", &error))?;
 
         let mut connection =
             AnyConnection::connect_with(&options).await.map_err(failed("connecting to the database"))?;
@@ -62,7 +62,7 @@ impl Store {
         migrate(&mut connection, dialect).await?;
         let node = start_node(&mut connection, data_dir, (&master, clock.as_ref())).await?;
         free_leases(&mut connection, &node.id).await?;
-        give_to_owner(data_dir).map_err(|error| disk("giving the files in data_dir to its owner", &error))?;
+        give_to_owner(data_dir).map_err(|error| broken_disk("giving the files in data_dir to its owner", &error))?;
         let epochs = read::epochs_kept(&mut connection).await?;
         connection.close().await.map_err(failed("connecting to the database"))?;
 
@@ -174,7 +174,7 @@ async fn start_node(
         None => {
             let random = crate::crypto::random_u128().map_err(vault::no_entropy)?;
             let id = NodeId(MessageId::from_parts(clock.now(), random).to_string());
-            write_node_file(data_dir, &id).map_err(|error| disk("writing data_dir/node", &error))?;
+            write_node_file(data_dir, &id).map_err(|error| broken_disk("writing data_dir/node", &error))?;
             id
         }
     };
@@ -196,7 +196,7 @@ fn node_file(data_dir: &Path) -> Result<Option<NodeId>, StoreError> {
     match fs::read_to_string(data_dir.join("node")) {
         Ok(text) => Ok(Some(NodeId(text.trim().to_owned()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(disk("reading data_dir/node", &error)),
+        Err(error) => Err(broken_disk("reading data_dir/node", &error)),
     }
 }
 
@@ -269,8 +269,4 @@ fn give_to_owner(data_dir: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn disk(doing: &str, error: &io::Error) -> StoreError {
-    StoreError::Unavailable(format!("{doing}: {}", error.kind()))
 }
