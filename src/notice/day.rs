@@ -10,7 +10,7 @@ use crate::notice::text::Text;
 use crate::notice::{NoticeError, Voice};
 
 /// More than that is no reading matter; `sealpost queue list` has them all.
-const LISTED: usize = 50;
+pub(super) const LISTED: usize = 50;
 
 /// What the daily report tells.
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@ use crate::audit::{Actor, Event, JobState, SignedHead};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::evidence::{Evidence, EvidenceError};
+use crate::notice::day::LISTED;
 use crate::notice::keep::{NotKept, keep};
 use crate::notice::{Counts, Day, FailedCheck, Notice, NoticeError, Stamp, Voice, Waiting, answer};
 use crate::queue::{Owed, Queue, QueueError};
@@ -20,8 +21,6 @@ use crate::store::{Change, JobFilter, JobRow, StateName, Store, StoreError};
 const BATCH: usize = 32;
 /// How many rows of the audit log are read at once.
 const PAGE: i64 = 500;
-/// How many held messages the report looks at.
-const HOLDS: usize = 51;
 /// The longest sleep before the clock is looked at again: it may have been set meanwhile.
 const GLANCE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -159,7 +158,7 @@ impl Notices {
             counts,
             queued: count(StateName::Queued),
             held: count(StateName::Held),
-            waiting: store.list_jobs(&held, HOLDS).await?.iter().filter_map(waiting).collect(),
+            waiting: store.list_jobs(&held, LISTED).await?.iter().filter_map(waiting).collect(),
             failed: self.checks.borrow().clone(),
             head: signed,
         };
