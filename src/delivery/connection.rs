@@ -269,7 +269,9 @@ fn not_proved(broken: Broken) -> NotOpened {
     let (means, judged) = match broken {
         Broken::BelowFloor(judged) => (Means::BelowFloor, Some(judged)),
         Broken::Disagreed(_) | Broken::NotLoaded => (Means::BelowFloor, None),
-        Broken::Lost => (Means::Later, None),
+        // It said 220 and then hung up. A middlebox or a broken peer does so for days: whether it is one, the patience for
+        // an unmet floor tells, and the next method has its turn.
+        Broken::Lost => (Means::BelowFloor, None),
     };
     NotOpened { answer: Answer::ours(Stage::Handshake, means, words), link: Link { tls: None, judged } }
 }

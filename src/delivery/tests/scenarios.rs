@@ -48,6 +48,19 @@ async fn a_valid_host_is_given_the_message_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_host_that_says_go_ahead_and_hangs_up_does_not_meet_the_floor() {
+    let world = World::new();
+    let (server, courier) = with(&world, saying(&[("HANDSHAKE", CLOSE)]), Shows::Valid).await;
+    let attempted = deliver(&courier, &mail(&[BO], "tls:encrypted")).await;
+    assert_eq!(told(&attempted), [(Stage::Handshake, Means::BelowFloor)]);
+    assert_eq!(attempted.answers[0].words, "the connection was lost during the TLS handshake");
+    // Before the 220, a connection that breaks says nothing of the floor.
+    server.will_say("STARTTLS", CLOSE);
+    let attempted = deliver(&courier, &mail(&[BO], "tls:encrypted")).await;
+    assert_eq!(told(&attempted), [(Stage::StartTls, Means::Later)]);
+}
+
+#[tokio::test]
 async fn an_answer_that_comes_before_the_message_is_not_taken_for_its_acceptance() {
     let world = World::new();
     let says = saying(&[("DATA", "354 go ahead\r\n250 2.0.0 ok"), ("CONTENT", "554 5.6.0 no")]);

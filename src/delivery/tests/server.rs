@@ -18,7 +18,7 @@ pub(super) struct Script {
     pub(super) offers: &'static [&'static str],
     pub(super) starttls: &'static [&'static str],
     /// Answers given in place of the usual one, each once: at `GREETING`, `EHLO`, `STARTTLS`, `TLS-EHLO`, `MAIL`,
-    /// `RCPT`, `DATA`, `CONTENT` or `RSET`.
+    /// `RCPT`, `DATA`, `CONTENT` or `RSET`. At `HANDSHAKE`, behind the 220, it can hang up only.
     pub(super) says: Vec<(&'static str, &'static str)>,
 }
 
@@ -98,6 +98,7 @@ impl Server {
             };
             clear.write_all(answer.as_bytes()).await.ok()?;
             if verb(&line) == "STARTTLS" && answer.starts_with("220") {
+                self.answer("HANDSHAKE", "")?;
                 let tls = self.identity.accept(clear.into_inner()).await.ok()?;
                 self.note("(tls)");
                 return self.talk(BufReader::new(tls)).await;
