@@ -32,6 +32,10 @@ pub(super) fn load_config(path: &Path) -> Result<daemon::Loaded, Failed> {
 
 fn unusable(path: &Path, error: daemon::ConfigError) -> Failed {
     match error {
+        daemon::ConfigError::Read(error) if error.kind() == io::ErrorKind::NotFound => Failed::NotFound(format!(
+            "{}: there is no config: `sealpost init FOLDER` makes one, and --config names one elsewhere",
+            path.display()
+        )),
         daemon::ConfigError::Read(error) => Failed::file(path, &error),
         daemon::ConfigError::Mistakes(mistakes) => Failed::Config(mistakes_in(path, &mistakes)),
     }

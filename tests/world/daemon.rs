@@ -3,10 +3,11 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -289,7 +290,12 @@ pub fn ended(child: &mut Child, limit: Duration) -> Result<ExitStatus> {
     }
 }
 
-/// An address that was free a moment ago, for listeners that the config must name.
+/// An address for a listener that the config must name. Each has an IP address of its own: on 127.0.0.1 a connection
+/// of somebody else could take the port for its own end before the listener does.
 pub fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let given = GIVEN.fetch_add(1, Ordering::Relaxed);
+    let own = 64 + u8::try_from(std::process::id() % 60)?;
+    let address = Ipv4Addr::new(127, own, u8::try_from(given / 250)?, u8::try_from(given % 250 + 1)?);
+    Ok(TcpListener::bind((address, 0))?.local_addr()?)
 }

@@ -83,7 +83,9 @@ async fn each_exit_code_says_one_thing() {
     }
     let mut absent = Command::new(binary().unwrap());
     absent.args(["queue", "count", "--config", "/absent/sealpost.toml"]);
-    assert_eq!(run(absent, house.folder.path()).unwrap().status.code(), Some(66));
+    let printed = run(absent, house.folder.path()).unwrap();
+    assert_eq!(printed.status.code(), Some(66));
+    assert!(printed.err.contains("`sealpost init FOLDER` makes one"), "{}", printed.err);
 }
 
 #[test]
