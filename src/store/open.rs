@@ -114,7 +114,7 @@ fn keep_private(data_dir: &Path) {
     let path = data_dir.display();
     match fs::set_permissions(data_dir, Permissions::from_mode(mode & !FOR_OTHERS)) {
         Ok(()) => {
-            tracing::warn!(data_dir = %path, "{path} was open to others (mode {mode:03o}), and is ours alone now")
+            tracing::warn!(data_dir = %path, "{path} was open to others (mode {mode:03o}), and is ours alone now");
         }
         Err(error) => tracing::warn!(data_dir = %path, error = %error, "{path} is open to others (mode {mode:03o})"),
     }
