@@ -80,38 +80,18 @@ impl Authority {
         Ok(Leaf { chain, key: Zeroizing::new(key.serialize_pem()) })
     }
 
-    /// Reads the authority of a folder that `write` made.
-    pub fn read(folder: &Path) -> Result<Authority, KeyringError> {
-        let certificate = text(&file::read(&folder.join(CA_CERTIFICATE))?)?;
-        let key = Zeroizing::new(text(&file::read_secret(&folder.join(CA_KEY))?)?);
-        match certificate::read(certificate.as_bytes())?.key_match(key.as_bytes())? {
-            certificate::KeyMatch::Matches => Ok(Authority { certificate, key }),
-            certificate::KeyMatch::Differs => Err(KeyringError::KeyOfOther(folder.join(CA_CERTIFICATE))),
-        }
-    }
-
     /// Writes the authority and its first certificate into a folder; what is there is kept.
     pub fn write(&self, folder: &Path, leaf: &Leaf) -> Result<(), KeyringError> {
         fs::create_dir_all(folder).map_err(|error| KeyringError::Write { path: folder.to_owned(), error })?;
         file::write(&folder.join(CA_KEY), self.key.as_bytes(), (Access::OwnerOnly, Present::Keep))?;
         file::write(&folder.join(CA_CERTIFICATE), self.certificate.as_bytes(), (Access::Everybody, Present::Keep))?;
-        write_leaf(folder, leaf, Present::Keep)
+        file::write(&folder.join(KEY), leaf.key.as_bytes(), (Access::OwnerOnly, Present::Keep))?;
+        file::write(&folder.join(CHAIN), leaf.chain.as_bytes(), (Access::Everybody, Present::Keep))
     }
 
     fn expires(&self) -> Result<Timestamp, KeyringError> {
         Ok(certificate::read(self.certificate.as_bytes())?.not_after)
     }
-}
-
-/// Issues the certificate of a folder anew, for these names.
-pub fn reissue(folder: &Path, names: &[String], now: Timestamp) -> Result<(), KeyringError> {
-    let leaf = Authority::read(folder)?.issue(names, now)?;
-    write_leaf(folder, &leaf, Present::Replace)
-}
-
-fn write_leaf(folder: &Path, leaf: &Leaf, present: Present) -> Result<(), KeyringError> {
-    file::write(&folder.join(KEY), leaf.key.as_bytes(), (Access::OwnerOnly, present))?;
-    file::write(&folder.join(CHAIN), leaf.chain.as_bytes(), (Access::Everybody, present))
 }
 
 fn name(common: &str) -> DistinguishedName {
@@ -125,10 +105,6 @@ fn live(parameters: &mut CertificateParams, from: Timestamp, until: Timestamp) {
     let seconds = |moment: Timestamp| Duration::from_secs(moment.since(Timestamp::from_millis(0)).as_secs());
     parameters.not_before = epoch + seconds(from.minus(BACKDATED));
     parameters.not_after = epoch + seconds(until);
-}
-
-fn text(bytes: &[u8]) -> Result<String, KeyringError> {
-    String::from_utf8(bytes.to_vec()).map_err(|_| KeyringError::NoCertificate)
 }
 
 impl std::fmt::Debug for Authority {
@@ -190,22 +166,6 @@ mod tests {
         assert_eq!(openssl(&address), "chain.pem: OK\n");
         let other = [&verify[..], &["-verify_hostname", "mx.lab.example", "-CAfile", "ca.pem", "chain.pem"]].concat();
         assert!(openssl(&other).contains("hostname mismatch"));
-    }
-
-    #[test]
-    fn a_leaf_is_issued_anew_with_other_names_and_under_the_same_authority() {
-        let folder = tempfile::tempdir().unwrap();
-        let authority = written(folder.path());
-        let read = || certificate::read(&std::fs::read(folder.path().join(CHAIN)).unwrap()).unwrap();
-        let before = read();
-        reissue(folder.path(), &names(&["mail.clinic.example"]), NOW.plus(DAY * 400)).unwrap();
-        let after = read();
-        assert_eq!(after.names, ["mail.clinic.example"]);
-        assert_eq!(after.signed, certificate::Signed::ByNext);
-        assert!(after.not_after > before.not_after && after.fingerprint != before.fingerprint);
-        let key = std::fs::read(folder.path().join(KEY)).unwrap();
-        assert_eq!(after.key_match(&key).unwrap(), certificate::KeyMatch::Matches);
-        assert_eq!(std::fs::read_to_string(folder.path().join(CA_CERTIFICATE)).unwrap(), authority.certificate);
     }
 
     #[test]

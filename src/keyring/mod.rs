@@ -52,8 +52,6 @@ pub enum KeyringError {
     NoName,
     #[error("the certificate authority has expired; make a new one and have the senders trust it")]
     AuthorityExpired,
-    #[error("{} is not the certificate of the key beside it", .0.display())]
-    KeyOfOther(PathBuf),
     #[error("certificate {0} of the chain cannot be read")]
     BadCertificate(usize),
     #[error("no certificate is in the file")]
