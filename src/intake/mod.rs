@@ -144,7 +144,7 @@ impl Intake {
         check_from(&tree.from, &allowed.submitter)?;
         let facts = settings.directory.facts(&envelope).await;
         let examination = terms.decide(&envelope, Some(&client), Read { tree, verdict, facts });
-        let ways = ways(&examination.decisions, allowed.on_refusal)?;
+        let ways = ways(&examination.decisions)?;
         let told = Told::of(&examination, &message, &ways);
 
         let taken = Taken { envelope, message, peer, ways };
@@ -306,11 +306,16 @@ fn check_from(from: &[Address], submitter: &Submitter) -> Result<(), Refusal> {
     if from.iter().all(|author| submitter.may_use(author)) { Ok(()) } else { Err(Refusal::FromNotAllowed) }
 }
 
-/// Says beforehand, and in the evidence, what becomes of a refusal.
+/// Holds what a rule refuses, for a client that must not be refused. `explain`, the evidence and the queue all go by it.
 fn held_instead(decision: &mut Decision) {
-    match decision.action {
-        Action::Reject { .. } => {
-            decision.remarks.push("its client must not be refused: it is answered 250, and the message is held".into());
+    match &mut decision.action {
+        Action::Reject { text } => {
+            decision.action = Action::Hold { reason: std::mem::take(text) };
+            decision.cause = Some(HoldCause::AcceptAndHold);
+            decision.remarks.push(
+                "the rule refuses it, and its client must not be refused: it is answered 250, and the message is held"
+                    .into(),
+            );
         }
         Action::Deliver { .. } | Action::Hold { .. } => {}
     }
@@ -318,30 +323,24 @@ fn held_instead(decision: &mut Decision) {
 
 /// What the queue is to do for each recipient. Rejected for all is a refusal; rejected for some is accepted, and those
 /// are told by a DSN.
-fn ways(decisions: &[Decision], on_refusal: OnRefusal) -> Result<Vec<Way>, Refusal> {
+fn ways(decisions: &[Decision]) -> Result<Vec<Way>, Refusal> {
     let rejection = |decision: &Decision| match &decision.action {
         Action::Reject { text } => Some(text.clone()),
         Action::Deliver { .. } | Action::Hold { .. } => None,
     };
-    let mut ways = Vec::with_capacity(decisions.len());
-    for decision in decisions {
-        let (action, cause) = match (rejection(decision), on_refusal) {
-            (Some(reason), OnRefusal::AcceptAndHold) => (Action::Hold { reason }, Some(HoldCause::AcceptAndHold)),
-            (Some(_), OnRefusal::Reject) | (None, _) => (decision.action.clone(), decision.cause),
-        };
-        ways.push(Way {
-            recipient: decision.recipient.clone(),
-            action,
-            cause,
-            released: decision.released.clone(),
-            not_before: None,
-        });
+    if let Some(text) = decisions.first().and_then(rejection)
+        && decisions.iter().all(|decision| rejection(decision).is_some())
+    {
+        return Err(Refusal::Policy { text });
     }
-    let rejected = |way: &Way| matches!(way.action, Action::Reject { .. });
-    match decisions.iter().find_map(rejection) {
-        Some(text) if ways.iter().all(rejected) => Err(Refusal::Policy { text }),
-        Some(_) | None => Ok(ways),
-    }
+    let way = |decision: &Decision| Way {
+        recipient: decision.recipient.clone(),
+        action: decision.action.clone(),
+        cause: decision.cause,
+        released: decision.released.clone(),
+        not_before: None,
+    };
+    Ok(decisions.iter().map(way).collect())
 }
 
 /// The Message-ID with which the message leaves: its own, or the one that is added.

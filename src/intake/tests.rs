@@ -50,34 +50,35 @@ fn terms() -> Terms {
         tags: vec!["[secure]".into()],
         secure: methods("tls:authenticated"),
     };
-    let allowed = |standing| Allowed { submitter: submitter(), on_refusal: OnRefusal::Reject, standing };
+    let allowed = |standing, on_refusal| Allowed { submitter: submitter(), on_refusal, standing };
     Terms {
         hostname: Domain::parse("relay.clinic.example").unwrap(),
         rules: Rules::compile(&policy),
         clients: HashMap::from([
-            (ClientName("front-desk".into()), allowed(Standing::Welcome)),
-            (ClientName("old-scanner".into()), allowed(Standing::Suspended)),
+            (ClientName("front-desk".into()), allowed(Standing::Welcome, OnRefusal::Reject)),
+            (ClientName("openemr".into()), allowed(Standing::Welcome, OnRefusal::AcceptAndHold)),
+            (ClientName("old-scanner".into()), allowed(Standing::Suspended, OnRefusal::Reject)),
         ]),
         budget: Budget { depth: 10, parts: 100, ratio: 100, bytes: 1 << 20 },
         config: Digest::ZERO,
     }
 }
 
-fn examine(text: &str, recipients: &[&str]) -> Examination {
+fn examine(text: &str, recipients: &[&str], client: &str) -> Examination {
     let mut recipients: Vec<Address> = recipients.iter().map(|text| address(text)).collect();
     let sender = ReversePath::Mailbox(address("ann@clinic.example"));
     let envelope = Envelope::new(sender, recipients.remove(0), recipients);
     let terms = terms();
     let tree = mime::parse(&message(text), &terms.budget);
     let verdict = Verdict { phi: false, score: 0.0, findings: Vec::new(), version: "test".into() };
-    let client = ClientName("front-desk".into());
+    let client = ClientName(client.into());
     terms.decide(&envelope, Some(&client), Read { tree, verdict, facts: Facts::default() })
 }
 
-fn outcome(recipients: &[&str], on_refusal: OnRefusal) -> Result<String, String> {
-    let decisions = examine("From: ann@clinic.example\r\n\r\nhello\r\n", recipients).decisions;
+fn outcome(recipients: &[&str], client: &str) -> Result<String, String> {
+    let decisions = examine("From: ann@clinic.example\r\n\r\nhello\r\n", recipients, client).decisions;
     let words = |way: &Way| format!("{}{}", way_names(&way.action).join("+"), cause(way));
-    let ways = ways(&decisions, on_refusal).map_err(|refusal| refusal.reply().lines().join(" "))?;
+    let ways = ways(&decisions).map_err(|refusal| refusal.reply().lines().join(" "))?;
     Ok(ways.iter().map(words).collect::<Vec<_>>().join(", "))
 }
 
@@ -87,8 +88,8 @@ fn cause(way: &Way) -> String {
 
 #[test]
 fn what_policy_decides_is_what_the_queue_is_given() {
-    let (reject, hold) = (OnRefusal::Reject, OnRefusal::AcceptAndHold);
-    for (recipients, on_refusal, expected) in [
+    let (reject, hold) = ("front-desk", "openemr");
+    for (recipients, client, expected) in [
         (&["r@lab.example", "p@mail.example"][..], reject, Ok("tls:authenticated, tls:valid")),
         (&["r@lab.example", "i@insurer.example"], reject, Ok("tls:authenticated, hold(Policy)")),
         (&["r@lab.example", "x@press.example"], reject, Ok("tls:authenticated, reject")),
@@ -96,7 +97,7 @@ fn what_policy_decides_is_what_the_queue_is_given() {
         (&["x@press.example", "r@lab.example"], hold, Ok("hold(AcceptAndHold), tls:authenticated")),
         (&["x@press.example"], hold, Ok("hold(AcceptAndHold)")),
     ] {
-        let got = outcome(recipients, on_refusal);
+        let got = outcome(recipients, client);
         assert_eq!(got.as_deref().map_err(String::as_str), expected, "{recipients:?}");
     }
 }
@@ -126,7 +127,7 @@ fn a_client_that_was_stopped_meanwhile_is_told_to_come_later() {
 fn a_tag_is_obeyed_and_does_not_leave_the_house() {
     let text = "From: ann@clinic.example\r\nDate: Tue, 24 Nov 2026 04:07:00 +0000\r\nMessage-ID: <1@clinic.example>\r\n\
                 X-Sealpost-Secure: yes\r\nSubject: =?utf-8?Q?Re:_[SECURE]_h=C3=A9llo?=\r\nSensitivity: private\r\n\r\nx\r\n";
-    let examination = examine(text, &["p@mail.example"]);
+    let examination = examine(text, &["p@mail.example"], "front-desk");
     let decision = &examination.decisions[0];
     assert_eq!(way_names(&decision.action), ["tls:authenticated"]);
     assert!(

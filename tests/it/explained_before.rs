@@ -86,6 +86,7 @@ async fn what_explain_says_before_is_what_happens_after() {
     let before = clinic.daemon.json(&asked).unwrap();
     let remarks = before["recipients"][0]["remarks"].to_string();
     assert!(remarks.contains("answered 250, and the message is held"), "{remarks}");
+    assert!(before["recipients"][0]["action"].get("hold").is_some(), "{}", before["recipients"][0]["action"]);
     let id = queued(&clinic.submit("openemr", &to[1..2], &letters[1]).await);
     clinic.stands(&id, &[("freemail.example", "held accept_and_hold")]).await;
     assert_eq!(before["recipients"][0]["remarks"], clinic.story(&id)["record"]["recipients"][0]["remarks"]);
