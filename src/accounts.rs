@@ -122,8 +122,12 @@ impl Accounts {
     async fn judge(&self, credentials: &Credentials, from: IpAddr) -> Result<Submitter, Denied> {
         let clients = self.clients();
         // The login is compared, and goes nowhere.
-        let client = clients.iter().find(|client| client.login == *credentials.login.expose());
-        let hash = client.map_or(&self.nobodys_hash, |client| &client.password_hash);
+        let named = |login: &config::Login| login.name == *credentials.login.expose();
+        let client = clients.iter().find(|client| client.login.as_ref().is_some_and(named));
+        // Who has a SCRAM verifier only is let in by SCRAM only.
+        let hash = client.and_then(|client| client.login.as_ref()?.password_hash.as_ref());
+        let client = client.filter(|_| hash.is_some());
+        let hash = hash.unwrap_or(&self.nobodys_hash);
         if !self.is_password(credentials, hash).await? {
             return Err(Denied::Wrong);
         }
@@ -246,17 +250,21 @@ mod tests {
 
     use super::*;
     use crate::clock::ManualClock;
-    use crate::config::{Client, OnRefusal, Profile};
+    use crate::config::{Client, Login, OnRefusal, Profile};
     use crate::phi::Phi;
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+
+    fn login(password_hash: String) -> Login {
+        Login { name: "openemr".into(), password_hash: Some(password_hash), scram: None }
+    }
 
     fn client(password: &str) -> Client {
         Client {
             name: ClientName("openemr".into()),
             profile: Profile::Standard,
-            login: "openemr".into(),
-            password_hash: hash_password(password).unwrap(),
+            login: Some(login(hash_password(password).unwrap())),
+            certificates: vec![],
             senders: vec!["*@clinic.example".into()],
             networks: vec![],
             on_refusal: OnRefusal::Reject,
@@ -311,9 +319,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_that_is_none_is_no_fault_of_the_client() {
-        let (accounts, _) = accounts(Client { password_hash: "x".into(), ..client("x") });
+        let (accounts, _) = accounts(Client { login: Some(login("x".into())), ..client("x") });
         assert_eq!(check(&accounts, "openemr", "x").await, Err(Denied::Unusable));
         assert_eq!(Denied::Unusable.reply().code.value(), 454);
+    }
+
+    #[tokio::test]
+    async fn a_client_without_a_password_is_not_let_in_by_one() {
+        let scram_only = Login { password_hash: None, ..login("x".into()) };
+        for without in [Some(scram_only), None] {
+            let (accounts, _) = accounts(Client { login: without, ..client("x") });
+            for password in ["", "x"] {
+                assert_eq!(check(&accounts, "openemr", password).await, Err(Denied::Wrong));
+            }
+        }
     }
 
     #[tokio::test]
@@ -331,8 +350,8 @@ mod tests {
     async fn a_right_password_is_remembered_for_a_while_and_not_beyond_a_reload() {
         let (accounts, clock) = accounts(client("x"));
         let tag = |accounts: &Accounts| {
-            let hash = accounts.clients()[0].password_hash.clone();
-            accounts.tag(&credentials("openemr", "x"), &hash)
+            let login = accounts.clients()[0].login.clone().unwrap();
+            accounts.tag(&credentials("openemr", "x"), &login.password_hash.unwrap())
         };
         check(&accounts, "openemr", "x").await.unwrap();
         let since = clock.now();

@@ -1,5 +1,9 @@
 //! `sealpost client`: who may send. Clients live in the config only; this edits it and keeps what else stands there.
 
+mod list;
+#[cfg(test)]
+mod tests;
+
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
@@ -15,7 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::output::{Failed, Format, print_json, print_line};
 use crate::cli::reach;
-use crate::config::{self, Client, Config, Listener, Mistake, Profile};
+use crate::config::{self, Client, Config, Listener, Login, Mistake, Profile};
 use crate::crypto::{self, NoEntropy};
 use crate::mail::Role;
 
@@ -80,10 +84,10 @@ fn profile(text: &str) -> Result<Profile, String> {
 pub(super) fn command(path: &Path, command: Command, format: Format) -> Result<ExitCode, Failed> {
     let changed = match command {
         Command::List => {
-            let rows = list(path)?;
+            let rows = list::list(path)?;
             match format {
                 Format::Json => rows.iter().for_each(print_json),
-                Format::Text => print_line(tell(&rows).trim_end()),
+                Format::Text => print_line(list::tell(&rows).trim_end()),
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -122,7 +126,7 @@ impl From<ClientError> for Failed {
             | ClientError::NotToml(_)
             | ClientError::NotTables => Failed::Config(text),
             ClientError::Unknown(_) => Failed::NotFound(text),
-            ClientError::Taken(_) | ClientError::WeakPassword => Failed::Data(text),
+            ClientError::Taken(_) | ClientError::NoLogin(_) | ClientError::WeakPassword => Failed::Data(text),
             ClientError::NoEntropy(_) => Failed::Unavailable(text),
         }
     }
@@ -147,6 +151,8 @@ pub(super) enum ClientError {
     Unknown(String),
     #[error("a client is called {0} already: `sealpost client passwd {0}` gives it another password")]
     Taken(String),
+    #[error("client {0} has no login that a password could belong to: write login into its [[client]] first")]
+    NoLogin(String),
     #[error("write the clients as tables, [[client]], not as a list in one line")]
     NotTables,
     #[error("a password needs at least {MIN_PASSWORD} characters, none of them a line end")]
@@ -193,7 +199,9 @@ pub(super) enum Done {
 #[derive(Clone, Serialize)]
 pub(super) struct Changed {
     pub client: String,
-    pub login: String,
+    /// The user name of a client that has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
     pub done: Done,
     /// Where a new client connects to, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -201,16 +209,6 @@ pub(super) struct Changed {
     /// Only when it was made here; shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
-}
-
-/// One line of `client list`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Row {
-    pub client: String,
-    pub login: String,
-    pub profile: &'static str,
-    pub senders: Vec<String>,
-    pub suspended: bool,
 }
 
 pub(super) fn add(path: &Path, new: &NewClient, password: &Password) -> Result<Changed, ClientError> {
@@ -244,7 +242,7 @@ pub(super) fn add(path: &Path, new: &NewClient, password: &Password) -> Result<C
         clients.as_array_of_tables_mut().ok_or(ClientError::NotTables)?.push(table);
         Ok(())
     })?;
-    Ok(Changed { client: new.name.clone(), login, done: Done::Added, server, password: shown })
+    Ok(Changed { client: new.name.clone(), login: Some(login), done: Done::Added, server, password: shown })
 }
 
 /// What is typed into the program that sends.
@@ -258,6 +256,9 @@ fn server(config: &Config) -> String {
 }
 
 pub(super) fn passwd(path: &Path, name: &str, password: &Password) -> Result<Changed, ClientError> {
+    if login(find(&read(path)?.1, name)?).is_none() {
+        return Err(ClientError::NoLogin(name.to_owned()));
+    }
     let (hash, shown) = hashed(password)?;
     let changed = change(path, name, Done::PasswordChanged, |client| {
         client["password_hash"] = value(hash);
@@ -276,43 +277,12 @@ pub(super) fn resume(path: &Path, name: &str) -> Result<Changed, ClientError> {
 /// A rule that names the client would then name nobody, which is a mistake: the config is left as it is.
 pub(super) fn remove(path: &Path, name: &str) -> Result<Changed, ClientError> {
     let draft = Draft::open(path)?;
-    let login = find(&draft.config, name)?.login.clone();
+    let login = login(find(&draft.config, name)?);
     draft.save(|document| {
         tables(document)?.retain(|client| !is(client, name));
         Ok(())
     })?;
     Ok(Changed { client: name.to_owned(), login, done: Done::Removed, server: None, password: None })
-}
-
-pub(super) fn list(path: &Path) -> Result<Vec<Row>, ClientError> {
-    let (_, config) = read(path)?;
-    let row = |client: &Client| Row {
-        client: client.name.0.clone(),
-        login: client.login.clone(),
-        profile: client.profile.name(),
-        senders: client.senders.clone(),
-        suspended: client.suspended,
-    };
-    Ok(config.clients.iter().map(row).collect())
-}
-
-/// `client list` for people.
-pub(super) fn tell(rows: &[Row]) -> String {
-    if rows.is_empty() {
-        return "No client may send yet: `sealpost client add NAME`.\n".to_owned();
-    }
-    let width = |of: fn(&Row) -> &str, head: usize| rows.iter().map(|row| of(row).len()).max().unwrap_or(0).max(head);
-    let (names, logins) = (width(|row| &row.client, 6), width(|row| &row.login, 5));
-    let mut text = format!("{:names$}  {:logins$}  {:8}  {:9}  SENDERS\n", "CLIENT", "LOGIN", "PROFILE", "STATE");
-    for row in rows {
-        let state = if row.suspended { "suspended" } else { "active" };
-        let senders = row.senders.join(", ");
-        text.push_str(&format!(
-            "{:names$}  {:logins$}  {:8}  {state:9}  {senders}\n",
-            row.client, row.login, row.profile
-        ));
-    }
-    text
 }
 
 impl Changed {
@@ -323,10 +293,10 @@ impl Changed {
             Done::Added => format!("Client {client} may send."),
             Done::PasswordChanged => format!("Client {client} has a new password; the old one no longer works."),
             Done::Suspended => {
-                format!("Client {client} is suspended: its logins are answered 4xx. Mail that is queued goes on.")
+                format!("Client {client} is suspended: what it sends is answered 4xx. Mail that is queued goes on.")
             }
             Done::Resumed => format!("Client {client} may send again."),
-            Done::Removed => format!("Client {client} is removed; its login no longer works."),
+            Done::Removed => format!("Client {client} is removed, and is let in no longer."),
         };
         let done = match &self.server {
             Some(server) => format!("{done}\n  Server     {server}"),
@@ -336,7 +306,7 @@ impl Changed {
             Some(password) => format!(
                 "{done}\n  User name  {login}\n  Password   {password}\n\
                  The password is shown this once. A lost one is replaced: sealpost client passwd {client}\n",
-                login = self.login
+                login = self.login.as_deref().unwrap_or("-")
             ),
             None => format!("{done}\n"),
         }
@@ -419,9 +389,13 @@ fn find<'c>(config: &'c Config, name: &str) -> Result<&'c Client, ClientError> {
     client.ok_or_else(|| ClientError::Unknown(name.to_owned()))
 }
 
+fn login(client: &Client) -> Option<String> {
+    client.login.as_ref().map(|login: &Login| login.name.clone())
+}
+
 fn change(path: &Path, name: &str, done: Done, change: impl FnOnce(&mut Table)) -> Result<Changed, ClientError> {
     let draft = Draft::open(path)?;
-    let login = find(&draft.config, name)?.login.clone();
+    let login = login(find(&draft.config, name)?);
     draft.save(|document| {
         let client = tables(document)?.iter_mut().find(|client| is(client, name));
         change(client.ok_or_else(|| ClientError::Unknown(name.to_owned()))?);
@@ -466,6 +440,3 @@ impl std::fmt::Debug for Changed {
         f.debug_struct("Changed").field("client", &self.client).field("done", &self.done).finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,6 +6,8 @@ use std::fmt;
 use ipnet::IpNet;
 use toml::de::DeValue;
 
+use crate::config::listener::Tls;
+use crate::config::login::{Certified, Login, certified};
 use crate::config::reader::{Absent, Seen, Table};
 use crate::config::value;
 use crate::mail::ClientName;
@@ -50,13 +52,14 @@ pub enum OnRefusal {
 pub struct Client {
     pub name: ClientName,
     pub profile: Profile,
-    pub login: String,
-    /// A PHC string, `$argon2id$…`.
-    pub password_hash: String,
+    pub login: Option<Login>,
+    /// Client certificates of which each stands for this client, with or without a login beside them.
+    pub certificates: Vec<Certified>,
     /// Patterns for MAIL FROM and From: `ann@clinic.example`, `*@clinic.example`, `*@*.clinic.example`; `<>` for the
     /// null sender.
     pub senders: Vec<String>,
-    /// When not empty, logins are taken from these networks only.
+    /// With a login or a certificate: when not empty, that is taken from these networks only. Without either, they are
+    /// what the client is known by, at listeners that ask for no login.
     pub networks: Vec<IpNet>,
     pub on_refusal: OnRefusal,
     /// A suspended client's login is answered 4xx.
@@ -69,38 +72,62 @@ pub(super) struct Clients {
     pub(super) names: BTreeSet<String>,
 }
 
-pub(super) fn read_all(root: &mut Table<'_, '_>) -> Clients {
-    let (mut names, mut logins) = (Seen::default(), Seen::default());
+pub(super) fn read_all(root: &mut Table<'_, '_>, tls: &Tls) -> Clients {
+    let mut seen = [Seen::default(), Seen::default(), Seen::default()];
     let all = root.tables("client", |table| {
+        let [names, logins, certified] = &mut seen;
         let name_line = table.line_of("name");
-        let login_line = table.line_of("login");
         let name = table.required("name", name);
-        let login = table.required("login", value::text);
         if let Some(first) = name.as_ref().and_then(|name| names.earlier(name, name_line)) {
-            table.mistake(
-                name_line,
-                "name",
-                format!("the client on line {first} has this name already: choose another"),
-            );
+            let text = format!("the client on line {first} has this name already: choose another");
+            table.mistake(name_line, "name", text);
         }
-        if let Some(first) = login.as_ref().and_then(|login| logins.earlier(login, login_line)) {
-            table.mistake(
-                login_line,
-                "login",
-                format!("the client on line {first} has this login already: choose another"),
-            );
+        let before = table.mistakes();
+        let login = login(table, logins);
+        let certificates = certificates(table, certified, tls);
+        let networks = table.list("networks", Absent::Default, value::network);
+        if login.is_none() && certificates.is_empty() && networks.is_empty() && table.mistakes() == before {
+            let text = "is missing, and so is every other way to know this client: write login with password_hash and \
+                        scram, or certificate, or networks";
+            table.mistake(table.line, "login", text);
         }
-        let password_hash = table.required("password_hash", argon2id);
         let profile = table.setting("profile", profile);
         let senders = table.filled("senders", Absent::Mistake, sender);
         let senders = senders.into_iter().map(|given| given.value).collect();
-        let networks = table.list("networks", Absent::Default, value::network);
         let on_refusal = table.optional("on_refusal", on_refusal).unwrap_or(profile.on_refusal());
         let suspended = table.setting("suspended", value::flag);
-        let (name, login, password_hash) = (ClientName(name?), login?, password_hash?);
-        Some(Client { name, profile, login, password_hash, senders, networks, on_refusal, suspended })
+        Some(Client { name: ClientName(name?), profile, login, certificates, senders, networks, on_refusal, suspended })
     });
+    let [names, ..] = seen;
     Clients { all, names: names.into_values().collect() }
+}
+
+fn login(table: &mut Table<'_, '_>, seen: &mut Seen) -> Option<Login> {
+    let line = table.line_of("login");
+    let login = Login::read(table);
+    if let Some(first) = login.as_ref().and_then(|login| seen.earlier(&login.name, line)) {
+        table.mistake(line, "login", format!("the client on line {first} has this login already: choose another"));
+    }
+    login
+}
+
+fn certificates(table: &mut Table<'_, '_>, seen: &mut Seen, tls: &Tls) -> Vec<Certified> {
+    let mut certificates = Vec::new();
+    for given in table.filled("certificate", Absent::Nothing, certified) {
+        if let Some(first) = seen.earlier(&given.value.to_string(), given.line) {
+            let text = format!("the same stands on line {first} already: one certificate is one client");
+            table.mistake(given.line, "certificate", text);
+        }
+        match &given.value {
+            Certified::Name(_) if tls.client_ca_file.is_none() => {
+                let text = "a name is worth what its issuer is: write tls.client_ca_file as well";
+                table.mistake(given.line, "certificate", text);
+            }
+            Certified::Name(_) | Certified::Certificate(_) | Certified::Key(_) => {}
+        }
+        certificates.push(given.value);
+    }
+    certificates
 }
 
 /// Client names stand in logs and events, so they are plain words.
@@ -127,15 +154,6 @@ fn profile(written: &DeValue<'_>) -> Result<Profile, String> {
 
 fn on_refusal(written: &DeValue<'_>) -> Result<OnRefusal, String> {
     value::one_of(written, [("reject", OnRefusal::Reject), ("accept-and-hold", OnRefusal::AcceptAndHold)])
-}
-
-/// The shape only: `$argon2id$v=19$m=…,t=…,p=…$salt$hash`.
-fn argon2id(written: &DeValue<'_>) -> Result<String, String> {
-    let hash = value::text(written)?;
-    let fields: Vec<&str> = hash.split('$').collect();
-    let whole = matches!(fields.as_slice(), ["", "argon2id", "v=19", cost, salt, digest]
-        if cost.starts_with("m=") && salt.len() >= 8 && digest.len() >= 16);
-    if whole { Ok(hash) } else { Err("write an Argon2id hash: `sealpost client passwd NAME` does it for you".into()) }
 }
 
 impl fmt::Debug for Client {

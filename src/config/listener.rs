@@ -11,6 +11,8 @@ use crate::mail::Role;
 #[derive(Clone, Debug)]
 pub struct Tls {
     pub certificates: Vec<Certificate>,
+    /// The authorities whose client certificates are judged by the names in them.
+    pub client_ca_file: Option<PathBuf>,
 }
 
 /// `[[tls.certificate]]`
@@ -30,6 +32,7 @@ pub struct Listener {
 impl Tls {
     pub(super) fn read(table: &mut Table<'_, '_>) -> Tls {
         let (line, before) = (table.line_of("certificate"), table.mistakes());
+        let client_ca_file = table.optional("client_ca_file", value::path);
         let certificates = table.tables("certificate", |table| {
             let chain = table.required("chain", value::path);
             let key = table.required("key", value::path);
@@ -39,7 +42,7 @@ impl Tls {
             let text = "is missing: write [[tls.certificate]] with chain and key, or let `sealpost init` make one";
             table.mistake(line, "certificate", text);
         }
-        Tls { certificates }
+        Tls { certificates, client_ca_file }
     }
 }
 

@@ -5,6 +5,7 @@ mod database;
 mod delivery;
 mod limits;
 mod listener;
+mod login;
 mod policy;
 mod queue;
 mod reader;
@@ -22,6 +23,7 @@ pub use database::{Database, Retention};
 pub use delivery::{Delivery, Dns};
 pub use limits::Limits;
 pub use listener::{Certificate, Listener, Tls};
+pub use login::{Certified, Login, MIN_ITERATIONS, Scram};
 pub use policy::{Last, Policy, Rule, Then, When};
 pub use queue::Queue;
 pub use reader::Mistake;
@@ -69,7 +71,7 @@ fn read(root: &mut Table<'_, '_>) -> Option<Config> {
     let tls = root.table("tls", Tls::read);
     let listeners = listener::read_all(root);
     let http = root.table("http", |table| Http::read(table, &listeners));
-    let clients = client::read_all(root);
+    let clients = client::read_all(root, &tls);
     let routes = route::read_all(root);
     let policy = root.table("policy", |table| Policy::read(table, &clients));
     let limits = root.table("limits", Limits::read);
@@ -109,6 +111,7 @@ impl Config {
             resolve(&mut certificate.chain);
             resolve(&mut certificate.key);
         }
+        self.tls.client_ca_file.iter_mut().for_each(resolve);
         self.routes.iter_mut().filter_map(|route| route.ca_file.as_mut()).for_each(resolve);
         self.delivery.ca_file.iter_mut().for_each(resolve);
         self

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::clock::{ManualClock, Timestamp};
-use crate::config::{Client, OnRefusal, Profile};
+use crate::config::{Client, Login, OnRefusal, Profile};
 use crate::crypto::hash_password;
 use crate::mail::{Address, ClientName, Domain, Enhanced};
 use crate::net::tls::trial::Trial;
@@ -83,8 +83,8 @@ fn openemr(suspended: bool) -> Client {
     Client {
         name: ClientName("openemr".into()),
         profile: Profile::Standard,
-        login: "openemr".into(),
-        password_hash: hash_password("x").unwrap(),
+        login: Some(Login { name: "openemr".into(), password_hash: hash_password("x").ok(), scram: None }),
+        certificates: vec![],
         senders: vec!["*@clinic.example".into()],
         networks: vec![],
         on_refusal: OnRefusal::Reject,

@@ -1,5 +1,6 @@
 //! Clients are added, changed and removed in the config, and nothing else there is touched.
 
+use super::list::{list, tell};
 use super::*;
 
 const CONFIG: &str = r#"# Kept by hand.
@@ -37,6 +38,10 @@ fn parsed(path: &Path) -> Config {
     config::parse(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
+fn hash(path: &Path) -> String {
+    parsed(path).clients.remove(0).login.unwrap().password_hash.unwrap()
+}
+
 #[test]
 fn a_client_is_added_and_everything_else_stays_as_it_was_written() {
     let (_folder, path) = config();
@@ -45,9 +50,10 @@ fn a_client_is_added_and_everything_else_stays_as_it_was_written() {
     assert!(text.starts_with(CONFIG), "{text}");
     let client = &parsed(&path).clients[0];
     let password = changed.password.clone().unwrap();
-    assert_eq!((client.login.as_str(), client.profile), ("openemr", Profile::OpenEmr));
+    let login = client.login.clone().unwrap();
+    assert_eq!((login.name.as_str(), client.profile), ("openemr", Profile::OpenEmr));
     assert_eq!(client.senders, ["*@clinic.example"]);
-    assert_eq!(crypto::verify_password(&password, &client.password_hash), Ok(true));
+    assert_eq!(crypto::verify_password(&password, &login.password_hash.unwrap()), Ok(true));
     assert!(changed.tell().contains("relay.clinic.example, port 2587 with STARTTLS\n"), "{}", changed.tell());
     assert!(password.len() == 24 && !text.contains(&password) && changed.tell().contains(&password));
     assert!(matches!(add(&path, &openemr(), &Password::Made), Err(ClientError::Taken(_))));
@@ -61,8 +67,7 @@ fn a_given_password_is_taken_when_it_is_long_enough_and_not_shown_again() {
     assert!(matches!(add(&path, &openemr(), &given("long enough\r\n but two")), Err(ClientError::WeakPassword)));
     let changed = add(&path, &openemr(), &given("correct horse battery")).unwrap();
     assert!(changed.password.is_none());
-    let hash = &parsed(&path).clients[0].password_hash;
-    assert_eq!(crypto::verify_password("correct horse battery", hash), Ok(true));
+    assert_eq!(crypto::verify_password("correct horse battery", &hash(&path)), Ok(true));
 }
 
 #[test]
@@ -74,7 +79,7 @@ fn a_client_is_suspended_resumed_given_another_password_and_removed() {
     resume(&path, "openemr").unwrap();
     assert!(!list(&path).unwrap()[0].suspended);
     let second = passwd(&path, "openemr", &Password::Made).unwrap().password.unwrap();
-    let hash = parsed(&path).clients[0].password_hash.clone();
+    let hash = hash(&path);
     assert_eq!(crypto::verify_password(&second, &hash), Ok(true));
     assert_eq!(crypto::verify_password(&first, &hash), Ok(false));
     remove(&path, "openemr").unwrap();
@@ -95,6 +100,25 @@ fn a_change_that_would_make_the_config_wrong_leaves_it_as_it_is() {
     let error = remove(&path, "openemr").unwrap_err();
     assert!(error.to_string().contains("no [[client]] has this name"), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), with_rule);
+}
+
+#[test]
+fn a_client_that_is_known_by_its_networks_has_no_password_to_change() {
+    let (_folder, path) = config();
+    let scanner = "[[client]]\nname = \"scanner\"\nnetworks = [\"192.0.2.9\"]\nsenders = [\"*@clinic.example\"]\n";
+    let certified = format!("{}certificate = [\"key:{}\"]\n", scanner.replace("\"scanner", "\"door"), "0a".repeat(32));
+    fs::write(&path, format!("{CONFIG}{scanner}{certified}")).unwrap();
+    assert!(matches!(passwd(&path, "scanner", &Password::Made), Err(ClientError::NoLogin(_))));
+    assert_eq!(
+        tell(&list(&path).unwrap()),
+        "\
+CLIENT   LOGIN  KNOWN BY     PROFILE   STATE   SENDERS
+scanner  -      network      standard  active  *@clinic.example
+door     -      certificate  standard  active  *@clinic.example
+"
+    );
+    suspend(&path, "scanner").unwrap();
+    assert!(parsed(&path).clients[0].suspended);
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn config(routes: Vec<Route>, ca_file: PathBuf) -> Config {
             from: Address::parse("postmaster@relay.clinic.example").unwrap(),
             digest_hour: 6,
         },
-        tls: Tls { certificates: Vec::new() },
+        tls: Tls { certificates: Vec::new(), client_ca_file: None },
         listeners: Vec::new(),
         clients: Vec::new(),
         routes,

@@ -113,7 +113,7 @@ mod tests {
     async fn a_session_is_told_by_its_iana_names() {
         let mut files = Trial::new();
         let certificate = files.certificate("relay.clinic.example", &PKCS_ECDSA_P256_SHA256);
-        let server = Server::load(&config::Tls { certificates: vec![certificate] }).unwrap();
+        let server = Server::load(&config::Tls { certificates: vec![certificate], client_ca_file: None }).unwrap();
         for (version, name) in [(&rustls::version::TLS12, "TLSv1.2"), (&rustls::version::TLS13, "TLSv1.3")] {
             let (stream, _) = meet(&server, client(&files.roots, &[version]), "relay.clinic.example").await;
             let session = stream.tls_session().unwrap();
@@ -168,7 +168,7 @@ mod tests {
         let rsa = files.certificate("relay.clinic.example", &PKCS_RSA_SHA256);
         let other = files.certificate("mail.lab.example", &PKCS_ECDSA_P256_SHA256);
         let all = vec![ecdsa.clone(), rsa.clone(), other.clone()];
-        let server = Server::load(&config::Tls { certificates: all }).unwrap();
+        let server = Server::load(&config::Tls { certificates: all, client_ca_file: None }).unwrap();
         let both = [&rustls::version::TLS13, &rustls::version::TLS12];
         let (_, shown) = meet(&server, client(&files.roots, &both), "relay.clinic.example").await;
         assert_eq!(shown, der(&ecdsa));
@@ -190,18 +190,18 @@ mod tests {
         let mut files = Trial::new();
         let old = files.certificate("relay.clinic.example", &PKCS_ECDSA_P256_SHA256);
         let new = files.certificate("relay.clinic.example", &PKCS_ECDSA_P256_SHA256);
-        let server = Server::load(&config::Tls { certificates: vec![old.clone()] }).unwrap();
-        assert!(Server::load(&config::Tls { certificates: vec![] }).is_err());
+        let server = Server::load(&config::Tls { certificates: vec![old.clone()], client_ca_file: None }).unwrap();
+        assert!(Server::load(&config::Tls { certificates: vec![], client_ca_file: None }).is_err());
         let both = [&rustls::version::TLS13, &rustls::version::TLS12];
         assert_eq!(meet(&server, client(&files.roots, &both), "relay.clinic.example").await.1, der(&old));
-        server.replace(&Server::load(&config::Tls { certificates: vec![new.clone()] }).unwrap());
+        server.replace(&Server::load(&config::Tls { certificates: vec![new.clone()], client_ca_file: None }).unwrap());
         assert_eq!(meet(&server, client(&files.roots, &both), "relay.clinic.example").await.1, der(&new));
     }
 
     fn mistake(chain: &Path, key: &Path) -> String {
         let certificate = config::Certificate { chain: chain.to_owned(), key: key.to_owned() };
         let folder = chain.parent().unwrap().display().to_string() + "/";
-        let error = Server::load(&config::Tls { certificates: vec![certificate] }).unwrap_err();
+        let error = Server::load(&config::Tls { certificates: vec![certificate], client_ca_file: None }).unwrap_err();
         error.to_string().replace(&folder, "")
     }
 

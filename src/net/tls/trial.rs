@@ -50,7 +50,7 @@ impl Trial {
 
     /// A `[tls]` table with one certificate for `host`.
     pub(crate) fn tls(&mut self, host: &str) -> config::Tls {
-        config::Tls { certificates: vec![self.certificate(host, &rcgen::PKCS_ECDSA_P256_SHA256)] }
+        config::Tls { certificates: vec![self.certificate(host, &rcgen::PKCS_ECDSA_P256_SHA256)], client_ca_file: None }
     }
 
     /// The client's side of a handshake.
