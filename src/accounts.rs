@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use crate::clock::{Clock, Timestamp};
 use crate::config;
 use crate::crypto::{Digest, Key, NoEntropy, Workspace, hash_password, hmac_sha256, token};
-use crate::mail::{ClientName, Enhanced, Reply};
+use crate::mail::{ClientName, Enhanced, Proof, Reply};
 use crate::smtp::{Credentials, Submitter};
 
 /// Hashes that run at once: each takes 19 MiB, and there are two for a small machine.
@@ -110,11 +110,11 @@ impl Accounts {
         verdict
     }
 
-    /// A client as it stands now; `Err` when it has been suspended or removed since it logged in.
-    pub fn standing(&self, name: &ClientName) -> Result<Submitter, Denied> {
+    /// Whether a client is still one; `Err` when it has been suspended or removed since it logged in.
+    pub fn standing(&self, name: &ClientName) -> Result<(), Denied> {
         let clients = self.clients();
         match clients.iter().find(|client| client.name == *name) {
-            Some(client) if !client.suspended => Ok(Submitter::of(client)),
+            Some(client) if !client.suspended => Ok(()),
             Some(_) | None => Err(Denied::Suspended),
         }
     }
@@ -137,7 +137,7 @@ impl Accounts {
             return Err(Denied::Wrong);
         }
         // Only who knows the password is told that the client is suspended.
-        if client.suspended { Err(Denied::Suspended) } else { Ok(Submitter::of(client)) }
+        if client.suspended { Err(Denied::Suspended) } else { Ok(Submitter::of(client, Proof::Password)) }
     }
 
     async fn is_password(&self, credentials: &Credentials, hash: &str) -> Result<bool, Denied> {

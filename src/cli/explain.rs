@@ -16,7 +16,7 @@ use crate::evidence::record::{Classified, Recipient};
 use crate::intake::{self, Examination, Unsent};
 use crate::mail::{Address, ClientName, Envelope, Message, MessageId, ReversePath, WireLimits};
 use crate::policy::{Decision, Facts};
-use crate::smtp::Submitter;
+use crate::smtp::Senders;
 
 /// What is typed behind `explain`.
 #[derive(Debug, Args)]
@@ -96,7 +96,7 @@ fn client(loaded: &daemon::Loaded, arguments: &Arguments, envelope: &Envelope) -
             .ok_or_else(|| Failed::NotFound(format!("no client is called {name}: see `sealpost client list`")));
     }
     let may_use = |client: &&config::Client| {
-        envelope.sender().mailbox().is_some_and(|sender| Submitter::of(client).may_use(sender))
+        envelope.sender().mailbox().is_some_and(|sender| Senders(client.senders.clone()).cover(sender))
     };
     Ok(clients.iter().find(may_use).map(|client| client.name.clone()))
 }

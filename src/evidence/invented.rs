@@ -10,7 +10,9 @@ use crate::evidence::record::{
 };
 use crate::evidence::sealed::{self, Salted};
 use crate::evidence::story::{OpenedAttempt, Story};
-use crate::mail::{Address, Assurance, ClientName, End, JobId, MessageId, Method, ReversePath, Role, TlsSession};
+use crate::mail::{
+    Address, Assurance, ClientName, End, JobId, MessageId, Method, Proof, ReversePath, Role, TlsSession,
+};
 use crate::phi::{Kind, Phi};
 use crate::policy::{Action, RuleResult, Tried};
 
@@ -67,6 +69,7 @@ pub(super) fn record() -> Record {
             address: [10, 0, 0, 5].into(),
             helo: Phi::new("ws7.clinic.example".into()),
             tls: Some(TlsSession { version: "TLSv1.3".into(), suite: "TLS13_AES_256_GCM_SHA384".into() }),
+            proof: Some(Proof::Scram),
         },
         sender: ReversePath::Mailbox(address("nurse@clinic.example")),
         message_id: Some(Phi::new("<20261124.7@clinic.example>".into())),

@@ -12,7 +12,7 @@ use crate::classify::Verdict;
 use crate::clock::Timestamp;
 use crate::crypto::Digest;
 use crate::evidence::sealed;
-use crate::mail::{Address, Assurance, ClientName, Method, Peer, Reply, ReversePath, Role, TlsSession};
+use crate::mail::{Address, Assurance, ClientName, Method, Peer, Proof, Reply, ReversePath, Role, TlsSession};
 use crate::mime::{Content, Tree};
 use crate::phi::{Kind, Phi};
 use crate::policy::{Action, Decision, RecipientFacts, Tried};
@@ -51,6 +51,9 @@ pub enum Origin {
         #[serde(with = "sealed::text")]
         helo: Phi<String>,
         tls: Option<TlsSession>,
+        /// What the client proved itself by. Records of older versions do not say.
+        #[serde(default)]
+        proof: Option<Proof>,
     },
     /// Sealpost wrote it itself: a report, a notice, a digest.
     OwnNotice,
@@ -191,6 +194,7 @@ impl Origin {
             address: peer.address.ip(),
             helo: peer.helo.clone(),
             tls: peer.tls.clone(),
+            proof: peer.proof,
         }
     }
 }
@@ -300,6 +304,14 @@ mod tests {
         let expected = [(Kind::Mrn, 1, &Place::Subject), (Kind::Unreadable, 1, &zip), (Kind::Drug, 1000, &Place::Text)];
         assert_eq!(places, expected);
         assert!((groups[2].confidence - 0.999).abs() < 0.000_1);
+    }
+
+    #[test]
+    fn a_record_from_before_there_were_proofs_is_still_read() {
+        let old =
+            r#"{"submitted":{"client":"openemr","role":"submission","address":"10.0.0.5","helo":"ws7","tls":null}}"#;
+        let Origin::Submitted { client, proof, .. } = serde_json::from_str(old).unwrap() else { panic!("not read") };
+        assert_eq!((client, proof), (Some(ClientName("openemr".into())), None));
     }
 
     #[test]

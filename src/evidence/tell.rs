@@ -47,14 +47,15 @@ pub fn decision(found: &Classified, recipients: &[Recipient]) -> String {
 fn arrival(record: &Record) -> String {
     let came = words::moment(record.accepted);
     let origin = match &record.origin {
-        Origin::Submitted { client, role: _, address, helo: _, tls } => {
+        Origin::Submitted { client, role: _, address, helo: _, tls, proof } => {
             let client = client
                 .as_ref()
                 .map_or("a client that did not log in".to_owned(), |name| format!("the client \"{name}\""));
+            let proof = proof.map_or(String::new(), |proof| format!(" (known by {})", words::proof(proof)));
             let tls = tls.as_ref().map_or("without encryption".to_owned(), |tls| {
                 format!("over an encrypted connection ({})", tls.version)
             });
-            format!("It came in on {came} from {client} at {address}, {tls}")
+            format!("It came in on {came} from {client}{proof} at {address}, {tls}")
         }
         Origin::OwnNotice => format!("Sealpost wrote it itself on {came}"),
     };

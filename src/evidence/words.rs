@@ -4,7 +4,7 @@ use crate::audit::{Actor, HoldCause, JobState};
 use crate::clock::Timestamp;
 use crate::config::Last;
 use crate::evidence::record::{Place, Stage};
-use crate::mail::{Assurance, End, Method};
+use crate::mail::{Assurance, End, Method, Proof};
 use crate::phi::Kind;
 use crate::policy::Action;
 
@@ -18,6 +18,17 @@ pub(super) fn took(millis: u64) -> String {
         0..100 => "at once".to_owned(),
         100..60_000 => format!("after {}.{} s", millis / 1000, millis % 1000 / 100),
         _ => format!("after {} min", millis / 60_000),
+    }
+}
+
+/// As in "known by its password".
+pub(super) const fn proof(proof: Proof) -> &'static str {
+    match proof {
+        Proof::Password => "its password",
+        Proof::Scram => "its password, which was not sent",
+        Proof::ScramPlus => "its password, which was not sent, on this very connection",
+        Proof::Certificate => "its certificate",
+        Proof::Network => "its network",
     }
 }
 

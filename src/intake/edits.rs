@@ -1,7 +1,7 @@
 //! What submission changes in a header, and what it looks up there. The body is nobody's to edit.
 
 use crate::clock::Timestamp;
-use crate::mail::{Domain, Envelope, Message, MessageId, Peer, Utf8};
+use crate::mail::{Domain, Envelope, Message, MessageId, Peer, Proof, Utf8};
 use crate::mime::{self, Edit};
 
 /// More trace headers than any honest way has (RFC 5321 §6.3 asks for a limit of 100 or less).
@@ -98,7 +98,7 @@ fn protocol(utf8: Utf8, peer: &Peer) -> String {
         Utf8::NotDeclared => "ESMTP",
     };
     let tls = if peer.tls.is_some() { "S" } else { "" };
-    let login = if peer.client.is_some() { "A" } else { "" };
+    let login = if peer.proof.is_some_and(Proof::is_login) { "A" } else { "" };
     format!("{base}{tls}{login}")
 }
 
@@ -173,6 +173,7 @@ mod tests {
             helo: Phi::new("reception-pc".into()),
             tls: Some(TlsSession { version: "TLSv1.3".into(), suite: "TLS13_AES_256_GCM_SHA384".into() }),
             client: Some(ClientName("front-desk".into())),
+            proof: Some(Proof::Password),
         };
         let Edit::Prepend(field) = received(&envelope, &peer, &hop(&hostname)) else { panic!("not in front") };
         assert_eq!(
@@ -182,6 +183,7 @@ mod tests {
         );
         envelope.utf8 = Utf8::Declared;
         assert_eq!(protocol(envelope.utf8, &peer), "UTF8SMTPSA");
+        assert_eq!(protocol(envelope.utf8, &Peer { proof: Some(Proof::Network), ..peer }), "UTF8SMTPS");
     }
 
     #[test]

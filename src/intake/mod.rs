@@ -25,7 +25,7 @@ use crate::mime::{self, Budget, Edit, Tree};
 use crate::phi::Phi;
 use crate::policy::{self, Action, Decision, Facts, Rules, Submission};
 use crate::queue::{Accept, Queue, Receipt, Way};
-use crate::smtp::Submitter;
+use crate::smtp::Senders;
 use edits::{Hop, MAX_RECEIVED};
 use record::{Kept, record};
 
@@ -83,7 +83,7 @@ struct Terms {
 /// What one client may do.
 #[derive(Debug)]
 struct Allowed {
-    submitter: Submitter,
+    senders: Senders,
     on_refusal: OnRefusal,
     standing: Standing,
 }
@@ -141,7 +141,7 @@ impl Intake {
             return Err(Refusal::Loop);
         }
         let (tree, verdict) = self.read(terms, &message).await?;
-        check_from(&tree.from, &allowed.submitter)?;
+        check_from(&tree.from, &allowed.senders)?;
         let facts = settings.directory.facts(&envelope).await;
         let examination = terms.decide(&envelope, Some(&client), Read { tree, verdict, facts });
         let ways = ways(&examination.decisions)?;
@@ -284,7 +284,7 @@ impl Terms {
 impl Allowed {
     fn of(client: &config::Client) -> Allowed {
         let standing = if client.suspended { Standing::Suspended } else { Standing::Welcome };
-        Allowed { submitter: Submitter::of(client), on_refusal: client.on_refusal, standing }
+        Allowed { senders: Senders(client.senders.clone()), on_refusal: client.on_refusal, standing }
     }
 
     fn must_not_be_refused(&self) -> bool {
@@ -299,11 +299,11 @@ fn read_now(message: &Message, budget: &Budget) -> (Tree, Verdict) {
 }
 
 /// RFC 6409 §6.1: every author must be one that this client may speak for.
-fn check_from(from: &[Address], submitter: &Submitter) -> Result<(), Refusal> {
+fn check_from(from: &[Address], senders: &Senders) -> Result<(), Refusal> {
     if from.is_empty() {
         return Err(Refusal::NoFrom);
     }
-    if from.iter().all(|author| submitter.may_use(author)) { Ok(()) } else { Err(Refusal::FromNotAllowed) }
+    if from.iter().all(|author| senders.cover(author)) { Ok(()) } else { Err(Refusal::FromNotAllowed) }
 }
 
 /// Holds what a rule refuses, for a client that must not be refused. `explain`, the evidence and the queue all go by it.

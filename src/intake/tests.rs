@@ -4,7 +4,7 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::config::{Last, Rule, Then, When};
 use crate::crypto::Key;
-use crate::mail::{MessageId, Method, ReversePath, Role, TlsSession, WireLimits};
+use crate::mail::{MessageId, Method, Proof, ReversePath, Role, TlsSession, WireLimits};
 use crate::policy::RuleResult;
 use crate::store::{About, Store};
 
@@ -21,8 +21,8 @@ fn methods(names: &str) -> Vec<Method> {
     names.split_whitespace().map(|name| name.parse().unwrap()).collect()
 }
 
-fn submitter() -> Submitter {
-    Submitter { name: ClientName("front-desk".into()), senders: vec!["*@clinic.example".into()] }
+fn senders() -> Senders {
+    Senders(vec!["*@clinic.example".into()])
 }
 
 fn terms() -> Terms {
@@ -50,7 +50,7 @@ fn terms() -> Terms {
         tags: vec!["[secure]".into()],
         secure: methods("tls:authenticated"),
     };
-    let allowed = |standing, on_refusal| Allowed { submitter: submitter(), on_refusal, standing };
+    let allowed = |standing, on_refusal| Allowed { senders: senders(), on_refusal, standing };
     Terms {
         hostname: Domain::parse("relay.clinic.example").unwrap(),
         rules: Rules::compile(&policy),
@@ -106,7 +106,7 @@ fn what_policy_decides_is_what_the_queue_is_given() {
 fn a_client_speaks_only_for_its_own_senders() {
     let check = |from: &[&str]| {
         let from: Vec<Address> = from.iter().map(|text| address(text)).collect();
-        check_from(&from, &submitter()).map_err(|refusal| refusal.name())
+        check_from(&from, &senders()).map_err(|refusal| refusal.name())
     };
     assert_eq!(check(&["Ann@Clinic.Example"]), Ok(()));
     assert_eq!(check(&["ann@clinic.example", "ceo@bank.example"]), Err("from_not_allowed"));
@@ -211,6 +211,7 @@ impl Desk {
             helo: Phi::new("reception-pc".into()),
             tls: Some(TlsSession { version: "TLSv1.3".into(), suite: "TLS13_AES_256_GCM_SHA384".into() }),
             client: client.map(|name| ClientName(name.into())),
+            proof: client.map(|_| Proof::Password),
         };
         let result = self.intake.accept(envelope, message(text), peer).await;
         result.map_err(|refusal| String::from_utf8(refusal.reply().to_wire()[..9].to_vec()).unwrap())

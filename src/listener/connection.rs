@@ -328,6 +328,7 @@ impl<A: Accepts> Dialog<A> {
             helo: receiving.helo().clone(),
             tls: self.wire.as_ref().and_then(|wire| wire.stream().tls_session()),
             client: Some(receiving.client().clone()),
+            proof: Some(receiving.proof()),
         }
     }
 

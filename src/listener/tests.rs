@@ -11,7 +11,7 @@ use super::*;
 use crate::clock::{ManualClock, Timestamp};
 use crate::config::{Client, Login, OnRefusal, Profile};
 use crate::crypto::hash_password;
-use crate::mail::{Address, ClientName, Domain, Enhanced};
+use crate::mail::{Address, ClientName, Domain, Enhanced, Proof};
 use crate::net::tls::trial::Trial;
 
 const HOST: &str = "relay.clinic.example";
@@ -230,7 +230,7 @@ async fn a_message_is_taken_over_starttls_and_the_intake_knows_from_whom() {
     let (envelope, message, peer) = house.shared.intake.taken.lock().unwrap().pop().unwrap();
     assert_eq!(envelope.recipients()[0].expose(), "bob@lab.example");
     assert_eq!(message.bytes(), "Subject: visit\r\n\r\nSee you on Monday.\r\n");
-    assert_eq!(peer.client, Some(ClientName("openemr".into())));
+    assert_eq!((peer.client, peer.proof), (Some(ClientName("openemr".into())), Some(Proof::Password)));
     assert_eq!(peer.tls.unwrap().version, "TLSv1.3");
     talk.say("QUIT\r\n").await;
     talk.expect_close("221 2.0.0 goodbye\r\n").await;

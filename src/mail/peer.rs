@@ -43,6 +43,32 @@ impl fmt::Debug for ClientName {
     }
 }
 
+/// What a client has proved who it is by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// AUTH PLAIN or LOGIN: the password itself, under TLS.
+    Password,
+    /// SCRAM-SHA-256 (RFC 7677): that it knows the password, without sending it.
+    Scram,
+    /// SCRAM-SHA-256-PLUS: the same, and that nobody stands between it and us.
+    ScramPlus,
+    /// The certificate that it showed in the handshake of TLS.
+    Certificate,
+    /// Nothing but the network that it connects from.
+    Network,
+}
+
+impl Proof {
+    /// Whether it is one of what RFC 3848 calls authenticated: an address alone is not.
+    pub const fn is_login(self) -> bool {
+        match self {
+            Proof::Password | Proof::Scram | Proof::ScramPlus | Proof::Certificate => true,
+            Proof::Network => false,
+        }
+    }
+}
+
 /// What was negotiated on a connection that carries TLS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TlsSession {
@@ -60,6 +86,7 @@ pub struct Peer {
     /// The peer's own words after EHLO or HELO.
     pub helo: Phi<String>,
     pub tls: Option<TlsSession>,
-    /// Set once AUTH has succeeded.
+    /// Set once it is known who it is, and so is `proof`.
     pub client: Option<ClientName>,
+    pub proof: Option<Proof>,
 }

@@ -14,5 +14,5 @@ pub use command::{Command, Mail, Syntax};
 pub use data::{Decoder, Feed};
 pub use path::Recipient;
 pub use session::{Answering, Authenticating, Receiving, Securing, Session, Settings, Step, Verifying};
-pub use submitter::Submitter;
+pub use submitter::{Senders, Submitter};
 pub use transaction::Transaction;

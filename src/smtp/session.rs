@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config;
-use crate::mail::{Address, ClientName, Domain, Enhanced, Envelope, Malformed, Reply, Role, Utf8};
+use crate::mail::{Address, ClientName, Domain, Enhanced, Envelope, Malformed, Proof, Reply, Role, Utf8};
 use crate::phi::Phi;
 use crate::smtp::{
     BadResponse, Command, Credentials, Exchange, Mail, Mechanism, Recipient, Submitter, Syntax, Transaction, Turn,
@@ -351,6 +351,11 @@ impl Verifying {
 impl Receiving {
     pub fn client(&self) -> &ClientName {
         &self.submitter.name
+    }
+
+    /// What the client proved itself by.
+    pub fn proof(&self) -> Proof {
+        self.submitter.proof
     }
 
     /// The client's own words after EHLO.

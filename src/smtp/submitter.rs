@@ -3,33 +3,46 @@
 use std::fmt;
 
 use crate::config;
-use crate::mail::{Address, ClientName, ReversePath};
+use crate::mail::{Address, ClientName, Proof, ReversePath};
 
 /// A client that has proved who it is. Made by `accounts`. `Debug` shows only its name: a pattern may name a person.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Submitter {
     pub name: ClientName,
-    /// `ann@clinic.example`, `*@clinic.example`, `*@*.clinic.example`; `<>` allows the null sender.
-    pub senders: Vec<String>,
+    pub senders: Senders,
+    pub proof: Proof,
 }
 
+/// Whom a client may send as: `ann@clinic.example`, `*@clinic.example`, `*@*.clinic.example`; `<>` allows the null
+/// sender. `Debug` shows none of them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Senders(pub Vec<String>);
+
 impl Submitter {
-    pub fn of(client: &config::Client) -> Submitter {
-        Submitter { name: client.name.clone(), senders: client.senders.clone() }
+    pub fn of(client: &config::Client, proof: Proof) -> Submitter {
+        Submitter { name: client.name.clone(), senders: Senders(client.senders.clone()), proof }
     }
 
     /// Whether MAIL may name this sender.
     pub fn may_send_as(&self, sender: &ReversePath) -> bool {
         match sender {
             // A person's program never reports failures; who may, is said in so many words.
-            ReversePath::Null => self.senders.iter().any(|pattern| pattern == "<>"),
-            ReversePath::Mailbox(address) => self.may_use(address),
+            ReversePath::Null => self.senders.0.iter().any(|pattern| pattern == "<>"),
+            ReversePath::Mailbox(address) => self.senders.cover(address),
         }
     }
+}
 
-    /// Whether an address is one of this client's own, in MAIL or in From:.
-    pub fn may_use(&self, address: &Address) -> bool {
-        self.senders.iter().any(|pattern| address.matches(pattern))
+impl Senders {
+    /// Whether an address is one of the client's own, in MAIL or in From:.
+    pub fn cover(&self, address: &Address) -> bool {
+        self.0.iter().any(|pattern| address.matches(pattern))
+    }
+}
+
+impl fmt::Debug for Senders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Senders({})", self.0.len())
     }
 }
 
@@ -44,8 +57,8 @@ mod tests {
     use super::*;
 
     fn check(pattern: &str, address: &str, allowed: bool) {
-        let submitter = Submitter { name: ClientName("ehr".into()), senders: vec![pattern.into()] };
-        assert_eq!(submitter.may_use(&Address::parse(address).unwrap()), allowed, "{pattern} {address}");
+        let senders = Senders(vec![pattern.into()]);
+        assert_eq!(senders.cover(&Address::parse(address).unwrap()), allowed, "{pattern} {address}");
     }
 
     #[test]
@@ -63,9 +76,10 @@ mod tests {
 
     #[test]
     fn nobody_sends_as_nobody_unless_it_is_said() {
-        let mut submitter = Submitter { name: ClientName("ehr".into()), senders: vec!["*@*".into()] };
+        let senders = Senders(vec!["*@*".into()]);
+        let mut submitter = Submitter { name: ClientName("ehr".into()), senders, proof: Proof::Password };
         assert!(!submitter.may_send_as(&ReversePath::Null));
-        submitter.senders.push("<>".into());
+        submitter.senders.0.push("<>".into());
         assert!(submitter.may_send_as(&ReversePath::Null));
     }
 }

@@ -11,9 +11,10 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use sealpost::mail::{Address, ClientName, Domain, Enhanced, Envelope, Reply, ReversePath, Role, WireLimits};
+use sealpost::mail::{Address, ClientName, Domain, Enhanced, Envelope, Proof, Reply, ReversePath, Role, WireLimits};
 use sealpost::smtp::{
-    Answering, Authenticating, Command, Credentials, Decoder, Feed, Securing, Session, Settings, Step, Submitter,
+    Answering, Authenticating, Command, Credentials, Decoder, Feed, Securing, Senders, Session, Settings, Step,
+    Submitter,
 };
 
 #[test]
@@ -253,7 +254,7 @@ fn known(credentials: &Credentials) -> Result<Submitter, Reply> {
         ("old-scanner", "correct horse") => return Err(Reply::new(454, Enhanced::new(4, 7, 0), "suspended")),
         _ => return Err(Reply::new(535, Enhanced::new(5, 7, 8), "wrong")),
     };
-    Ok(Submitter { name: ClientName("client".into()), senders })
+    Ok(Submitter { name: ClientName("client".into()), senders: Senders(senders), proof: Proof::Password })
 }
 
 fn shown(envelope: &Envelope, octets: usize) -> String {
