@@ -9,6 +9,7 @@ mod byte_for_byte;
 mod clinic;
 mod cluster;
 mod dialogs;
+mod difficult_messages;
 mod disk;
 mod each_io_call_fails;
 mod failed_flush_is_not_trusted;
