@@ -54,7 +54,8 @@ pub(super) fn edits(message: &Message, hop: &Hop<'_>, from_policy: Vec<Edit>) ->
     if breaks_signature(message, &edits) {
         edits.push(Edit::Remove("DKIM-Signature"));
     }
-    let words = edits.iter().map(words).collect();
+    let mended = message.what_was_mended().iter().map(|mended| mended.words().to_owned());
+    let words = mended.chain(edits.iter().map(words)).collect();
     (edits, words)
 }
 
@@ -105,7 +106,7 @@ fn protocol(utf8: Utf8, peer: &Peer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::{Address, ClientName, ReversePath, Role, TlsSession, WireLimits};
+    use crate::mail::{Address, ClientName, Mended, ReversePath, Role, TlsSession, WireLimits};
     use crate::phi::Phi;
 
     fn message(text: &str) -> Message {
@@ -133,6 +134,15 @@ mod tests {
              Message-ID: <00000000000000000000000001@relay.clinic.example>\r\n\r\nBcc: body\r\n",
             &["Bcc taken off", "Date added", "Message-ID added"],
         );
+    }
+
+    #[test]
+    fn what_was_put_right_at_the_door_is_told_first() {
+        let hostname = Domain::parse("relay.clinic.example").unwrap();
+        let text = "Bcc: x@y.example\r\nDate: Tue, 24 Nov 2026 04:07:00 +0000\r\nMessage-ID: <1@b.example>\r\n";
+        let mended = message(text).mended(vec![Mended::LastLine]);
+        let (_, told) = edits(&mended, &hop(&hostname), Vec::new());
+        assert_eq!(told, ["the last line was given its end", "Bcc taken off"]);
     }
 
     #[test]

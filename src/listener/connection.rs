@@ -1,5 +1,7 @@
 //! One connection: what `smtp::Session` asks for is done here, and nothing else.
 
+mod chunks;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +13,14 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::config::Limits;
 use crate::listener::room::{Full, Place, Share};
 use crate::listener::wire::{Lost, NoLine, Wire};
 use crate::listener::{Accepts, Disk, Rules, Shared};
 use crate::mail::{ClientName, Enhanced, Envelope, Malformed, Message, Peer, Reply, Role, WireLimits};
 use crate::net::{Stream, tls};
 use crate::smtp::{Command, Credentials, Decoder, Feed, Receiving, Session, Step, Verifying};
+use chunks::Gathering;
 
 /// How long a handshake of TLS may take.
 const HANDSHAKE: Duration = Duration::from_secs(30);
@@ -114,7 +118,8 @@ impl<A: Accepts> Connection<A> {
         let Connection { stream, role, address, place, rules, shared } = self;
         let began = Instant::now();
         let (wire, begun) = begin(stream, (role, &tls), rules.limits.idle).await;
-        let mut dialog = Dialog { wire, role, address, rules, shared, tls, drain, began, client: None, messages: 0 };
+        let (client, gathering, messages) = (None, None, 0);
+        let mut dialog = Dialog { wire, role, address, rules, shared, tls, drain, began, client, gathering, messages };
         let parting = match begun {
             Ok(()) => dialog.run().await,
             Err(parting) => parting,
@@ -173,6 +178,7 @@ struct Dialog<A> {
     drain: CancellationToken,
     began: Instant,
     client: Option<ClientName>,
+    gathering: Option<Gathering>,
     messages: usize,
 }
 
@@ -198,6 +204,9 @@ impl<A: Accepts> Dialog<A> {
     async fn obey(&mut self, step: Step) -> Result<Step, Parting> {
         match step {
             Step::Reply(session, reply) => {
+                if !session.holds_chunks() {
+                    self.gathering = None;
+                }
                 self.wire()?.reply(&reply);
                 let line = self.line().await?;
                 let command = Command::parse(&line);
@@ -221,6 +230,11 @@ impl<A: Accepts> Dialog<A> {
             }
             Step::Verify(credentials, verifying) => self.verify(&credentials, verifying).await,
             Step::Receive(receiving) => self.receive(receiving).await,
+            Step::Chunk(chunking) => self.chunk(chunking).await,
+            Step::Skip(octets, next) => {
+                self.skip(octets).await?;
+                Ok(*next)
+            }
             Step::Close(reply) => {
                 self.wire()?.reply(&reply);
                 Err(Parting::Said)
@@ -229,21 +243,25 @@ impl<A: Accepts> Dialog<A> {
         }
     }
 
-    /// The next line of the client, once what waits was sent. A drain comes between lines only.
+    /// The next line of the client, once what waits was sent. A drain comes between lines only, and not between the chunks
+    /// of a message, which have the time of one message.
     async fn line(&mut self) -> Result<BytesMut, Parting> {
         let limits = &self.rules.limits;
-        let (lasts, over) = match self.client {
+        let (lasts, mut over) = match self.client {
             // Places are few, and whoever holds one for long is to be known.
             None if limits.login < limits.session => (limits.login, Parting::LoginOver),
             None | Some(_) => (limits.session, Parting::SessionOver),
         };
         let (limit, idle_ends) = (limits.command_bytes, Instant::now() + limits.idle);
-        let deadline = idle_ends.min(self.began + lasts);
+        let mut deadline = idle_ends.min(self.began + lasts);
+        if let Some(gathering) = self.gathering.as_ref().filter(|gathering| gathering.ends < deadline) {
+            (deadline, over) = (gathering.ends, Parting::DataOver);
+        }
         let wire = self.wire.as_mut().ok_or(Parting::Gone)?;
         wire.flush_when_drained().await?;
         tokio::select! {
             biased;
-            () = self.drain.cancelled() => Err(Parting::Draining),
+            () = self.drain.cancelled(), if self.gathering.is_none() => Err(Parting::Draining),
             line = wire.line(limit, deadline) => line.map_err(|fault| match fault {
                 NoLine::Lost(Lost::Late) if deadline < idle_ends => over,
                 NoLine::Lost(Lost::Late) => Parting::Idle,
@@ -337,11 +355,7 @@ impl<A: Accepts> Dialog<A> {
         let limits = &self.rules.limits;
         let (idle, deadline) = (limits.idle, Instant::now() + limits.data);
         let wire = self.wire.as_mut().ok_or(Parting::Gone)?;
-        let mut decoder = Decoder::new(WireLimits {
-            message_bytes: limits.message_bytes,
-            header_bytes: limits.header_bytes,
-            line_bytes: limits.line_bytes,
-        });
+        let mut decoder = Decoder::new(wire_limits(limits));
         loop {
             let waiting = wire.waiting();
             let (fed, octets) = (decoder.feed(waiting), waiting.len());
@@ -357,7 +371,7 @@ impl<A: Accepts> Dialog<A> {
                 }
             }
             if share.as_mut().is_some_and(|share| share.grow(decoder.held()).is_err()) {
-                decoder.discard(Malformed::TooLarge);
+                decoder.discard();
                 *share = None;
             }
             let read = wire.read(deadline.min(Instant::now() + idle)).await;
@@ -419,6 +433,10 @@ impl<A: Accepts> Dialog<A> {
             "connection ended",
         );
     }
+}
+
+fn wire_limits(limits: &Limits) -> WireLimits {
+    WireLimits { message_bytes: limits.message_bytes, header_bytes: limits.header_bytes, line_bytes: limits.line_bytes }
 }
 
 fn millis(began: Instant) -> u64 {

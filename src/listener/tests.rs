@@ -1,5 +1,7 @@
 //! Dialogs over real sockets.
 
+mod chunks;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 

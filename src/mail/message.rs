@@ -32,11 +32,28 @@ pub enum Malformed {
     LineTooLong,
 }
 
-/// The octets between DATA and the end of data, dots unstuffed. `Debug` shows only the size.
+/// What was put right while a message came in, since it could not be passed on as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mended {
+    /// The last line had no end.
+    LastLine,
+}
+
+impl Mended {
+    /// What the evidence tells of it.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Mended::LastLine => "the last line was given its end",
+        }
+    }
+}
+
+/// The octets between DATA and the end of data, dots unstuffed, or those of all chunks. `Debug` shows only the size.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     bytes: Bytes,
     header: usize,
+    mended: Vec<Mended>,
 }
 
 impl Message {
@@ -50,7 +67,17 @@ impl Message {
         if header > limits.header_bytes {
             return Err(Malformed::HeaderTooLarge);
         }
-        Ok(Message { bytes, header })
+        Ok(Message { bytes, header, mended: Vec::new() })
+    }
+
+    /// Remembers what was put right in these bytes before they were a message.
+    #[must_use]
+    pub fn mended(self, mended: Vec<Mended>) -> Message {
+        Message { mended, ..self }
+    }
+
+    pub fn what_was_mended(&self) -> &[Mended] {
+        &self.mended
     }
 
     pub fn bytes(&self) -> &Bytes {

@@ -16,11 +16,27 @@ pub enum Command {
     Mail(Mail),
     Rcpt(Recipient),
     Data,
+    Bdat(Chunk),
     Rset,
     Noop,
     Help,
     Vrfy,
     Quit,
+}
+
+/// How many octets follow a BDAT line, and whether more chunks follow those (RFC 3030 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chunk {
+    More(u64),
+    Last(u64),
+}
+
+impl Chunk {
+    pub fn octets(self) -> u64 {
+        match self {
+            Chunk::More(octets) | Chunk::Last(octets) => octets,
+        }
+    }
 }
 
 /// MAIL and its parameters.
@@ -43,6 +59,8 @@ pub enum Syntax {
     Foreign,
     NotImplemented,
     BadArgument,
+    /// A BDAT that does not say how much follows it.
+    BadChunk,
     BadSender,
     BadRecipient,
     BadParameter,
@@ -58,6 +76,7 @@ impl Syntax {
             Syntax::Unknown | Syntax::Foreign => (500, (5, 5, 2), "command not recognised"),
             Syntax::NotImplemented => (502, (5, 5, 1), "command not offered here"),
             Syntax::BadArgument => (501, (5, 5, 4), "the arguments of the command are missing or wrong"),
+            Syntax::BadChunk => (501, (5, 5, 4), "BDAT needs a number of octets, and LAST with the last of them"),
             Syntax::BadSender => (501, (5, 1, 7), "MAIL needs FROM:<address>"),
             Syntax::BadRecipient => (501, (5, 1, 3), "RCPT needs TO:<address>"),
             Syntax::BadParameter => (501, (5, 5, 4), "a parameter is given twice, or has a value that it cannot have"),
@@ -73,11 +92,14 @@ impl Syntax {
 impl Command {
     /// Reads a line without its CRLF.
     pub fn parse(line: &[u8]) -> Result<Command, Syntax> {
-        let text = std::str::from_utf8(line).map_err(|_| Syntax::NotText)?;
+        // Content follows a BDAT however its line is written, and must not be read as commands.
+        let is_bdat = line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT"));
+        let not_text = if is_bdat { Syntax::BadChunk } else { Syntax::NotText };
+        let text = std::str::from_utf8(line).map_err(|_| not_text)?;
         // RFC 5321 §4.1.1: white space before the CRLF is tolerated.
         let text = text.trim_end_matches([' ', '\t']);
         if text.chars().any(char::is_control) {
-            return Err(Syntax::NotText);
+            return Err(not_text);
         }
         let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
         let rest = rest.trim_start_matches(' ');
@@ -90,6 +112,7 @@ impl Command {
             "MAIL" => mail(rest),
             "RCPT" => rcpt(rest),
             "DATA" => alone(rest, Command::Data),
+            "BDAT" => bdat(rest).map(Command::Bdat),
             "RSET" => alone(rest, Command::Rset),
             "QUIT" => alone(rest, Command::Quit),
             // RFC 5321 §4.1.1.8 and §4.1.1.9: a string may follow, and says nothing.
@@ -97,7 +120,7 @@ impl Command {
             "HELP" => Ok(Command::Help),
             "VRFY" if rest.is_empty() => Err(Syntax::BadArgument),
             "VRFY" => Ok(Command::Vrfy),
-            "EXPN" | "BDAT" | "ETRN" | "TURN" | "ATRN" | "SEND" | "SOML" | "SAML" => Err(Syntax::NotImplemented),
+            "EXPN" | "ETRN" | "TURN" | "ATRN" | "SEND" | "SOML" | "SAML" => Err(Syntax::NotImplemented),
             "GET" | "POST" | "HEAD" | "PUT" | "OPTIONS" | "CONNECT" => Err(Syntax::Foreign),
             _ => Err(Syntax::Unknown),
         }
@@ -156,6 +179,18 @@ fn rcpt(rest: &str) -> Result<Command, Syntax> {
     match parameters(rest)?.first() {
         None => Ok(Command::Rcpt(recipient)),
         Some(_) => Err(Syntax::UnknownParameter),
+    }
+}
+
+/// RFC 3030 §2: `BDAT SP chunk-size [SP "LAST"]`.
+fn bdat(rest: &str) -> Result<Chunk, Syntax> {
+    let mut words = rest.split(' ').filter(|word| !word.is_empty());
+    let digits = words.next().filter(|word| word.len() <= 20 && word.bytes().all(|byte| byte.is_ascii_digit()));
+    let octets = digits.and_then(|digits| digits.parse().ok()).ok_or(Syntax::BadChunk)?;
+    match (words.next(), words.next()) {
+        (None, None) => Ok(Chunk::More(octets)),
+        (Some(mark), None) if mark.eq_ignore_ascii_case("LAST") => Ok(Chunk::Last(octets)),
+        _ => Err(Syntax::BadChunk),
     }
 }
 
@@ -298,6 +333,33 @@ mod tests {
         check("RCPT TO:<ann@clinic.example> NOTIFY=NEVER", &Err(Syntax::UnknownParameter));
         check("RCPT TO:ann@clinic.example", &Err(Syntax::BadRecipient));
         check("RCPT FROM:<ann@clinic.example>", &Err(Syntax::BadRecipient));
+    }
+
+    #[test]
+    fn a_chunk_says_how_long_it_is_or_is_none() {
+        check("BDAT 0 LAST", &Ok(Command::Bdat(Chunk::Last(0))));
+        check("bdat 86 last ", &Ok(Command::Bdat(Chunk::Last(86))));
+        check("BDAT 00018446744073709551", &Ok(Command::Bdat(Chunk::More(18_446_744_073_709_551))));
+        check("BDAT 18446744073709551615", &Ok(Command::Bdat(Chunk::More(u64::MAX))));
+        for wrong in [
+            "BDAT",
+            "BDAT LAST",
+            "BDAT -1",
+            "BDAT +1",
+            "BDAT 0x10",
+            "BDAT 1e3 LAST",
+            "BDAT 10 FIRST",
+            "BDAT 10 LAST LAST",
+            "BDAT 10LAST",
+            "BDAT 18446744073709551616",
+            "BDAT 000000000000000000000",
+            "BDAT\t10",
+            "BDAT 10\0",
+        ] {
+            check(wrong, &Err(Syntax::BadChunk));
+        }
+        assert_eq!(Command::parse(b"BDAT 1\xff"), Err(Syntax::BadChunk));
+        check("BDATA 10", &Err(Syntax::Unknown));
     }
 
     #[test]

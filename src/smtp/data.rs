@@ -1,14 +1,15 @@
 //! The message as it streams in: finds its end, takes the stuffed dots off, and remembers the first thing wrong with it.
 //!
-//! Only CRLF.CRLF ends a message. What other servers also take for an end (a bare LF, a bare CR, a NUL somewhere in
-//! between) makes the message malformed here, and is read over until the true end comes. So nothing behind a false end
-//! is ever read as a command, and nothing that could be a false end for the next hop leaves.
+//! Behind DATA, only CRLF.CRLF ends a message. What other servers also take for an end (a bare LF, a bare CR, a NUL
+//! somewhere in between) makes the message malformed here, and is read over until the true end comes. So nothing behind a
+//! false end is ever read as a command, and nothing that could be a false end for the next hop leaves. Behind BDAT the
+//! octets are counted, no dot means anything, and the same line ends are refused.
 
 use std::fmt;
 
 use memchr::memchr3;
 
-use crate::mail::{Malformed, Message, WireLimits};
+use crate::mail::{Malformed, Mended, Message, WireLimits};
 
 /// What a chunk led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,15 +34,26 @@ enum Place {
     Cr,
 }
 
+/// How the end of a message is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// A line with a single dot: DATA.
+    Dots,
+    /// Somebody counts: BDAT.
+    Counted,
+}
+
 /// `Debug` shows only how much came in.
 pub struct Decoder {
     limits: WireLimits,
+    framing: Framing,
     place: Place,
     content: Vec<u8>,
     /// Where in `content` the line begins.
     line: usize,
     header: Header,
     fault: Option<Malformed>,
+    mended: Vec<Mended>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +63,15 @@ enum Header {
 }
 
 impl Decoder {
+    /// For what comes behind DATA.
     pub fn new(limits: WireLimits) -> Decoder {
-        Decoder { limits, place: Place::LineStart, content: Vec::new(), line: 0, header: Header::Open, fault: None }
+        let (framing, place, header) = (Framing::Dots, Place::LineStart, Header::Open);
+        Decoder { limits, framing, place, content: Vec::new(), line: 0, header, fault: None, mended: Vec::new() }
+    }
+
+    /// For what comes in chunks. RFC 3030 §2: no dot was put in front of a line, and none ends the message.
+    pub fn counted(limits: WireLimits) -> Decoder {
+        Decoder { framing: Framing::Counted, place: Place::Text, ..Decoder::new(limits) }
     }
 
     /// Octets held in memory.
@@ -93,17 +112,36 @@ impl Decoder {
         Feed::More
     }
 
-    /// What came in, once the end was found.
-    pub fn finish(self) -> Result<Message, Malformed> {
+    /// What is wrong with what came so far.
+    pub fn fault(&self) -> Option<Malformed> {
+        self.fault
+    }
+
+    /// Nothing more comes: says what is wrong with the end, and ends the last line where nobody did.
+    pub fn close(&mut self) {
+        if self.place == Place::Cr {
+            self.fail(Malformed::BareCr);
+        }
+        // RFC 5322 §2.1: a message is lines. One that came in chunks may lack the end of its last; left so, the next hop's
+        // end of data, or whatever else comes behind it, would be part of that line.
+        if self.content.len() > self.line {
+            self.end_line();
+            self.mended.push(Mended::LastLine);
+        }
+    }
+
+    /// What came in, once the end was found, or the last chunk came.
+    pub fn finish(mut self) -> Result<Message, Malformed> {
+        self.close();
         match self.fault {
             Some(fault) => Err(fault),
-            None => Message::parse(self.content, &self.limits),
+            None => Message::parse(self.content, &self.limits).map(|message| message.mended(self.mended)),
         }
     }
 
     /// Keeps nothing of the message any longer, and still finds its end.
-    pub fn discard(&mut self, fault: Malformed) {
-        self.fail(fault);
+    pub fn discard(&mut self) {
+        self.fail(Malformed::TooLarge);
     }
 
     /// Takes text up to the next octet that means something, and that octet; says how many were taken.
@@ -126,7 +164,10 @@ impl Decoder {
         let empty = self.content.len() == self.line;
         self.keep(b"\r\n");
         self.line = self.content.len();
-        self.place = Place::LineStart;
+        self.place = match self.framing {
+            Framing::Dots => Place::LineStart,
+            Framing::Counted => Place::Text,
+        };
         if empty {
             self.header = Header::Ended;
         }
@@ -265,6 +306,48 @@ mod tests {
             let stream = [b"\r\n", body.as_slice(), false_end, b"RSET\r\n.\r\n"].concat();
             check(&stream, Err(Malformed::TooLarge));
         }
+    }
+
+    /// The content in chunks, cut at every place, and octet by octet.
+    fn check_counted(content: &[u8], expected: Result<(&[u8], &[Mended]), Malformed>) {
+        for cut in 0..=content.len() {
+            let mut decoder = Decoder::counted(LIMITS);
+            let (first, second) = content.split_at(cut);
+            assert_eq!((decoder.feed(first), decoder.feed(second)), (Feed::More, Feed::More));
+            let got = decoder.finish();
+            let got = got.as_ref().map(|message| (&**message.bytes(), message.what_was_mended()));
+            assert_eq!(got.map_err(|fault| *fault), expected, "{:?} cut at {cut}", String::from_utf8_lossy(content));
+        }
+        let mut decoder = Decoder::counted(LIMITS);
+        content.iter().for_each(|octet| assert_eq!(decoder.feed(&[*octet]), Feed::More));
+        assert_eq!(decoder.finish().map(|message| message.bytes().to_vec()), expected.map(|(bytes, _)| bytes.to_vec()));
+    }
+
+    #[test]
+    fn a_dot_means_nothing_where_octets_are_counted() {
+        for content in [&b""[..], b"\r\n", b".\r\n", b"a\r\n.\r\n..\r\n.b\r\n", b"\r\n\r\n.\r\nQUIT\r\n"] {
+            check_counted(content, Ok((content, &[])));
+        }
+    }
+
+    #[test]
+    fn a_last_line_without_an_end_is_given_one() {
+        check_counted(b"a", Ok((b"a\r\n", &[Mended::LastLine])));
+        check_counted(b"a\r\n\r\n.", Ok((b"a\r\n\r\n.\r\n", &[Mended::LastLine])));
+        // With it, the line is as long as one may be, or longer.
+        check_counted(&[b'a'; 38], Ok((&[&[b'a'; 38][..], b"\r\n"].concat(), &[Mended::LastLine])));
+        check_counted(&[b'a'; 39], Err(Malformed::LineTooLong));
+    }
+
+    #[test]
+    fn a_chunk_is_as_clean_as_what_comes_behind_data() {
+        check_counted(b"a\r", Err(Malformed::BareCr));
+        check_counted(b"a\n", Err(Malformed::BareLf));
+        check_counted(b"a\0", Err(Malformed::Nul));
+        check_counted(b"a\r\r\n", Err(Malformed::BareCr));
+        check_counted(b"\n.\r\nb", Err(Malformed::BareLf));
+        check_counted(&b"h: 0123456789012345678901234\r\n".repeat(3), Err(Malformed::HeaderTooLarge));
+        check_counted(&[b"\r\n", b"0123456789\r\n".repeat(50).as_slice()].concat(), Err(Malformed::TooLarge));
     }
 
     #[test]

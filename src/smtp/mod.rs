@@ -10,9 +10,11 @@ mod submitter;
 mod transaction;
 
 pub use auth::{BadResponse, Credentials, Exchange, Mechanism, Turn};
-pub use command::{Command, Mail, Syntax};
+pub use command::{Chunk, Command, Mail, Syntax};
 pub use data::{Decoder, Feed};
 pub use path::Recipient;
-pub use session::{Answering, Authenticating, Receiving, Securing, Session, Settings, Step, Verifying};
+pub use session::{
+    Answering, Authenticating, Chunked, Chunking, Receiving, Securing, Session, Settings, Step, Verifying,
+};
 pub use submitter::{Senders, Submitter};
 pub use transaction::Transaction;

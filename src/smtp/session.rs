@@ -1,5 +1,7 @@
 //! The server's dialog: what a command leads to. No step can be taken out of order, since each state holds only its own fields.
 
+mod chunking;
+
 use std::sync::Arc;
 
 use crate::config;
@@ -8,6 +10,9 @@ use crate::phi::Phi;
 use crate::smtp::{
     BadResponse, Command, Credentials, Exchange, Mail, Mechanism, Recipient, Submitter, Syntax, Transaction, Turn,
 };
+
+use chunking::Sequence;
+pub use chunking::{Chunked, Chunking};
 
 /// What of the config the dialog depends on.
 #[derive(Clone, Debug)]
@@ -36,6 +41,10 @@ pub enum Step {
     Verify(Credentials, Verifying),
     /// Receive a message, if there is room for one.
     Receive(Receiving),
+    /// Receive a chunk of a message, if there is room for it.
+    Chunk(Chunking),
+    /// Read over so many octets, and go on with this.
+    Skip(u64, Box<Step>),
     /// Answer, and close.
     Close(Reply),
     /// Close without a word.
@@ -105,6 +114,12 @@ enum State {
         submitter: Submitter,
         transaction: Option<Transaction>,
     },
+    /// A message comes in chunks, and its last was not seen.
+    Chunking {
+        helo: Greeting,
+        submitter: Submitter,
+        sequence: Sequence,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -150,6 +165,8 @@ impl Session {
     pub fn handle(self, command: Result<Command, Syntax>) -> Step {
         match command {
             Err(Syntax::Foreign) => Step::Drop,
+            // What follows is content, of nobody knows what length, and must not be read as commands.
+            Err(fault @ Syntax::BadChunk) => Step::Close(fault.reply()),
             Err(fault) => self.refuse(fault.reply()),
             Ok(Command::Helo(name)) => self.greet(Greeting::Helo(name)),
             Ok(Command::Ehlo(name)) => self.greet(Greeting::Ehlo(name)),
@@ -158,6 +175,7 @@ impl Session {
             Ok(Command::Mail(mail)) => self.mail(mail),
             Ok(Command::Rcpt(recipient)) => self.rcpt(recipient),
             Ok(Command::Data) => self.data(),
+            Ok(Command::Bdat(chunk)) => self.bdat(chunk),
             Ok(Command::Rset) => self.rset(),
             Ok(Command::Noop) => self.reply(answer(250, (2, 0, 0), "OK")),
             Ok(Command::Help) => self.reply(answer(214, (2, 0, 0), "this is a mail submission server, see RFC 6409")),
@@ -173,7 +191,12 @@ impl Session {
             State::Clear(_) => Some("STARTTLS"),
             // RFC 4954 §4: a mechanism that sends the password is offered under TLS only.
             State::Secure(_) => Some("AUTH PLAIN LOGIN"),
-            State::LoggedIn { .. } => None,
+            State::LoggedIn { .. } | State::Chunking { .. } => None,
+        };
+        // RFC 3030 §2. In clear there is no message to be sent in chunks.
+        let chunking = match &state {
+            State::Clear(_) => None,
+            State::Secure(_) | State::LoggedIn { .. } | State::Chunking { .. } => Some("CHUNKING"),
         };
         let hostname = base.settings.hostname.to_string();
         let reply = match greeting {
@@ -181,8 +204,8 @@ impl Session {
             Greeting::Ehlo(_) => {
                 // RFC 1870 §3: SIZE names the largest message that is ever taken.
                 let mut lines = vec![hostname, format!("SIZE {}", base.settings.message_bytes)];
-                let offers = ["PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"];
-                lines.extend(offer.into_iter().chain(offers).map(str::to_owned));
+                let offers = ["8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"];
+                lines.extend(offer.into_iter().chain(["PIPELINING"]).chain(chunking).chain(offers).map(str::to_owned));
                 Reply::plain_lines(250, lines)
             }
         };
@@ -190,7 +213,9 @@ impl Session {
             State::Clear(_) => State::Clear(Some(greeting)),
             State::Secure(_) => State::Secure(Some(greeting)),
             // RFC 5321 §4.1.4: EHLO in mid-session is RSET as well. Who logged in stays so.
-            State::LoggedIn { submitter, .. } => State::LoggedIn { helo: greeting, submitter, transaction: None },
+            State::LoggedIn { submitter, .. } | State::Chunking { submitter, .. } => {
+                State::LoggedIn { helo: greeting, submitter, transaction: None }
+            }
         };
         Step::Reply(Session { base, state }, reply)
     }
@@ -201,7 +226,9 @@ impl Session {
                 Step::StartTls(answer(220, (2, 0, 0), "ready to start TLS"), Securing(self.base))
             }
             State::Clear(_) => self.refuse(answer(503, (5, 5, 1), "EHLO first")),
-            State::Secure(_) | State::LoggedIn { .. } => self.refuse(answer(503, (5, 5, 1), "TLS is on already")),
+            State::Secure(_) | State::LoggedIn { .. } | State::Chunking { .. } => {
+                self.refuse(answer(503, (5, 5, 1), "TLS is on already"))
+            }
         }
     }
 
@@ -215,13 +242,13 @@ impl Session {
             }
             State::Secure(_) => self.refuse(answer(503, (5, 5, 1), "EHLO first")),
             // RFC 4954 §4: after a successful AUTH, and within a transaction, another one is refused.
-            State::LoggedIn { .. } => self.refuse(answer(503, (5, 5, 1), "logged in already")),
+            State::LoggedIn { .. } | State::Chunking { .. } => self.refuse(answer(503, (5, 5, 1), "logged in already")),
         }
     }
 
     fn mail(mut self, mail: Mail) -> Step {
         let State::LoggedIn { submitter, transaction, .. } = &mut self.state else {
-            return self.refuse_stranger();
+            return self.refuse_out_of_place();
         };
         if transaction.is_some() {
             // RFC 5321 §4.1.4: MAIL within a transaction is out of order.
@@ -248,7 +275,7 @@ impl Session {
 
     fn rcpt(mut self, recipient: Recipient) -> Step {
         let State::LoggedIn { transaction, .. } = &mut self.state else {
-            return self.refuse_stranger();
+            return self.refuse_out_of_place();
         };
         let Some(transaction) = transaction else {
             return self.refuse(answer(503, (5, 5, 1), "MAIL first"));
@@ -285,20 +312,37 @@ impl Session {
             state @ State::LoggedIn { .. } => {
                 Session { base, state }.refuse(answer(503, (5, 5, 1), "MAIL and RCPT first"))
             }
-            state @ (State::Clear(_) | State::Secure(_)) => Session { base, state }.refuse_stranger(),
+            state @ (State::Clear(_) | State::Secure(_) | State::Chunking { .. }) => {
+                Session { base, state }.refuse_out_of_place()
+            }
         }
     }
 
-    fn rset(mut self) -> Step {
-        // RFC 5321 §4.1.1.5: RSET discards sender and recipients, and nothing else.
-        if let State::LoggedIn { transaction, .. } = &mut self.state {
-            *transaction = None;
-        }
-        self.reply(answer(250, (2, 0, 0), "OK"))
+    fn rset(self) -> Step {
+        let Session { base, state } = self;
+        let state = match state {
+            // RFC 5321 §4.1.1.5: RSET discards sender and recipients, and nothing else. RFC 3030 §2: and chunks.
+            State::LoggedIn { helo, submitter, .. } | State::Chunking { helo, submitter, .. } => {
+                State::LoggedIn { helo, submitter, transaction: None }
+            }
+            state @ (State::Clear(_) | State::Secure(_)) => state,
+        };
+        Session { base, state }.reply(answer(250, (2, 0, 0), "OK"))
     }
 
     fn reply(self, reply: Reply) -> Step {
         Step::Reply(self, reply)
+    }
+
+    /// Answers what does not belong here: of somebody who has not logged in, or in the middle of chunks.
+    fn refuse_out_of_place(self) -> Step {
+        match self.state {
+            State::Clear(_) | State::Secure(_) => self.refuse_stranger(),
+            // RFC 3030 §2: 503 until the last chunk, or RSET.
+            State::LoggedIn { .. } | State::Chunking { .. } => {
+                self.refuse(answer(503, (5, 5, 1), "a message is open already, end it with BDAT LAST or RSET"))
+            }
+        }
     }
 
     /// Answers somebody who has not logged in.
@@ -306,7 +350,9 @@ impl Session {
         match self.state {
             State::Clear(_) => self.refuse(starttls_first()),
             // RFC 4954 §6: 530 when a command needs authentication.
-            State::Secure(_) | State::LoggedIn { .. } => self.refuse(answer(530, (5, 7, 0), "authentication required")),
+            State::Secure(_) | State::LoggedIn { .. } | State::Chunking { .. } => {
+                self.refuse(answer(530, (5, 7, 0), "authentication required"))
+            }
         }
     }
 
@@ -371,8 +417,14 @@ impl Receiving {
     /// RFC 5321 §4.1.1.4: 354, and then the message.
     pub fn begin(self) -> (Reply, Envelope, Answering) {
         let go_on = Reply::plain(354, "send the message, end it with <CRLF>.<CRLF>");
+        let (envelope, answering) = self.whole();
+        (go_on, envelope, answering)
+    }
+
+    /// The message came in chunks, and is here.
+    pub fn whole(self) -> (Envelope, Answering) {
         let Receiving { base, helo, submitter, envelope, .. } = self;
-        (go_on, envelope, Answering { base, helo, submitter })
+        (envelope, Answering { base, helo, submitter })
     }
 
     /// There is no room for a message now.

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use sealpost::mail::{Address, ClientName, Domain, Enhanced, Envelope, Proof, Reply, ReversePath, Role, WireLimits};
 use sealpost::smtp::{
-    Answering, Authenticating, Command, Credentials, Decoder, Feed, Securing, Senders, Session, Settings, Step,
-    Submitter,
+    Answering, Authenticating, Chunked, Chunking, Command, Credentials, Decoder, Feed, Securing, Senders, Session,
+    Settings, Step, Submitter,
 };
 
 #[test]
@@ -57,11 +57,17 @@ enum Awaits {
     Response(Authenticating),
     Handshake(Securing),
     Message(Box<(Decoder, Envelope, Answering)>),
+    /// So many octets of a chunk.
+    Chunk(u64, Box<Chunking>),
+    /// So many octets that are read over.
+    Skipped(u64, Box<Step>),
     Nothing,
 }
 
 struct Stage {
     awaits: Awaits,
+    /// The chunks of a message that is not whole.
+    chunks: Option<Decoder>,
     input: Vec<u8>,
     said: VecDeque<String>,
     taken: VecDeque<String>,
@@ -119,8 +125,8 @@ fn set(limit: &str, settings: &mut Settings, limits: &mut WireLimits) -> Result<
 
 impl Stage {
     fn open(settings: Settings, role: Role, limits: WireLimits) -> Stage {
-        let mut stage =
-            Stage { awaits: Awaits::Nothing, input: Vec::new(), said: VecDeque::new(), taken: VecDeque::new(), limits };
+        let (said, taken) = (VecDeque::new(), VecDeque::new());
+        let mut stage = Stage { awaits: Awaits::Nothing, chunks: None, input: Vec::new(), said, taken, limits };
         stage.obey(Session::open(Arc::new(settings), role));
         stage
     }
@@ -173,6 +179,8 @@ impl Stage {
                         return Ok(());
                     }
                 }
+                Awaits::Chunk(left, chunking) => self.gather(left, *chunking),
+                Awaits::Skipped(left, next) => self.skip(left, *next),
                 waiting @ (Awaits::Command(_) | Awaits::Response(_)) => {
                     let Some(end) = self.input.windows(2).position(|two| two == b"\r\n") else {
                         self.awaits = waiting;
@@ -182,7 +190,11 @@ impl Stage {
                     match waiting {
                         Awaits::Command(session) => self.obey(session.handle(Command::parse(&line))),
                         Awaits::Response(exchange) => self.obey(exchange.respond(&line)),
-                        Awaits::Handshake(_) | Awaits::Message(_) | Awaits::Nothing => {}
+                        Awaits::Handshake(_)
+                        | Awaits::Message(_)
+                        | Awaits::Chunk(..)
+                        | Awaits::Skipped(..)
+                        | Awaits::Nothing => {}
                     }
                 }
             }
@@ -212,9 +224,54 @@ impl Stage {
         }
     }
 
+    /// The octets that came of what is awaited, and how many are still to come.
+    fn octets(&mut self, left: u64) -> (Vec<u8>, u64) {
+        let here = self.input.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        (self.input.drain(..here).collect(), left - here as u64)
+    }
+
+    fn skip(&mut self, left: u64, next: Step) {
+        match self.octets(left) {
+            (_, 0) => self.obey(next),
+            (_, left) => self.awaits = Awaits::Skipped(left, Box::new(next)),
+        }
+    }
+
+    fn gather(&mut self, left: u64, chunking: Chunking) {
+        let limits = self.limits;
+        let (octets, left) = self.octets(left);
+        let decoder = self.chunks.get_or_insert_with(|| Decoder::counted(limits));
+        decoder.feed(&octets);
+        if left > 0 {
+            self.awaits = Awaits::Chunk(left, Box::new(chunking));
+            return;
+        }
+        if chunking.is_last() {
+            decoder.close();
+        }
+        if let Some(fault) = decoder.fault() {
+            return self.obey(chunking.malformed(fault));
+        }
+        match (chunking.kept(), self.chunks.take()) {
+            (Chunked::Whole(receiving), Some(decoder)) => {
+                let (envelope, answering) = receiving.whole();
+                self.taken.push_back(shown(&envelope, decoder.finish().unwrap().len()));
+                self.obey(answering.answered(Reply::new(250, Enhanced::new(2, 0, 0), "queued")));
+            }
+            (Chunked::More(step), chunks) => {
+                self.chunks = chunks;
+                self.obey(step);
+            }
+            (Chunked::Whole(_), None) => panic!("a whole message without content"),
+        }
+    }
+
     fn obey(&mut self, step: Step) {
         match step {
             Step::Reply(session, reply) => {
+                if !session.holds_chunks() {
+                    self.chunks = None;
+                }
                 self.say(&reply);
                 self.awaits = Awaits::Command(session);
             }
@@ -235,6 +292,8 @@ impl Stage {
                 self.say(&reply);
                 self.awaits = Awaits::Message(Box::new((Decoder::new(self.limits), envelope, answering)));
             }
+            Step::Chunk(chunking) => self.gather(chunking.octets(), chunking),
+            Step::Skip(octets, next) => self.skip(octets, *next),
             Step::Close(reply) => self.say(&reply),
             Step::Drop => {}
         }
