@@ -53,7 +53,7 @@ pub(super) struct Arguments {
 pub(super) fn command(arguments: Arguments, format: Format) -> Result<ExitCode, Failed> {
     let Arguments { folder, hostname, postmaster, data_dir, certificate, key, submission, submissions } = arguments;
     let certificate = certificate.zip(key).map(|(chain, key)| Certificate { chain, key });
-    let bound = |role, bind: Option<SocketAddr>| bind.map(|bind| Listener { role, bind });
+    let bound = |role, bind: Option<SocketAddr>| bind.map(|bind| Listener::new(role, bind));
     let listeners =
         bound(Role::Submission, submission).into_iter().chain(bound(Role::Submissions, submissions)).collect();
     let options = Options { folder, hostname, postmaster, data_dir, certificate, listeners };
@@ -364,7 +364,7 @@ fn checked(given: &Certificate, hostname: &Domain) -> Result<Certificate, InitEr
 
 fn default_listeners() -> Vec<Listener> {
     let ports = if may_bind_low_ports() { [587, 465] } else { [2587, 2465] };
-    let listener = |(role, port)| Listener { role, bind: SocketAddr::from(([0, 0, 0, 0], port)) };
+    let listener = |(role, port)| Listener::new(role, SocketAddr::from(([0, 0, 0, 0], port)));
     [Role::Submission, Role::Submissions].into_iter().zip(ports).map(listener).collect()
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::config::reader::Table;
 use crate::config::value;
-use crate::mail::Role;
+use crate::mail::{LineEnds, Role};
 
 /// `[tls]`
 #[derive(Clone, Debug)]
@@ -27,6 +27,14 @@ pub struct Certificate {
 pub struct Listener {
     pub role: Role,
     pub bind: SocketAddr,
+    pub line_ends: LineEnds,
+}
+
+impl Listener {
+    /// With nothing written but what must be.
+    pub fn new(role: Role, bind: SocketAddr) -> Listener {
+        Listener { role, bind, line_ends: LineEnds::Strict }
+    }
 }
 
 impl Tls {
@@ -59,13 +67,31 @@ pub(super) fn read_all(root: &mut Table<'_, '_>) -> Vec<Listener> {
             table.mistake(line, "bind", text);
         }
         bound.push((bind, line));
-        Some(Listener { role: role?, bind })
+        let line_ends = line_ends(table, role);
+        Some(Listener { role: role?, bind, line_ends })
     });
     if listeners.is_empty() && root.mistakes() == before {
         let text = "is missing: write [[listener]] with role = \"submission\" and bind = \"0.0.0.0:587\"";
         root.mistake(line, "listener", text);
     }
     listeners
+}
+
+/// Programs of one's own may send line ends that are none. What another server passes on is not put right: it has been
+/// read by that server already, and read otherwise.
+fn line_ends(table: &mut Table<'_, '_>, role: Option<Role>) -> LineEnds {
+    let line = table.line_of("line_ends");
+    let words = [LineEnds::Strict, LineEnds::Normalise].map(|line_ends| (line_ends.name(), line_ends));
+    let line_ends = table.optional("line_ends", |written| value::one_of(written, words)).unwrap_or_default();
+    let from_programs = match role {
+        Some(Role::Submission | Role::Submissions) | None => true,
+    };
+    if line_ends == LineEnds::Normalise && !from_programs {
+        let text =
+            "\"normalise\" is for programs that submit: another server's line ends are refused when they are none";
+        table.mistake(line, "line_ends", text);
+    }
+    line_ends
 }
 
 /// Whether the second of two binds would fail: one port, and an address that is the other's or stands for it too.

@@ -17,7 +17,7 @@ use crate::config::Limits;
 use crate::listener::room::{Full, Place, Share};
 use crate::listener::wire::{Lost, NoLine, Wire};
 use crate::listener::{Accepts, Disk, Rules, Shared};
-use crate::mail::{ClientName, Enhanced, Envelope, Malformed, Message, Peer, Reply, Role, WireLimits};
+use crate::mail::{ClientName, Enhanced, Envelope, LineEnds, Malformed, Message, Peer, Reply, Role, WireLimits};
 use crate::net::{Stream, tls};
 use crate::smtp::{Command, Credentials, Decoder, Feed, Receiving, Session, Step, Verifying};
 use chunks::Gathering;
@@ -34,6 +34,7 @@ const FIRST_SHARE: usize = 64 * 1024;
 pub(super) struct Connection<A> {
     pub(super) stream: TcpStream,
     pub(super) role: Role,
+    pub(super) line_ends: LineEnds,
     pub(super) address: SocketAddr,
     pub(super) place: Place,
     pub(super) rules: Arc<Rules>,
@@ -115,11 +116,12 @@ impl From<Lost> for Parting {
 
 impl<A: Accepts> Connection<A> {
     pub(super) async fn run(self, tls: Arc<tls::Server>, drain: CancellationToken) {
-        let Connection { stream, role, address, place, rules, shared } = self;
+        let Connection { stream, role, line_ends, address, place, rules, shared } = self;
         let began = Instant::now();
         let (wire, begun) = begin(stream, (role, &tls), rules.limits.idle).await;
         let (client, gathering, messages) = (None, None, 0);
-        let mut dialog = Dialog { wire, role, address, rules, shared, tls, drain, began, client, gathering, messages };
+        let mut dialog =
+            Dialog { wire, role, line_ends, address, rules, shared, tls, drain, began, client, gathering, messages };
         let parting = match begun {
             Ok(()) => dialog.run().await,
             Err(parting) => parting,
@@ -171,6 +173,7 @@ struct Dialog<A> {
     /// Gone while TLS is being put on, and when that failed.
     wire: Option<Wire>,
     role: Role,
+    line_ends: LineEnds,
     address: SocketAddr,
     rules: Arc<Rules>,
     shared: Arc<Shared<A>>,
@@ -355,7 +358,7 @@ impl<A: Accepts> Dialog<A> {
         let limits = &self.rules.limits;
         let (idle, deadline) = (limits.idle, Instant::now() + limits.data);
         let wire = self.wire.as_mut().ok_or(Parting::Gone)?;
-        let mut decoder = Decoder::new(wire_limits(limits));
+        let mut decoder = Decoder::new(wire_limits(limits), self.line_ends);
         loop {
             let waiting = wire.waiting();
             let (fed, octets) = (decoder.feed(waiting), waiting.len());
@@ -386,6 +389,9 @@ impl<A: Accepts> Dialog<A> {
 
     /// Gives the message to the intake, and says what came of it. A fault in there costs one 451, not the connection.
     async fn hand_over(&self, envelope: Envelope, message: Message, peer: Peer) -> Reply {
+        for mended in message.what_was_mended() {
+            counter!("sealpost_messages_mended_total", "what" => mended.name()).increment(1);
+        }
         let began = Instant::now();
         let shared = self.shared.clone();
         let mut accepting = tokio::spawn(async move { shared.intake.accept(envelope, message, peer).await });

@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 use crate::accounts::Accounts;
 use crate::config::{self, Config, Limits};
 use crate::intake::Intake;
-use crate::mail::{Envelope, Message, MessageId, Peer, Reply, Role};
+use crate::mail::{Envelope, LineEnds, Message, MessageId, Peer, Reply, Role};
 use crate::net::tls;
 use crate::queue::Receipt;
 use crate::smtp::Settings;
@@ -132,14 +132,15 @@ impl<A> fmt::Debug for Shared<A> {
 #[derive(Debug)]
 pub struct Bound {
     role: Role,
+    line_ends: LineEnds,
     socket: TcpListener,
 }
 
 /// Takes the port, so that a start with a port in use fails before anything else begins.
 pub async fn bind(listener: &config::Listener) -> Result<Bound, ListenError> {
-    let config::Listener { role, bind } = *listener;
+    let config::Listener { role, bind, line_ends } = *listener;
     let socket = TcpListener::bind(bind).await.map_err(|source| ListenError::Bind { bind, source })?;
-    Ok(Bound { role, socket })
+    Ok(Bound { role, line_ends, socket })
 }
 
 /// Listens until `drain`, and then until the messages in hand are done.
@@ -160,7 +161,7 @@ impl Bound {
 
     /// Accepts until `drain`, and then waits for the messages in hand.
     pub async fn serve<A: Accepts>(self, tls: Arc<tls::Server>, shared: Arc<Shared<A>>, drain: CancellationToken) {
-        let Bound { role, socket } = self;
+        let Bound { role, line_ends, socket } = self;
         let mut open = JoinSet::new();
         loop {
             tokio::select! {
@@ -168,7 +169,7 @@ impl Bound {
                 Some(ended) = open.join_next() => told(ended),
                 accepted = socket.accept() => match accepted {
                     Ok((stream, address)) => {
-                        if let Some(connection) = admit(stream, (role, address), &shared) {
+                        if let Some(connection) = admit((stream, address), (role, line_ends), &shared) {
                             open.spawn(connection.run(tls.clone(), drain.clone()));
                         }
                     }
@@ -187,8 +188,8 @@ impl Bound {
 
 /// Lets a connection in, or turns it away with the reason.
 fn admit<A: Accepts>(
-    stream: TcpStream,
-    (role, address): (Role, SocketAddr),
+    (stream, address): (TcpStream, SocketAddr),
+    (role, line_ends): (Role, LineEnds),
     shared: &Arc<Shared<A>>,
 ) -> Option<Connection<A>> {
     let rules = shared.rules();
@@ -200,7 +201,7 @@ fn admit<A: Accepts>(
             if let Err(error) = stream.set_nodelay(true) {
                 warn!(peer.ip = %peer_ip, socket.error = %error, "TCP_NODELAY cannot be set");
             }
-            Some(Connection { stream, role, address, place, rules, shared: shared.clone() })
+            Some(Connection { stream, role, line_ends, address, place, rules, shared: shared.clone() })
         }
         Err(crowded) => {
             counter!("sealpost_connections_refused_total", "reason" => crowded.name()).increment(1);

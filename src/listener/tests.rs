@@ -131,7 +131,7 @@ impl House {
             rules: RwLock::new(Arc::new(Rules { settings: Arc::new(settings), limits })),
             occupancy: Occupancy::default(),
         });
-        let listener = config::Listener { role, bind: "127.0.0.1:0".parse().unwrap() };
+        let listener = config::Listener::new(role, "127.0.0.1:0".parse().unwrap());
         Closed { trial, tls, shared, full, bound: bind(&listener).await.unwrap() }
     }
 
@@ -494,7 +494,7 @@ async fn a_drain_lets_the_message_in_hand_finish_and_ends_the_rest() {
 #[tokio::test]
 async fn a_port_in_use_is_named() {
     let house = House::open(Role::Submission, limits(), Does::Keep).await;
-    let listener = config::Listener { role: Role::Submission, bind: house.address };
+    let listener = config::Listener::new(Role::Submission, house.address);
     let error = bind(&listener).await.unwrap_err().to_string();
     assert!(error.starts_with(&format!("cannot listen on {}: Address already in use", house.address)), "{error}");
 }

@@ -32,17 +32,46 @@ pub enum Malformed {
     LineTooLong,
 }
 
+/// What becomes of a CR or an LF that stands alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LineEnds {
+    /// The message is refused.
+    #[default]
+    Strict,
+    /// It becomes CRLF, for programs that know no better.
+    Normalise,
+}
+
+impl LineEnds {
+    pub const fn name(self) -> &'static str {
+        match self {
+            LineEnds::Strict => "strict",
+            LineEnds::Normalise => "normalise",
+        }
+    }
+}
+
 /// What was put right while a message came in, since it could not be passed on as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mended {
+    /// A CR or an LF stood alone.
+    LineEnds,
     /// The last line had no end.
     LastLine,
 }
 
 impl Mended {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mended::LineEnds => "line_ends",
+            Mended::LastLine => "last_line",
+        }
+    }
+
     /// What the evidence tells of it.
     pub const fn words(self) -> &'static str {
         match self {
+            Mended::LineEnds => "line ends were put right",
             Mended::LastLine => "the last line was given its end",
         }
     }

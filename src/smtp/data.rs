@@ -4,12 +4,16 @@
 //! somewhere in between) makes the message malformed here, and is read over until the true end comes. So nothing behind a
 //! false end is ever read as a command, and nothing that could be a false end for the next hop leaves. Behind BDAT the
 //! octets are counted, no dot means anything, and the same line ends are refused.
+//!
+//! `LineEnds::Normalise` changes what is kept, and nothing of where the message ends: a CR or an LF that stands alone
+//! becomes CRLF. A dot behind it is text, alone on its line or not: it neither ends the message nor is it taken off, since
+//! nobody can know whether the client put it there. A NUL is refused all the same.
 
 use std::fmt;
 
 use memchr::memchr3;
 
-use crate::mail::{Malformed, Mended, Message, WireLimits};
+use crate::mail::{LineEnds, Malformed, Mended, Message, WireLimits};
 
 /// What a chunk led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +34,8 @@ enum Place {
     /// Behind a dot that began a line and a CR.
     DotCr,
     Text,
-    /// Behind a CR.
-    Cr,
+    /// Behind a CR, and so many CRs before it.
+    Cr(usize),
 }
 
 /// How the end of a message is known.
@@ -47,6 +51,7 @@ enum Framing {
 pub struct Decoder {
     limits: WireLimits,
     framing: Framing,
+    line_ends: LineEnds,
     place: Place,
     content: Vec<u8>,
     /// Where in `content` the line begins.
@@ -64,14 +69,23 @@ enum Header {
 
 impl Decoder {
     /// For what comes behind DATA.
-    pub fn new(limits: WireLimits) -> Decoder {
-        let (framing, place, header) = (Framing::Dots, Place::LineStart, Header::Open);
-        Decoder { limits, framing, place, content: Vec::new(), line: 0, header, fault: None, mended: Vec::new() }
+    pub fn new(limits: WireLimits, line_ends: LineEnds) -> Decoder {
+        Decoder {
+            limits,
+            framing: Framing::Dots,
+            line_ends,
+            place: Place::LineStart,
+            content: Vec::new(),
+            line: 0,
+            header: Header::Open,
+            fault: None,
+            mended: Vec::new(),
+        }
     }
 
     /// For what comes in chunks. RFC 3030 §2: no dot was put in front of a line, and none ends the message.
-    pub fn counted(limits: WireLimits) -> Decoder {
-        Decoder { framing: Framing::Counted, place: Place::Text, ..Decoder::new(limits) }
+    pub fn counted(limits: WireLimits, line_ends: LineEnds) -> Decoder {
+        Decoder { framing: Framing::Counted, place: Place::Text, ..Decoder::new(limits, line_ends) }
     }
 
     /// Octets held in memory.
@@ -95,18 +109,13 @@ impl Decoder {
                     self.place = Place::DotCr;
                     at += 1;
                 }
+                // A line with a dot and a bare end: no end of data to us, but to the next hop, unless the dot stays.
+                Place::Dot if octet == b'\n' => self.keep_dot(Place::Text),
                 Place::Dot => self.place = Place::Text,
                 // RFC 5321 §4.1.1.4: CRLF.CRLF, and nothing else, ends the message.
                 Place::DotCr if octet == b'\n' => return Feed::End { used: at + 1 },
-                Place::DotCr => self.place = Place::Cr,
-                Place::Cr if octet == b'\n' => {
-                    self.end_line();
-                    at += 1;
-                }
-                Place::Cr => {
-                    self.fail(Malformed::BareCr);
-                    self.place = Place::Text;
-                }
+                Place::DotCr => self.keep_dot(Place::Cr(0)),
+                Place::Cr(before) => at += self.behind_cr(before, octet),
             }
         }
         Feed::More
@@ -119,14 +128,14 @@ impl Decoder {
 
     /// Nothing more comes: says what is wrong with the end, and ends the last line where nobody did.
     pub fn close(&mut self) {
-        if self.place == Place::Cr {
-            self.fail(Malformed::BareCr);
+        if let Place::Cr(before) = self.place {
+            self.bare(Malformed::BareCr, before + 1);
         }
         // RFC 5322 §2.1: a message is lines. One that came in chunks may lack the end of its last; left so, the next hop's
         // end of data, or whatever else comes behind it, would be part of that line.
         if self.content.len() > self.line {
             self.end_line();
-            self.mended.push(Mended::LastLine);
+            self.remember(Mended::LastLine);
         }
     }
 
@@ -152,12 +161,63 @@ impl Decoder {
         };
         self.keep(&rest[..at]);
         match rest[at] {
-            b'\r' => self.place = Place::Cr,
+            b'\r' => self.place = Place::Cr(0),
             // RFC 5321 §2.3.8: without this, a bare LF ends a line for the next hop and not for us (smuggling).
-            b'\n' => self.fail(Malformed::BareLf),
+            b'\n' => self.bare(Malformed::BareLf, 1),
             _ => self.fail(Malformed::Nul),
         }
         at + 1
+    }
+
+    /// Says whether the octet is used up.
+    fn behind_cr(&mut self, before: usize, octet: u8) -> usize {
+        match octet {
+            b'\n' => {
+                // Some programs write CR CR LF where they mean one line end. Made two, the first would end the header.
+                if before > 0 {
+                    self.bare(Malformed::BareCr, 0);
+                }
+                self.end_line();
+                1
+            }
+            b'\r' => {
+                self.place = Place::Cr(before + 1);
+                1
+            }
+            _ => {
+                self.bare(Malformed::BareCr, before + 1);
+                0
+            }
+        }
+    }
+
+    /// Line ends that are none: a fault, or so many lines that end.
+    fn bare(&mut self, fault: Malformed, lines: usize) {
+        match self.line_ends {
+            LineEnds::Strict => self.fail(fault),
+            LineEnds::Normalise => {
+                self.remember(Mended::LineEnds);
+                for _ in 0..lines {
+                    if self.fault.is_some() {
+                        break;
+                    }
+                    self.end_line();
+                }
+            }
+        }
+        // What follows began no line on the wire: a dot there is text.
+        self.place = Place::Text;
+    }
+
+    fn keep_dot(&mut self, place: Place) {
+        self.keep(b".");
+        self.place = place;
+    }
+
+    fn remember(&mut self, mended: Mended) {
+        if !self.mended.contains(&mended) {
+            self.mended.push(mended);
+        }
     }
 
     fn end_line(&mut self) {
@@ -211,7 +271,7 @@ mod tests {
 
     /// Feeds the stream cut at `cut`, and gives the message with what stood behind its end.
     fn decode(stream: &[u8], cut: usize) -> (Result<Vec<u8>, Malformed>, Vec<u8>) {
-        let mut decoder = Decoder::new(LIMITS);
+        let mut decoder = Decoder::new(LIMITS, LineEnds::Strict);
         let (first, second) = stream.split_at(cut);
         let used = match decoder.feed(first) {
             Feed::End { used } => used,
@@ -232,7 +292,7 @@ mod tests {
             assert_eq!(got.as_deref().map_err(|fault| *fault), expected, "{shown:?} cut at {cut}");
             assert_eq!(rest, b"QUIT\r\n", "{shown:?} cut at {cut}");
         }
-        let mut decoder = Decoder::new(LIMITS);
+        let mut decoder = Decoder::new(LIMITS, LineEnds::Strict);
         let ends = stream.iter().position(|octet| decoder.feed(&[*octet]) != Feed::More);
         assert_eq!(ends, Some(stream.len() - 7));
     }
@@ -311,14 +371,14 @@ mod tests {
     /// The content in chunks, cut at every place, and octet by octet.
     fn check_counted(content: &[u8], expected: Result<(&[u8], &[Mended]), Malformed>) {
         for cut in 0..=content.len() {
-            let mut decoder = Decoder::counted(LIMITS);
+            let mut decoder = Decoder::counted(LIMITS, LineEnds::Strict);
             let (first, second) = content.split_at(cut);
             assert_eq!((decoder.feed(first), decoder.feed(second)), (Feed::More, Feed::More));
             let got = decoder.finish();
             let got = got.as_ref().map(|message| (&**message.bytes(), message.what_was_mended()));
             assert_eq!(got.map_err(|fault| *fault), expected, "{:?} cut at {cut}", String::from_utf8_lossy(content));
         }
-        let mut decoder = Decoder::counted(LIMITS);
+        let mut decoder = Decoder::counted(LIMITS, LineEnds::Strict);
         content.iter().for_each(|octet| assert_eq!(decoder.feed(&[*octet]), Feed::More));
         assert_eq!(decoder.finish().map(|message| message.bytes().to_vec()), expected.map(|(bytes, _)| bytes.to_vec()));
     }
@@ -350,16 +410,111 @@ mod tests {
         check_counted(&[b"\r\n", b"0123456789\r\n".repeat(50).as_slice()].concat(), Err(Malformed::TooLarge));
     }
 
+    /// What a stream becomes that is normalised, cut at every place.
+    fn check_normalised(stream: &[u8], expected: Result<&[u8], Malformed>) {
+        for cut in 0..=stream.len() {
+            let mut decoder = Decoder::new(LIMITS, LineEnds::Normalise);
+            let (first, second) = stream.split_at(cut);
+            let ended = match decoder.feed(first) {
+                Feed::End { used } => used,
+                Feed::More => match decoder.feed(second) {
+                    Feed::End { used } => cut + used,
+                    Feed::More => panic!("{:?} cut at {cut} has no end", String::from_utf8_lossy(stream)),
+                },
+            };
+            assert_eq!(ended, stream.len());
+            let got = decoder.finish().map(|message| message.bytes().to_vec());
+            assert_eq!(got.as_deref().map_err(|fault| *fault), expected, "{:?}", String::from_utf8_lossy(stream));
+        }
+    }
+
+    #[test]
+    fn a_line_end_that_is_none_becomes_one_where_that_is_wanted() {
+        check_normalised(b"a: b\n\nc\n\r\n.\r\n", Ok(b"a: b\r\n\r\nc\r\n\r\n"));
+        check_normalised(b"a: b\r\rc\r\n.\r\n", Ok(b"a: b\r\n\r\nc\r\n"));
+        // CR CR LF is one line end, and LF CR two.
+        check_normalised(b"a: b\r\r\nc\r\r\r\n.\r\n", Ok(b"a: b\r\nc\r\n"));
+        check_normalised(b"a\n\rb\r\n.\r\n", Ok(b"a\r\n\r\nb\r\n"));
+        check_normalised(b"a\n\0b\r\n.\r\n", Err(Malformed::Nul));
+        check_normalised(&[&[b'a'; 41][..], b"\n\r\n.\r\n"].concat(), Err(Malformed::LineTooLong));
+        check_normalised(&[b"\n\n", &[b'\r'; 250][..], b"\r\n.\r\n"].concat(), Ok(b"\r\n\r\n\r\n"));
+        check_normalised(&[b"\n\n", &[b'\r'; 250][..], b"a\r\n.\r\n"].concat(), Err(Malformed::TooLarge));
+    }
+
+    #[test]
+    fn a_dot_behind_a_line_end_that_is_none_is_text() {
+        for (false_end, text) in [
+            (&b"\n.\n"[..], &b"\r\n.\r\n"[..]),
+            (b"\n.\r\n", b"\r\n.\r\n"),
+            (b"\r\n.\n", b"\r\n.\r\n"),
+            (b"\r.\r", b"\r\n.\r\n"),
+            (b"\r.\r\n", b"\r\n.\r\n"),
+            (b"\r\n.\r", b"\r\n.\r\n"),
+            (b"\r\n.\r\r\n", b"\r\n.\r\n"),
+            (b"\r\r\n.\r\r\n", b"\r\n.\r\n"),
+            (b"\n\r.\r\n", b"\r\n\r\n.\r\n"),
+            // Behind a true line end a dot before text is the client's, behind another it is not known for one.
+            (b"\r\n..\n", b"\r\n.\r\n"),
+            (b"\r\n.x\n", b"\r\nx\r\n"),
+            (b"\n..\n", b"\r\n..\r\n"),
+            (b"\n.x\n", b"\r\n.x\r\n"),
+        ] {
+            let expected = [b"a", text, b"QUIT\r\n"].concat();
+            check_normalised(&[b"a", false_end, b"QUIT\r\n.\r\n"].concat(), Ok(&expected));
+        }
+    }
+
+    /// Streams of the octets that mean something, in every order: no attacker finds another one of this length.
+    fn streams(length: u32) -> impl Iterator<Item = Vec<u8>> {
+        const OCTETS: &[u8] = b"\r\n.\0x";
+        (0..OCTETS.len().pow(length)).map(move |number| {
+            let digit = |place| number / OCTETS.len().pow(place) % OCTETS.len();
+            (0..length).map(|place| OCTETS[digit(place)]).collect()
+        })
+    }
+
+    #[test]
+    fn a_message_ends_at_the_first_crlf_dot_crlf_whatever_becomes_of_its_line_ends() {
+        for stream in streams(7) {
+            let whole = [b"\r\n", &*stream].concat();
+            let end = whole.windows(5).position(|five| five == b"\r\n.\r\n").map(|at| Feed::End { used: at + 3 });
+            for line_ends in [LineEnds::Strict, LineEnds::Normalise] {
+                let mut decoder = Decoder::new(LIMITS, line_ends);
+                assert_eq!(decoder.feed(&stream), end.unwrap_or(Feed::More), "{:?}", String::from_utf8_lossy(&stream));
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_kept_has_no_cr_lf_or_nul_that_stands_alone() {
+        for stream in streams(6) {
+            for line_ends in [LineEnds::Strict, LineEnds::Normalise] {
+                let mut behind_data = Decoder::new(LIMITS, line_ends);
+                behind_data.feed(&[&*stream, b"\r\n.\r\n"].concat());
+                let mut in_chunks = Decoder::counted(LIMITS, line_ends);
+                in_chunks.feed(&stream);
+                for decoder in [behind_data, in_chunks] {
+                    // `Message::parse` refuses every line that does not end in CRLF.
+                    match decoder.finish() {
+                        Ok(message) => assert!(message.bytes().is_empty() || message.bytes().ends_with(b"\r\n")),
+                        Err(Malformed::Nul) => assert!(stream.contains(&0)),
+                        Err(fault) => assert_eq!(line_ends, LineEnds::Strict, "{fault}: {stream:?}"),
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn nothing_of_a_message_on_its_way_in_is_shown() {
-        let mut decoder = Decoder::new(LIMITS);
+        let mut decoder = Decoder::new(LIMITS, LineEnds::Strict);
         decoder.feed(b"Subject: Quist\r\n");
         assert_eq!(format!("{decoder:?}"), "Decoder(16 octets)");
     }
 
     #[test]
     fn nothing_is_held_of_a_message_that_is_refused() {
-        let mut decoder = Decoder::new(LIMITS);
+        let mut decoder = Decoder::new(LIMITS, LineEnds::Strict);
         decoder.feed(b"a\nb\r\n");
         for _ in 0..1000 {
             decoder.feed(&[b'x'; 1000]);

@@ -1,8 +1,8 @@
 //! The dialogs of tests/dialogs, played against the session and the decoder without any socket.
 //!
 //! `C:` is a line of the client, `C>` octets of it with `\r`, `\n` and `\0` written out, `S:` the next line of the server
-//! (a `*` at its end stands for any rest). `--` tells what else happens: `-- listener submissions` and `-- limit NAME N`
-//! before the first line; `-- handshake`; `-- taken FROM to RECIPIENTS, N octets`; `-- closed`.
+//! (a `*` at its end stands for any rest). `--` tells what else happens: `-- listener submissions`, `-- limit NAME N` and
+//! `-- line ends normalise` before the first line; `-- handshake`; `-- taken FROM to RECIPIENTS, N octets`; `-- closed`.
 
 #![cfg(test)]
 
@@ -11,7 +11,9 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use sealpost::mail::{Address, ClientName, Domain, Enhanced, Envelope, Proof, Reply, ReversePath, Role, WireLimits};
+use sealpost::mail::{
+    Address, ClientName, Domain, Enhanced, Envelope, LineEnds, Proof, Reply, ReversePath, Role, WireLimits,
+};
 use sealpost::smtp::{
     Answering, Authenticating, Chunked, Chunking, Command, Credentials, Decoder, Feed, Securing, Senders, Session,
     Settings, Step, Submitter,
@@ -72,6 +74,7 @@ struct Stage {
     said: VecDeque<String>,
     taken: VecDeque<String>,
     limits: WireLimits,
+    line_ends: LineEnds,
 }
 
 fn play(text: &str) -> Result<(), String> {
@@ -85,6 +88,7 @@ fn play(text: &str) -> Result<(), String> {
         errors: 20,
     };
     let mut limits = WireLimits { message_bytes: 1000, header_bytes: 200, line_bytes: 100 };
+    let mut line_ends = LineEnds::Strict;
     let mut stage = None;
     for (at, line) in text.lines().enumerate() {
         let told = |fault: String| format!("line {}: {line}\n    {fault}", at + 1);
@@ -93,10 +97,12 @@ fn play(text: &str) -> Result<(), String> {
         }
         if let Some(name) = line.strip_prefix("-- listener ") {
             role = if name == "submissions" { Role::Submissions } else { Role::Submission };
+        } else if line == "-- line ends normalise" {
+            line_ends = LineEnds::Normalise;
         } else if let Some(limit) = line.strip_prefix("-- limit ") {
             set(limit, &mut settings, &mut limits).map_err(told)?;
         } else {
-            let stage = stage.get_or_insert_with(|| Stage::open(settings.clone(), role, limits));
+            let stage = stage.get_or_insert_with(|| Stage::open(settings.clone(), role, (limits, line_ends)));
             stage.line(line).map_err(told)?;
         }
     }
@@ -124,9 +130,10 @@ fn set(limit: &str, settings: &mut Settings, limits: &mut WireLimits) -> Result<
 }
 
 impl Stage {
-    fn open(settings: Settings, role: Role, limits: WireLimits) -> Stage {
+    fn open(settings: Settings, role: Role, (limits, line_ends): (WireLimits, LineEnds)) -> Stage {
         let (said, taken) = (VecDeque::new(), VecDeque::new());
-        let mut stage = Stage { awaits: Awaits::Nothing, chunks: None, input: Vec::new(), said, taken, limits };
+        let mut stage =
+            Stage { awaits: Awaits::Nothing, chunks: None, input: Vec::new(), said, taken, limits, line_ends };
         stage.obey(Session::open(Arc::new(settings), role));
         stage
     }
@@ -238,9 +245,9 @@ impl Stage {
     }
 
     fn gather(&mut self, left: u64, chunking: Chunking) {
-        let limits = self.limits;
+        let (limits, line_ends) = (self.limits, self.line_ends);
         let (octets, left) = self.octets(left);
-        let decoder = self.chunks.get_or_insert_with(|| Decoder::counted(limits));
+        let decoder = self.chunks.get_or_insert_with(|| Decoder::counted(limits, line_ends));
         decoder.feed(&octets);
         if left > 0 {
             self.awaits = Awaits::Chunk(left, Box::new(chunking));
@@ -290,7 +297,8 @@ impl Stage {
             Step::Receive(receiving) => {
                 let (reply, envelope, answering) = receiving.begin();
                 self.say(&reply);
-                self.awaits = Awaits::Message(Box::new((Decoder::new(self.limits), envelope, answering)));
+                self.awaits =
+                    Awaits::Message(Box::new((Decoder::new(self.limits, self.line_ends), envelope, answering)));
             }
             Step::Chunk(chunking) => self.gather(chunking.octets(), chunking),
             Step::Skip(octets, next) => self.skip(octets, *next),

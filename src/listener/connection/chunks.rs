@@ -63,7 +63,8 @@ impl<A: Accepts> Dialog<A> {
 
     fn gather(&self, share: Option<Share>) -> Gathering {
         let limits = &self.rules.limits;
-        Gathering { decoder: Decoder::counted(wire_limits(limits)), share, ends: Instant::now() + limits.data }
+        let decoder = Decoder::counted(wire_limits(limits), self.line_ends);
+        Gathering { decoder, share, ends: Instant::now() + limits.data }
     }
 
     async fn whole(&mut self, receiving: Receiving, gathering: Gathering) -> Result<Step, Parting> {
