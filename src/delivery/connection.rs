@@ -11,7 +11,9 @@ use crate::config::Delivery;
 use crate::mail::{Domain, Message, Reply, TlsSession};
 use crate::net::Stream;
 use crate::net::tls::{Broken, Client, Judged, Wanted};
-use crate::smtp::client::{Answer, Encoder, Greeting, Handshake, Leaves, Means, Next, Parcel, Replies, Secured, Stage};
+use crate::smtp::client::{
+    Answer, Encoder, Framing, Greeting, Handshake, Leaves, Means, Next, Parcel, Replies, Secured, Stage,
+};
 
 const READ: usize = 4096;
 /// How long a peer that stopped taking content is still listened to for its reason.
@@ -160,15 +162,25 @@ impl Connection {
     pub(super) fn is_usable(&self) -> bool {
         match self.leaves {
             Leaves::Clean | Leaves::Open => true,
-            Leaves::Broken => false,
+            Leaves::Broken | Leaves::Misunderstood => false,
         }
+    }
+
+    /// Whether the host does not know the BDAT that it offers.
+    pub(super) fn misunderstood(&self) -> bool {
+        self.leaves == Leaves::Misunderstood
+    }
+
+    /// Sends this host no chunks.
+    pub(super) fn without_chunks(&mut self) {
+        self.secured.without_chunks();
     }
 
     /// Clears what the last transaction left open.
     pub(super) async fn ready(self, limits: &Delivery) -> Option<Connection> {
         match self.leaves {
             Leaves::Clean => Some(self),
-            Leaves::Broken => None,
+            Leaves::Broken | Leaves::Misunderstood => None,
             Leaves::Open => {
                 let Connection { mut wire, secured, address, link, carried, _open, .. } = self;
                 let reset = secured.reset();
@@ -185,7 +197,7 @@ impl Connection {
         let mut transaction = self.secured.envelope(parcel);
         let mut next = transaction.start();
         loop {
-            if matches!(next, Next::Send(_) | Next::SendContent) && !self.wire.replies.is_empty() {
+            if matches!(next, Next::Send(_) | Next::SendContent(_)) && !self.wire.replies.is_empty() {
                 // An answer to what was not said yet would be taken for the one to the message, and a refusal that comes
                 // behind it would never be read.
                 transaction.cut("the next hop answered before it was asked");
@@ -194,7 +206,7 @@ impl Connection {
             }
             let said = match next {
                 Next::Send(bytes) => self.wire.say(&bytes, limits.command).await,
-                Next::SendContent => self.send_content(parcel.message, limits).await,
+                Next::SendContent(framing) => self.send_content((framing, parcel.message), limits).await,
                 Next::Read => Ok(()),
                 Next::Done(leaves) => {
                     self.leaves = leaves;
@@ -228,8 +240,12 @@ impl Connection {
         transaction.answers()
     }
 
-    async fn send_content(&mut self, message: &Message, limits: &Delivery) -> Result<(), Silence> {
-        for piece in Encoder::new(message) {
+    async fn send_content(
+        &mut self,
+        (framing, message): (Framing, &Message),
+        limits: &Delivery,
+    ) -> Result<(), Silence> {
+        for piece in Encoder::new(framing, message) {
             self.wire.say(&piece, limits.data).await?;
         }
         Ok(())

@@ -15,7 +15,7 @@ use crate::delivery::tls;
 use crate::mail::{Address, Content, Domain, Message, Method, ReversePath, Utf8};
 use crate::net::tls::{Client, TrustError};
 use crate::net::{LookupError, Resolver, mx};
-use crate::smtp::client::{Answer, Means, Stage};
+use crate::smtp::client::{Answer, Means, Parcel, Stage};
 use crate::store::Destination;
 
 /// Why nothing can be delivered under a config.
@@ -130,6 +130,18 @@ impl Courier {
             Some(route) => format!("{}:{}", route.host, route.port),
             None => domain.to_string(),
         }
+    }
+
+    /// One transaction: an answer for each recipient. A host that once did not know the BDAT it offers is sent DATA.
+    pub(super) async fn carry(&self, connection: &mut Connection, parcel: &Parcel<'_>) -> Vec<Answer> {
+        if self.pool.takes_no_chunks(connection.address, self.now()) {
+            connection.without_chunks();
+        }
+        let answers = connection.carry(parcel, &self.config.delivery).await;
+        if connection.misunderstood() {
+            self.pool.did_not_take_a_chunk(connection.address, self.now());
+        }
+        answers
     }
 
     /// Keeps a connection for the next message, if it is worth it.

@@ -1,4 +1,5 @@
-//! Connections that are kept for the next message, and addresses that did not answer a short while ago.
+//! Connections that are kept for the next message, addresses that did not answer a short while ago, and those that do not
+//! know the BDAT that they offer.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,6 +18,10 @@ use crate::net::tls::Trust;
 const DEAD_FOR: Duration = Duration::from_secs(30);
 /// Addresses remembered as dead.
 const MAX_DEAD: usize = 10_000;
+/// How long an address that did not take a chunk is sent DATA. By then somebody may have mended it.
+const UNCHUNKED_FOR: Duration = Duration::from_secs(24 * 3600);
+/// Addresses remembered for that.
+const MAX_UNCHUNKED: usize = 1_000;
 
 /// A connection serves only what it was opened for: the host, its name, and what its TLS had to prove.
 /// The pool belongs to one courier, and so to one config.
@@ -39,6 +44,7 @@ pub(super) struct Pool {
     idle: Mutex<HashMap<Key, Vec<Idle>>>,
     leaving: Mutex<Vec<Connection>>,
     dead: Mutex<HashMap<SocketAddr, Timestamp>>,
+    unchunked: Mutex<HashMap<SocketAddr, Timestamp>>,
 }
 
 impl Pool {
@@ -107,6 +113,27 @@ impl Pool {
     }
 }
 
+impl Pool {
+    pub(super) fn did_not_take_a_chunk(&self, address: SocketAddr, now: Timestamp) {
+        let mut unchunked = self.unchunked.lock().unwrap_or_else(PoisonError::into_inner);
+        if unchunked.len() >= MAX_UNCHUNKED {
+            unchunked.retain(|_, since| now.since(*since) < UNCHUNKED_FOR);
+        }
+        // With all places taken, the oldest has been sent DATA for longest.
+        if unchunked.len() >= MAX_UNCHUNKED
+            && let Some(oldest) = unchunked.iter().min_by_key(|(_, since)| **since).map(|(address, _)| *address)
+        {
+            unchunked.remove(&oldest);
+        }
+        unchunked.insert(address, now);
+    }
+
+    pub(super) fn takes_no_chunks(&self, address: SocketAddr, now: Timestamp) -> bool {
+        let unchunked = self.unchunked.lock().unwrap_or_else(PoisonError::into_inner);
+        unchunked.get(&address).is_some_and(|since| now.since(*since) < UNCHUNKED_FOR)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,5 +151,23 @@ mod tests {
         pool.did_not_answer(address, start);
         pool.forget_the_dead();
         assert!(!pool.is_dead(address, start));
+    }
+
+    #[test]
+    fn an_address_that_did_not_take_a_chunk_is_asked_again_after_a_day() {
+        let pool = Pool::default();
+        let address = |last| SocketAddr::from(([192, 0, 2, 1], last));
+        let start = Timestamp::from_millis(1_000_000);
+        pool.did_not_take_a_chunk(address(1), start);
+        assert!(pool.takes_no_chunks(address(1), start.plus(UNCHUNKED_FOR / 2)));
+        assert!(!pool.takes_no_chunks(address(2), start));
+        assert!(!pool.takes_no_chunks(address(1), start.plus(UNCHUNKED_FOR)));
+        // The newest is always remembered: it is the one that would fail again and again.
+        for port in 2..=u16::try_from(MAX_UNCHUNKED).unwrap() + 1 {
+            pool.did_not_take_a_chunk(address(port), start.plus(Duration::from_secs(1)));
+            assert!(pool.takes_no_chunks(address(port), start.plus(Duration::from_secs(1))));
+        }
+        assert!(!pool.takes_no_chunks(address(1), start));
+        assert_eq!(pool.unchunked.lock().unwrap().len(), MAX_UNCHUNKED);
     }
 }

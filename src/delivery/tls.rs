@@ -129,7 +129,7 @@ impl Walk<'_> {
             message: &consignment.message,
             utf8: consignment.utf8,
         };
-        let answers = connection.carry(&parcel, &self.courier.config.delivery).await;
+        let answers = self.courier.carry(&mut connection, &parcel).await;
         let hop = hop(host, Some(connection.address), connection.link.clone());
         self.courier.keep(self.key(host), connection);
         Attempted { answers, hop, seen: None, took: Duration::ZERO }

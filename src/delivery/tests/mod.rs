@@ -1,5 +1,6 @@
 //! Deliveries to scripted servers on real sockets.
 
+mod chunks;
 mod exchangers;
 mod run;
 mod scenarios;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::net::tls::stand_in::Identity;
@@ -18,7 +18,7 @@ pub(super) struct Script {
     pub(super) offers: &'static [&'static str],
     pub(super) starttls: &'static [&'static str],
     /// Answers given in place of the usual one, each once: at `GREETING`, `EHLO`, `STARTTLS`, `TLS-EHLO`, `MAIL`,
-    /// `RCPT`, `DATA`, `CONTENT` or `RSET`. At `HANDSHAKE`, behind the 220, it can hang up only.
+    /// `RCPT`, `DATA`, `CONTENT`, `BDAT` or `RSET`. At `HANDSHAKE`, behind the 220, it can hang up only.
     pub(super) says: Vec<(&'static str, &'static str)>,
 }
 
@@ -115,6 +115,7 @@ impl Server {
                 "MAIL" => self.answer("MAIL", "250 2.1.0 ok")?,
                 "RCPT" => self.answer("RCPT", "250 2.1.5 ok")?,
                 "DATA" => self.answer("DATA", "354 go ahead")?,
+                "BDAT" => self.chunk(&mut tls, &line).await?,
                 "RSET" => self.answer("RSET", "250 2.0.0 ok")?,
                 "QUIT" => "221 bye\r\n".to_owned(),
                 _ => "500 what\r\n".to_owned(),
@@ -129,6 +130,22 @@ impl Server {
             }
             tls.flush().await.ok()?;
         }
+    }
+}
+
+impl Server {
+    /// Reads the octets that were announced, and answers them. A server that does not know BDAT reads commands instead.
+    async fn chunk<S: AsyncRead + AsyncWrite + Unpin>(&self, tls: &mut BufReader<S>, line: &str) -> Option<String> {
+        let answer = self.answer("BDAT", "250 2.0.0 Ok: queued as 5Y8R")?;
+        if answer.starts_with("500") {
+            return Some(answer);
+        }
+        let mut octets = vec![0; line.split(' ').nth(1)?.parse().ok()?];
+        tls.read_exact(&mut octets).await.ok()?;
+        String::from_utf8_lossy(&octets)
+            .split_inclusive("\r\n")
+            .for_each(|line| self.note(&format!("> {}", line.trim_end())));
+        Some(answer)
     }
 }
 

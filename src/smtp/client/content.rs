@@ -1,4 +1,4 @@
-//! A message as it goes over the wire behind 354: leading dots doubled, the final dot at its end.
+//! A message as it goes over the wire: behind 354 with leading dots doubled and the final dot at its end, or as one chunk.
 
 use std::fmt;
 
@@ -6,11 +6,24 @@ use bytes::Bytes;
 
 use crate::mail::Message;
 
-const CHUNK: usize = 64 * 1024;
+const PIECE: usize = 64 * 1024;
+
+/// How the next hop knows where the message ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// DATA: at a line with a single dot.
+    Dots,
+    /// BDAT: its octets are counted.
+    Chunk,
+}
 
 /// Gives the message in pieces, the end of data in the last one. `Message` guarantees that every line ends in CRLF,
 /// so no bare CR or LF can be sent from here. `Debug` shows only how much is left.
+///
+/// A chunk is the whole message: it is in memory and its size is known, so more chunks would only bring more replies to
+/// wait for, and more ways to be out of step.
 pub struct Encoder {
+    framing: Framing,
     rest: Bytes,
     line: Line,
 }
@@ -19,13 +32,40 @@ pub struct Encoder {
 enum Line {
     Start,
     Within,
-    /// The final dot was given.
+    /// The end was given.
     Over,
 }
 
 impl Encoder {
-    pub fn new(message: &Message) -> Encoder {
-        Encoder { rest: message.bytes().clone(), line: Line::Start }
+    pub fn new(framing: Framing, message: &Message) -> Encoder {
+        Encoder { framing, rest: message.bytes().clone(), line: Line::Start }
+    }
+
+    fn dotted(&mut self, piece: &[u8]) -> Vec<u8> {
+        let mut wire = Vec::with_capacity(piece.len() + 64);
+        for line in piece.split_inclusive(|byte| *byte == b'\n') {
+            // RFC 5321 §4.5.2: a line that starts with a dot gets one more.
+            if self.line == Line::Start && line.starts_with(b".") {
+                wire.push(b'.');
+            }
+            wire.extend_from_slice(line);
+            self.line = if line.ends_with(b"\n") { Line::Start } else { Line::Within };
+        }
+        if self.rest.is_empty() {
+            wire.extend_from_slice(b".\r\n");
+        }
+        wire
+    }
+
+    /// RFC 3030 §2: the line that counts, and behind it the octets as they are.
+    fn counted(&mut self, piece: &[u8]) -> Vec<u8> {
+        let mut wire = Vec::with_capacity(piece.len() + 64);
+        if self.line == Line::Start {
+            wire.extend_from_slice(format!("BDAT {} LAST\r\n", piece.len() + self.rest.len()).as_bytes());
+        }
+        wire.extend_from_slice(piece);
+        self.line = Line::Within;
+        wire
     }
 }
 
@@ -36,18 +76,12 @@ impl Iterator for Encoder {
         if self.line == Line::Over {
             return None;
         }
-        let chunk = self.rest.split_to(self.rest.len().min(CHUNK));
-        let mut wire = Vec::with_capacity(chunk.len() + 64);
-        for line in chunk.split_inclusive(|byte| *byte == b'\n') {
-            // RFC 5321 §4.5.2: a line that starts with a dot gets one more.
-            if self.line == Line::Start && line.starts_with(b".") {
-                wire.push(b'.');
-            }
-            wire.extend_from_slice(line);
-            self.line = if line.ends_with(b"\n") { Line::Start } else { Line::Within };
-        }
+        let piece = self.rest.split_to(self.rest.len().min(PIECE));
+        let wire = match self.framing {
+            Framing::Dots => self.dotted(&piece),
+            Framing::Chunk => self.counted(&piece),
+        };
         if self.rest.is_empty() {
-            wire.extend_from_slice(b".\r\n");
             self.line = Line::Over;
         }
         Some(wire)
@@ -66,15 +100,27 @@ mod tests {
     use crate::mail::WireLimits;
 
     fn encoded(text: &[u8]) -> Vec<u8> {
+        in_frame(Framing::Dots, text)
+    }
+
+    fn in_frame(framing: Framing, text: &[u8]) -> Vec<u8> {
         let limits = WireLimits { message_bytes: 1 << 20, header_bytes: 1 << 20, line_bytes: 1 << 20 };
-        Encoder::new(&Message::parse(text.to_vec(), &limits).unwrap()).flatten().collect()
+        Encoder::new(framing, &Message::parse(text.to_vec(), &limits).unwrap()).flatten().collect()
+    }
+
+    #[test]
+    fn a_chunk_is_counted_and_its_octets_stay() {
+        for text in [&b""[..], b".\r\n", b"a: b\r\n\r\n.\r\n..x\r\n", &b".\r\n".repeat(PIECE)] {
+            let expected = [format!("BDAT {} LAST\r\n", text.len()).as_bytes(), text].concat();
+            assert_eq!(in_frame(Framing::Chunk, text), expected);
+        }
     }
 
     #[test]
     fn nothing_of_a_message_on_its_way_out_is_shown() {
         let limits = WireLimits { message_bytes: 100, header_bytes: 100, line_bytes: 100 };
         let message = Message::parse("Subject: Quist\r\n", &limits).unwrap();
-        assert_eq!(format!("{:?}", Encoder::new(&message)), "Encoder(16 octets left)");
+        assert_eq!(format!("{:?}", Encoder::new(Framing::Dots, &message)), "Encoder(16 octets left)");
     }
 
     #[test]
@@ -85,9 +131,9 @@ mod tests {
 
     #[test]
     fn a_dot_at_the_edge_of_a_piece_is_still_seen() {
-        let line = format!("{}\r\n.\r\n", "x".repeat(CHUNK - 2));
+        let line = format!("{}\r\n.\r\n", "x".repeat(PIECE - 2));
         assert!(encoded(line.as_bytes()).ends_with(b"x\r\n..\r\n.\r\n"));
-        let line = format!("{}.y\r\n", "x".repeat(CHUNK));
+        let line = format!("{}.y\r\n", "x".repeat(PIECE));
         assert!(encoded(line.as_bytes()).ends_with(b"x.y\r\n.\r\n"));
     }
 }

@@ -8,7 +8,7 @@ mod transaction;
 
 use crate::mail::{Assurance, Domain, Enhanced, Reply};
 
-pub use content::Encoder;
+pub use content::{Encoder, Framing};
 pub use replies::{BadDialog, MAX_REPLY_BYTES, MAX_REPLY_LINES, Replies};
 pub use transaction::{Leaves, Next, Parcel, Transaction};
 
@@ -107,6 +107,7 @@ pub struct Said<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extension {
     Pipelining,
+    Chunking,
     EightBitMime,
     SmtpUtf8,
     StartTls,
@@ -133,6 +134,7 @@ impl Offers {
         self.0.iter().find_map(|extension| match extension {
             Extension::Size(limit) => Some(*limit),
             Extension::Pipelining
+            | Extension::Chunking
             | Extension::EightBitMime
             | Extension::SmtpUtf8
             | Extension::StartTls
@@ -145,6 +147,7 @@ fn extension(line: &str) -> Option<Extension> {
     let mut words = line.split_ascii_whitespace();
     match words.next()?.to_ascii_uppercase().as_str() {
         "PIPELINING" => Some(Extension::Pipelining),
+        "CHUNKING" => Some(Extension::Chunking),
         "8BITMIME" => Some(Extension::EightBitMime),
         "SMTPUTF8" => Some(Extension::SmtpUtf8),
         "STARTTLS" => Some(Extension::StartTls),
@@ -277,6 +280,11 @@ impl Secured {
 
     pub fn assurance(&self) -> Assurance {
         self.assurance
+    }
+
+    /// This host does not take BDAT, whatever it offers.
+    pub fn without_chunks(&mut self) {
+        self.offers.0.retain(|offer| *offer != Extension::Chunking);
     }
 
     /// One mail transaction on this connection.

@@ -1,10 +1,10 @@
-//! One MAIL, its RCPTs and DATA: pipelined where offered, with an answer for every recipient.
+//! One MAIL, its RCPTs and the message by DATA or BDAT: pipelined where offered, with an answer for every recipient.
 
 use std::collections::VecDeque;
 use std::fmt;
 
 use crate::mail::{Address, Enhanced, Message, Reply, ReversePath, Utf8};
-use crate::smtp::client::{Answer, Extension, Means, Offers, Stage};
+use crate::smtp::client::{Answer, Extension, Framing, Means, Offers, Stage};
 
 /// What one transaction carries.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ pub enum Next {
     Send(Vec<u8>),
     /// More replies are on their way.
     Read,
-    /// 354: send the message, encoded.
-    SendContent,
+    /// Send the message, encoded: behind 354, or as a chunk.
+    SendContent(Framing),
     Done(Leaves),
 }
 
@@ -36,6 +36,8 @@ pub enum Leaves {
     Open,
     /// Nothing more can be said on it.
     Broken,
+    /// Nor can a chunk be sent to this host: it does not know the BDAT that it offers.
+    Misunderstood,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,7 @@ enum Command {
     Recipient(usize),
     Data,
     Content,
+    Chunk,
     /// The lone dot that closes a DATA nobody is left for.
     Nobody,
 }
@@ -55,6 +58,7 @@ pub struct Transaction {
     to_send: VecDeque<(Command, Vec<u8>)>,
     awaited: VecDeque<Command>,
     pipelining: bool,
+    framing: Framing,
     leaves: Leaves,
 }
 
@@ -66,7 +70,13 @@ impl Transaction {
             let line = format!("RCPT TO:<{}>\r\n", expose_for_wire(recipient));
             to_send.push_back((Command::Recipient(at), line.into_bytes()));
         }
-        to_send.push_back((Command::Data, b"DATA\r\n".to_vec()));
+        let framing = if offers.has(Extension::Chunking) { Framing::Chunk } else { Framing::Dots };
+        match framing {
+            Framing::Dots => to_send.push_back((Command::Data, b"DATA\r\n".to_vec())),
+            // RFC 3030 §4.2 lets BDAT go out behind RCPT without waiting. It takes the content with it, and who refused
+            // every recipient has no business with that: it waits until one is accepted.
+            Framing::Chunk => {}
+        }
         if answers.iter().all(Option::is_some) {
             to_send.clear();
         }
@@ -77,6 +87,7 @@ impl Transaction {
             to_send,
             awaited: VecDeque::new(),
             pipelining,
+            framing,
             leaves: Leaves::Clean,
         }
     }
@@ -91,7 +102,14 @@ impl Transaction {
                 break;
             }
         }
-        if wire.is_empty() { Next::Done(self.leaves) } else { Next::Send(wire) }
+        if !wire.is_empty() {
+            return Next::Send(wire);
+        }
+        if self.framing == Framing::Dots || self.accepted.is_empty() {
+            return Next::Done(self.leaves);
+        }
+        self.awaited.push_back(Command::Chunk);
+        Next::SendContent(Framing::Chunk)
     }
 
     /// The stage whose reply is awaited.
@@ -100,7 +118,7 @@ impl Transaction {
             Some(Command::Mail) => Stage::Mail,
             Some(Command::Recipient(_)) => Stage::Recipient,
             Some(Command::Data) => Stage::Data,
-            Some(Command::Content | Command::Nobody) | None => Stage::Content,
+            Some(Command::Content | Command::Chunk | Command::Nobody) | None => Stage::Content,
         }
     }
 
@@ -117,6 +135,8 @@ impl Transaction {
             Some(Command::Recipient(at)) => self.on_recipient(at, reply),
             Some(Command::Data) => self.on_data(reply),
             Some(Command::Content) => self.on_content(reply),
+            Some(Command::Chunk) if is_not_understood(&reply) => self.on_misunderstanding(reply),
+            Some(Command::Chunk) => self.on_content(reply),
             Some(Command::Nobody) => {
                 self.leaves = Leaves::Open;
                 Next::Done(self.leaves)
@@ -177,7 +197,7 @@ impl Transaction {
                 return Next::Send(b".\r\n".to_vec());
             }
             self.awaited.push_back(Command::Content);
-            return Next::SendContent;
+            return Next::SendContent(Framing::Dots);
         }
         if !is_refusal(&reply) {
             return self.out_of_step(Stage::Data);
@@ -197,6 +217,16 @@ impl Transaction {
         } else {
             return self.out_of_step(Stage::Content);
         }
+        Next::Done(self.leaves)
+    }
+
+    /// What the host made of the octets behind a BDAT that it does not know, nobody can say: nothing more is said on this
+    /// connection, and the message was not taken. The next attempt says DATA.
+    fn on_misunderstanding(&mut self, reply: Reply) -> Next {
+        let words = "the next hop offers CHUNKING and does not take BDAT: from now on it is sent DATA";
+        let answer = Answer::from_reply(Stage::Content, Means::Later, reply);
+        self.answer_rest(&Answer { words: words.into(), ..answer });
+        self.leaves = Leaves::Misunderstood;
         Next::Done(self.leaves)
     }
 
@@ -223,6 +253,12 @@ impl Transaction {
 
 fn is_refusal(reply: &Reply) -> bool {
     reply.code.is_transient() || reply.code.is_permanent()
+}
+
+/// RFC 5321 §4.2.4: 500 to 504 are about a command, not about what it carries; unless the enhanced code says so.
+fn is_not_understood(reply: &Reply) -> bool {
+    // RFC 3463 §3.6: X.5.X is about the protocol.
+    matches!(reply.code.value(), 500..=504) && reply.enhanced.is_none_or(|code| code.subject == 5)
 }
 
 /// 4yz is later and 5yz for good, with two exceptions.
@@ -303,7 +339,7 @@ impl fmt::Debug for Next {
         match self {
             Next::Send(bytes) => write!(f, "Send({} octets)", bytes.len()),
             Next::Read => f.write_str("Read"),
-            Next::SendContent => f.write_str("SendContent"),
+            Next::SendContent(framing) => write!(f, "SendContent({framing:?})"),
             Next::Done(leaves) => write!(f, "Done({leaves:?})"),
         }
     }
@@ -333,7 +369,8 @@ mod tests {
         let leaves = loop {
             match next {
                 Next::Send(bytes) => wire.push_str(&String::from_utf8(bytes).unwrap()),
-                Next::SendContent => wire.push_str("(content)"),
+                Next::SendContent(Framing::Dots) => wire.push_str("(content)"),
+                Next::SendContent(Framing::Chunk) => wire.push_str("(chunk)"),
                 Next::Read => {}
                 Next::Done(leaves) => break leaves,
             }
@@ -403,6 +440,54 @@ mod tests {
         check(&["250 ok", "250 ok", "354 go"], (Stage::Content, Means::Later));
         check(&[], (Stage::Mail, Means::Later));
         check(&["250 ok", "250 ok", "354 go", "250 ok"], TAKEN);
+    }
+
+    const CHUNKS: [Extension; 2] = [Extension::Chunking, Extension::Pipelining];
+
+    #[test]
+    fn a_chunk_follows_the_first_accepted_recipient_and_no_data() {
+        let (wire, answers, leaves) = play(&CHUNKS, &TWO, BODY, &["250 ok", "550 5.1.1 who", "250 ok", "250 as 7"]);
+        let envelope = "MAIL FROM:<ann@clinic.example>|RCPT TO:<bo@lab.example>|RCPT TO:<cy@lab.example>|";
+        assert_eq!(wire, format!("{envelope}(chunk)"));
+        assert_eq!(answers, [(Stage::Recipient, Means::Refused), TAKEN]);
+        assert_eq!(leaves, Leaves::Clean);
+        let (wire, answers, _) = play(&CHUNKS[..1], &TWO, BODY, &["250 ok", "250 ok", "250 ok", "250 as 7"]);
+        assert_eq!((wire, answers), (format!("{envelope}(chunk)"), vec![TAKEN; 2]));
+    }
+
+    #[test]
+    fn who_refuses_every_recipient_is_sent_no_content() {
+        for offers in [&CHUNKS[..], &CHUNKS[..1]] {
+            let (wire, answers, leaves) = play(offers, &TWO, BODY, &["250 ok", "451 grey", "550 5.1.1 who"]);
+            assert!(!wire.contains("(chunk)") && !wire.contains("DATA"), "{wire}");
+            assert_eq!(answers, [(Stage::Recipient, Means::Later), (Stage::Recipient, Means::Refused)]);
+            assert_eq!(leaves, Leaves::Open);
+        }
+        let (wire, answers, leaves) = play(&CHUNKS, &TWO, BODY, &["550 5.7.1 no", "503 no", "250 what"]);
+        assert!(!wire.contains("(chunk)"), "{wire}");
+        assert_eq!((answers, leaves), (vec![(Stage::Mail, Means::Refused); 2], Leaves::Clean));
+    }
+
+    #[test]
+    fn each_reply_to_a_chunk_means_one_thing() {
+        let check = |text: &str, expected: (Means, Leaves)| {
+            let (_, answers, leaves) = play(&CHUNKS, &["bo@lab.example"], BODY, &["250 ok", "250 ok", text]);
+            assert_eq!((answers, leaves), (vec![(Stage::Content, expected.0)], expected.1), "{text}");
+        };
+        check("250 ok", (Means::Taken, Leaves::Clean));
+        check("451 no", (Means::Later, Leaves::Open));
+        check("421 bye", (Means::Later, Leaves::Broken));
+        check("552 5.3.4 big", (Means::Unfit, Leaves::Open));
+        check("554 5.7.1 no", (Means::Refused, Leaves::Open));
+        check("354 go", (Means::Later, Leaves::Broken));
+        // It offered BDAT and does not know it: for this message there is DATA.
+        check("500 what", (Means::Later, Leaves::Misunderstood));
+        check("502 5.5.1 not here", (Means::Later, Leaves::Misunderstood));
+        check("503 5.5.0 not now", (Means::Later, Leaves::Misunderstood));
+        // About the message, whatever the code before says.
+        check("500 5.7.1 spam", (Means::Refused, Leaves::Open));
+        let (_, answers, leaves) = play(&CHUNKS, &["bo@lab.example"], BODY, &["250 ok", "250 ok"]);
+        assert_eq!((answers, leaves), (vec![(Stage::Content, Means::Later)], Leaves::Broken));
     }
 
     #[test]
