@@ -14,6 +14,8 @@ const SESSIONS: u64 = 6;
 const LIFE: u64 = 700;
 /// Every so many letters one is too large for a row.
 const LARGE_EVERY: u64 = 5;
+/// Octets in one chunk of a letter that comes by BDAT.
+const CHUNK: usize = 30_000;
 const DRAINED: Duration = Duration::from_secs(60);
 /// Another start of the random numbers: `SEED=… cargo test --test it killed_under_load`.
 const SEED: &str = "SEED";
@@ -23,7 +25,7 @@ async fn what_was_answered_250_survives_thirty_kills() {
     let seed = seed();
     println!("{SEED}={seed}");
     let overlay = "[delivery]\nconnections_per_destination = 4\n";
-    let mut relay = Relay::init("127.31.1.1", Behaviour::default(), overlay).await.unwrap();
+    let mut relay = Relay::init("127.31.1.1", Behaviour::chunking(), overlay).await.unwrap();
     let mut chance = Chance::new(seed);
     let (mut told, mut open_at_kills, mut rows) = (Told::default(), 0, 0);
     let began = Instant::now();
@@ -93,7 +95,11 @@ async fn submit(door: Door, name: String, mut chance: Chance) -> Told {
     for number in 0.. {
         let tag = format!("{name}-{number}");
         let octets = if chance.below(LARGE_EVERY) == 0 { 100_000 } else { 600 };
-        match client.send(&letter(&tag, octets)).await {
+        let letter = letter(&tag, octets);
+        // Every other one in chunks: their 250 keeps as much.
+        let sent =
+            if number % 2 == 0 { client.send(&letter).await } else { client.send_in_chunks(&letter, CHUNK).await };
+        match sent {
             Ok(replies) if replies.accepted() => told.kept.insert(tag),
             Ok(_) => told.later.insert(tag),
             Err(_) => {

@@ -14,6 +14,9 @@ pub enum Step {
     Mail,
     Rcpt,
     Data,
+    /// A BDAT line; its octets are then not read, as by a server that does not know it.
+    Bdat,
+    /// The end of the message, by DATA or by BDAT.
     EndOfData,
 }
 
@@ -70,6 +73,7 @@ pub enum Tls {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Extension {
     Pipelining,
+    Chunking,
     EightBitMime,
     SmtpUtf8,
     EnhancedStatusCodes,
@@ -86,7 +90,7 @@ pub struct Behaviour {
 }
 
 impl Default for Behaviour {
-    /// A good server: valid certificate, all extensions, takes everything.
+    /// A good server: valid certificate, takes everything, all extensions but CHUNKING.
     fn default() -> Behaviour {
         use Extension::{EightBitMime, EnhancedStatusCodes, Pipelining, Size, SmtpUtf8};
         Behaviour {
@@ -105,6 +109,13 @@ impl Behaviour {
 
     pub fn greylisting(times: u32) -> Behaviour {
         Behaviour { greylist: times, ..Behaviour::default() }
+    }
+
+    /// CHUNKING as well, so that messages come by BDAT.
+    pub fn chunking() -> Behaviour {
+        let mut behaviour = Behaviour::default();
+        behaviour.extensions.insert(Extension::Chunking);
+        behaviour
     }
 
     pub fn but(overrides: &[Override]) -> Behaviour {

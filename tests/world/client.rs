@@ -140,6 +140,30 @@ impl Client {
         Ok(replies)
     }
 
+    /// Sends one message in one go, its content in chunks of at most so many octets (RFC 3030); `end` answers the last.
+    pub async fn send_in_chunks(&mut self, mail: &Mail, octets: usize) -> Result<Replies> {
+        let mut wire = format!("MAIL FROM:<{}>\r\n", mail.sender).into_bytes();
+        for recipient in &mail.recipients {
+            wire.extend_from_slice(format!("RCPT TO:<{recipient}>\r\n").as_bytes());
+        }
+        let chunks: Vec<&[u8]> = mail.content.chunks(octets).collect();
+        for (at, chunk) in chunks.iter().enumerate() {
+            let last = if at + 1 == chunks.len() { " LAST" } else { "" };
+            wire.extend_from_slice(format!("BDAT {}{last}\r\n", chunk.len()).as_bytes());
+            wire.extend_from_slice(chunk);
+        }
+        self.write(&wire).await?;
+        let reply = self.reply().await?;
+        let mut replies = Replies { mail: reply, recipients: Vec::new(), data: None, end: None };
+        for _ in &mail.recipients {
+            replies.recipients.push(self.reply().await?);
+        }
+        for _ in &chunks {
+            replies.data = replies.end.replace(self.reply().await?);
+        }
+        Ok(replies)
+    }
+
     /// Sends bytes as they are.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.wire.write(bytes).await

@@ -183,10 +183,18 @@ async fn connection(stream: TcpStream, name: String, state: Arc<Mutex<State>>) {
     };
     if let Ok(wire) = Wire::plain(stream) {
         // A peer that leaves or breaks the dialog is what many tests are about; the memory shows it.
-        Dialog { wire: Some(wire), name, number, state: Arc::clone(&state), sender: None, recipients: Vec::new() }
-            .run()
-            .await
-            .ok();
+        Dialog {
+            wire: Some(wire),
+            name,
+            number,
+            state: Arc::clone(&state),
+            sender: None,
+            recipients: Vec::new(),
+            chunks: Vec::new(),
+        }
+        .run()
+        .await
+        .ok();
     }
     lock(&state).memory.open -= 1;
 }
@@ -199,6 +207,8 @@ struct Dialog {
     state: Arc<Mutex<State>>,
     sender: Option<String>,
     recipients: Vec<String>,
+    /// What came by BDAT before its last.
+    chunks: Vec<u8>,
 }
 
 enum Next {
@@ -235,6 +245,7 @@ impl Dialog {
             "MAIL" => self.mail(line).await,
             "RCPT" => self.recipient(line).await,
             "DATA" => self.data().await,
+            "BDAT" => self.chunk(line).await,
             "RSET" => {
                 self.reset();
                 self.reply(250, "2.0.0 flushed").await
@@ -257,6 +268,7 @@ impl Dialog {
         for extension in &lock(&self.state).behaviour.extensions {
             text.push_str(&match extension {
                 Extension::Pipelining => "\nPIPELINING".to_owned(),
+                Extension::Chunking => "\nCHUNKING".to_owned(),
                 Extension::EightBitMime => "\n8BITMIME".to_owned(),
                 Extension::SmtpUtf8 => "\nSMTPUTF8".to_owned(),
                 Extension::EnhancedStatusCodes => "\nENHANCEDSTATUSCODES".to_owned(),
@@ -322,6 +334,30 @@ impl Dialog {
         }
         self.reply(354, "end with a dot").await?;
         let content = self.wire()?.message(MAX_MESSAGE).await?;
+        self.end_of_data(content).await
+    }
+
+    /// RFC 3030 §2.
+    async fn chunk(&mut self, line: &str) -> Result<Next> {
+        if let Some(act) = self.overridden(Step::Bdat, "") {
+            self.reset();
+            return self.carry_out(Some(act), Step::Bdat, (250, "")).await;
+        }
+        let mut words = line.split(' ').skip(1);
+        let octets: usize = words.next().unwrap_or_default().parse()?;
+        let came = self.wire()?.octets(octets.min(MAX_MESSAGE)).await?;
+        if self.recipients.is_empty() {
+            return self.reply(503, "5.5.1 no valid recipients").await;
+        }
+        self.chunks.extend_from_slice(&came);
+        if words.next() != Some("LAST") {
+            return self.reply(250, &format!("2.0.0 {octets} octets")).await;
+        }
+        let content = std::mem::take(&mut self.chunks);
+        self.end_of_data(content).await
+    }
+
+    async fn end_of_data(&mut self, content: Vec<u8>) -> Result<Next> {
         let act = self.overridden(Step::EndOfData, "");
         let answered = match act {
             None => true,
@@ -352,6 +388,7 @@ impl Dialog {
     fn reset(&mut self) {
         self.sender = None;
         self.recipients.clear();
+        self.chunks.clear();
     }
 
     /// The first override that fits and is not used up; asking counts as a use.

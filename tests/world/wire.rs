@@ -158,6 +158,13 @@ impl Wire {
         }
     }
 
+    /// Reads so many octets.
+    pub async fn octets(&mut self, count: usize) -> Result<Vec<u8>> {
+        let mut octets = vec![0; count];
+        timeout(STEP, self.stream.read_exact(&mut octets)).await??;
+        Ok(octets)
+    }
+
     /// Reads a message into `content` in large pieces, dots as they came, for a server that only counts.
     pub async fn bulk(&mut self, content: &mut Vec<u8>, end: &Regex) -> Result<()> {
         loop {
