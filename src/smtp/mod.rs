@@ -5,6 +5,7 @@ pub mod client;
 mod command;
 mod data;
 mod path;
+mod proxy;
 mod session;
 mod submitter;
 mod transaction;
@@ -13,6 +14,7 @@ pub use auth::{BadResponse, Credentials, Exchange, Mechanism, Turn};
 pub use command::{Chunk, Command, Mail, Syntax};
 pub use data::{Decoder, Feed};
 pub use path::Recipient;
+pub use proxy::{BadHeader, Header, Proxied};
 pub use session::{
     Answering, Authenticating, Chunked, Chunking, Receiving, Securing, Session, Settings, Step, Verifying,
 };
