@@ -121,7 +121,9 @@ impl Command {
             "VRFY" if rest.is_empty() => Err(Syntax::BadArgument),
             "VRFY" => Ok(Command::Vrfy),
             "EXPN" | "ETRN" | "TURN" | "ATRN" | "SEND" | "SOML" | "SAML" => Err(Syntax::NotImplemented),
-            "GET" | "POST" | "HEAD" | "PUT" | "OPTIONS" | "CONNECT" => Err(Syntax::Foreign),
+            "GET" | "POST" | "HEAD" | "PUT" | "DELETE" | "PATCH" | "OPTIONS" | "TRACE" | "CONNECT" | "PRI" => {
+                Err(Syntax::Foreign)
+            }
             _ => Err(Syntax::Unknown),
         }
     }
@@ -131,10 +133,17 @@ fn alone(rest: &str, command: Command) -> Result<Command, Syntax> {
     if rest.is_empty() { Ok(command) } else { Err(Syntax::BadArgument) }
 }
 
-/// RFC 5321 §4.1.4: a name that does not verify is no reason to refuse; neither is one that real clients make up.
+/// RFC 5321 §4.1.4: a name that does not verify is no reason to refuse; neither is one that real clients make up: a bare
+/// machine name, an address without brackets, an underscore. RFC 5321 §4.5.3.1.2: a domain has up to 255 octets.
 fn greeting(rest: &str) -> Result<Phi<String>, Syntax> {
-    let is_word = !rest.is_empty() && rest.len() <= 255 && !rest.contains(' ');
-    if is_word { Ok(Phi::new(rest.to_owned())) } else { Err(Syntax::BadArgument) }
+    let is_name = !rest.is_empty() && rest.len() <= 255 && rest.chars().all(stands_in_a_name);
+    if is_name { Ok(Phi::new(rest.to_owned())) } else { Err(Syntax::BadArgument) }
+}
+
+/// What names of machines and addresses are made of, in whatever script, and no more: it is kept, and shown to people,
+/// and must be no markup there.
+fn stands_in_a_name(character: char) -> bool {
+    character.is_alphanumeric() || "-._:[]%+~/@,'".contains(character)
 }
 
 fn auth(rest: &str) -> Result<Command, Syntax> {
@@ -294,8 +303,44 @@ mod tests {
         check("NOOP\0", &Err(Syntax::NotText));
         check("NOOP\rQUIT", &Err(Syntax::NotText));
         assert_eq!(Command::parse(b"NOOP \xff"), Err(Syntax::NotText));
-        for verb in ["GET /", "post / HTTP/1.1", "HEAD /", "PUT /", "OPTIONS *", "CONNECT x:25"] {
+        for verb in [
+            "GET /",
+            "post / HTTP/1.1",
+            "HEAD /",
+            "PUT /",
+            "DELETE /",
+            "PATCH /",
+            "OPTIONS *",
+            "TRACE /",
+            "CONNECT x:25",
+            "PRI * HTTP/2.0",
+        ] {
             check(verb, &Err(Syntax::Foreign));
+        }
+    }
+
+    #[test]
+    fn names_are_taken_as_real_clients_make_them_up_and_nothing_that_could_be_read_as_markup() {
+        let longest = "x".repeat(255);
+        for name in [
+            "localhost",
+            "WIN-7F3K2",
+            "10.20.0.7",
+            "[10.20.0.7]",
+            "[IPv6:2001:db8::7]",
+            "fe80::1%eth0",
+            "ward_3_scanner",
+            "localhost.localdomain.",
+            "ann@ws7",
+            "müller-pc",
+            &longest,
+        ] {
+            check(&format!("EHLO {name}"), &Ok(Command::Ehlo(Phi::new(name.into()))));
+            check(&format!("HELO {name}"), &Ok(Command::Helo(Phi::new(name.into()))));
+        }
+        let long = "x".repeat(300);
+        for name in ["", " ", "two words", "<script>", "a;b", "$(id)", "a`b", "\"q\"", "a\\b", "a\u{202e}b", &long] {
+            check(&format!("EHLO {name}"), &Err(Syntax::BadArgument));
         }
     }
 
