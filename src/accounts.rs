@@ -119,6 +119,23 @@ impl Accounts {
         }
     }
 
+    /// The client that an address alone makes known. Of networks within each other, the narrowest says which it is.
+    pub fn from_network(&self, address: IpAddr) -> Option<Submitter> {
+        let address = address.to_canonical();
+        let clients = self.clients();
+        let known = clients.iter().filter(|client| client.is_known_by_network());
+        let covering = known.flat_map(|client| {
+            let networks = client.networks.iter().filter(|network| network.contains(&address));
+            networks.map(move |network| (network.prefix_len(), client))
+        });
+        covering.max_by_key(|(prefix, _)| *prefix).map(|(_, client)| Submitter::of(client, Proof::Network))
+    }
+
+    /// Whether an address lies in the networks of some client.
+    pub fn is_a_clients(&self, address: IpAddr) -> bool {
+        self.clients().iter().any(|client| client.comes_from(address))
+    }
+
     async fn judge(&self, credentials: &Credentials, from: IpAddr) -> Result<Submitter, Denied> {
         let clients = self.clients();
         // The login is compared, and goes nowhere.
@@ -268,6 +285,8 @@ mod tests {
             senders: vec!["*@clinic.example".into()],
             networks: vec![],
             on_refusal: OnRefusal::Reject,
+            rates: config::Rates::default(),
+            trust_headers: false,
             suspended: false,
         }
     }

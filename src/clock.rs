@@ -44,6 +44,18 @@ impl Timestamp {
         self.civil().strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
     }
 
+    /// The day alone, as in `2026-11-24`, in UTC.
+    pub fn date(self) -> String {
+        self.civil().strftime("%Y-%m-%d").to_string()
+    }
+
+    /// Reads a day, as in `2026-11-24`: the moment when it begins, in UTC.
+    pub fn parse_date(text: &str) -> Option<Timestamp> {
+        let day: jiff::civil::Date = text.parse().ok().filter(|_| text.len() == 10)?;
+        let begins = jiff::tz::TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok()?;
+        Some(Timestamp(begins.as_millisecond()))
+    }
+
     /// Reads an RFC 3339 time.
     pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
         let parsed: jiff::Timestamp = text.parse().ok()?;
@@ -153,6 +165,16 @@ mod tests {
         let second = Timestamp::from_millis(1_795_493_220_000);
         assert_eq!(Timestamp::parse_rfc5322(" Tue, 24 Nov 2026 05:07:00 +0100 "), Some(second));
         assert_eq!(Timestamp::parse_rfc5322("yesterday"), None);
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_in_utc() {
+        let day = Timestamp::parse_date("2026-11-24").unwrap();
+        assert_eq!(day.rfc3339(), "2026-11-24T00:00:00.000Z");
+        assert_eq!(day.plus(Duration::from_hours(23)).date(), "2026-11-24");
+        for text in ["2026-02-30", "26-11-24", "tomorrow", "2026-11-24T10:00:00", ""] {
+            assert_eq!(Timestamp::parse_date(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -247,11 +247,13 @@ pub(super) fn add(path: &Path, new: &NewClient, password: &Password) -> Result<C
 
 /// What is typed into the program that sends.
 fn server(config: &Config) -> String {
-    let port = |listener: &Listener| match listener.role {
-        Role::Submission => format!("port {} with STARTTLS", listener.bind.port()),
-        Role::Submissions => format!("port {} with TLS", listener.bind.port()),
+    let port = |listener: &Listener| match listener.role() {
+        Role::Submission => Some(format!("port {} with STARTTLS", listener.bind.port())),
+        Role::Submissions => Some(format!("port {} with TLS", listener.bind.port())),
+        // Who has a login has a better door than these.
+        Role::Relay | Role::Legacy => None,
     };
-    let ports: Vec<String> = config.listeners.iter().map(port).collect();
+    let ports: Vec<String> = config.listeners.iter().filter_map(port).collect();
     format!("{}, {}", config.server.hostname, ports.join(", or "))
 }
 

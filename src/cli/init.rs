@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::cli::output::{Failed, Format, print_json};
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::config::{self, Certificate, Listener, Mistake};
+use crate::config::{self, Certificate, Door, Listener, Mistake};
 use crate::keyring::authority::{self, Authority};
 use crate::keyring::certificate::{self, KeyMatch};
 use crate::keyring::recovery::Code;
@@ -53,9 +53,9 @@ pub(super) struct Arguments {
 pub(super) fn command(arguments: Arguments, format: Format) -> Result<ExitCode, Failed> {
     let Arguments { folder, hostname, postmaster, data_dir, certificate, key, submission, submissions } = arguments;
     let certificate = certificate.zip(key).map(|(chain, key)| Certificate { chain, key });
-    let bound = |role, bind: Option<SocketAddr>| bind.map(|bind| Listener::new(role, bind));
+    let bound = |door, bind: Option<SocketAddr>| bind.map(|bind| Listener::new(door, bind));
     let listeners =
-        bound(Role::Submission, submission).into_iter().chain(bound(Role::Submissions, submissions)).collect();
+        bound(Door::Submission, submission).into_iter().chain(bound(Door::Submissions, submissions)).collect();
     let options = Options { folder, hostname, postmaster, data_dir, certificate, listeners };
     let made = run(&options, SystemClock.now())?;
     match format {
@@ -196,7 +196,7 @@ impl Made {
             "postmaster": self.postmaster.expose(),
             "data_dir": self.data_dir,
             "listeners": self.listeners.iter().map(|listener| {
-                json!({ "role": listener.role.name(), "bind": listener.bind.to_string() })
+                json!({ "role": listener.role().name(), "bind": listener.bind.to_string() })
             }).collect::<Vec<_>>(),
             "ca": self.ca,
             // The one time that the code is shown.
@@ -364,8 +364,8 @@ fn checked(given: &Certificate, hostname: &Domain) -> Result<Certificate, InitEr
 
 fn default_listeners() -> Vec<Listener> {
     let ports = if may_bind_low_ports() { [587, 465] } else { [2587, 2465] };
-    let listener = |(role, port)| Listener::new(role, SocketAddr::from(([0, 0, 0, 0], port)));
-    [Role::Submission, Role::Submissions].into_iter().zip(ports).map(listener).collect()
+    let listener = |(door, port)| Listener::new(door, SocketAddr::from(([0, 0, 0, 0], port)));
+    [Door::Submission, Door::Submissions].into_iter().zip(ports).map(listener).collect()
 }
 
 fn may_bind_low_ports() -> bool {
@@ -406,15 +406,17 @@ fn text(values: &Values<'_>, certificate: &Certificate, listeners: &[Listener]) 
         key = path(&certificate.key),
     );
     for listener in listeners {
-        let why = match listener.role {
+        let why = match listener.role() {
             Role::Submission => "Mail comes in here: STARTTLS, then a login.",
             Role::Submissions => "Mail comes in here: TLS from the first byte, then a login.",
+            Role::Relay => "Mail comes in here: STARTTLS, from networks of clients or behind a login.",
+            Role::Legacy => "Mail comes in here without TLS.",
         };
         // Writing to a String cannot fail.
         let _ = write!(
             text,
             "\n# {why}\n[[listener]]\nrole = \"{role}\"\nbind = \"{bind}\"\n",
-            role = listener.role.name(),
+            role = listener.role().name(),
             bind = listener.bind
         );
     }

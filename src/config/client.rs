@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use toml::de::DeValue;
 
 use crate::config::listener::Tls;
 use crate::config::login::{Certified, Login, certified};
+use crate::config::rate::Rates;
 use crate::config::reader::{Absent, Seen, Table};
 use crate::config::value;
 use crate::mail::ClientName;
@@ -62,6 +64,9 @@ pub struct Client {
     /// what the client is known by, at listeners that ask for no login.
     pub networks: Vec<IpNet>,
     pub on_refusal: OnRefusal,
+    pub rates: Rates,
+    /// Whether tags and control headers are believed of a client that is known by its network alone.
+    pub trust_headers: bool,
     /// A suspended client's login is answered 4xx.
     pub suspended: bool,
 }
@@ -73,9 +78,9 @@ pub(super) struct Clients {
 }
 
 pub(super) fn read_all(root: &mut Table<'_, '_>, tls: &Tls) -> Clients {
-    let mut seen = [Seen::default(), Seen::default(), Seen::default()];
+    let mut seen = [Seen::default(), Seen::default(), Seen::default(), Seen::default()];
     let all = root.tables("client", |table| {
-        let [names, logins, certified] = &mut seen;
+        let [names, logins, certified, visitors] = &mut seen;
         let name_line = table.line_of("name");
         let name = table.required("name", name);
         if let Some(first) = name.as_ref().and_then(|name| names.earlier(name, name_line)) {
@@ -85,18 +90,35 @@ pub(super) fn read_all(root: &mut Table<'_, '_>, tls: &Tls) -> Clients {
         let before = table.mistakes();
         let login = login(table, logins);
         let certificates = certificates(table, certified, tls);
+        let networks_line = table.line_of("networks");
         let networks = table.list("networks", Absent::Default, value::network);
         if login.is_none() && certificates.is_empty() && networks.is_empty() && table.mistakes() == before {
             let text = "is missing, and so is every other way to know this client: write login with password_hash and \
                         scram, or certificate, or networks";
             table.mistake(table.line, "login", text);
         }
+        if login.is_none() && certificates.is_empty() {
+            alone(table, &networks, (visitors, networks_line));
+        }
         let profile = table.setting("profile", profile);
         let senders = table.filled("senders", Absent::Mistake, sender);
         let senders = senders.into_iter().map(|given| given.value).collect();
         let on_refusal = table.optional("on_refusal", on_refusal).unwrap_or(profile.on_refusal());
+        let rates = Rates::read(table);
+        let trust_headers = table.setting("trust_headers", value::flag);
         let suspended = table.setting("suspended", value::flag);
-        Some(Client { name: ClientName(name?), profile, login, certificates, senders, networks, on_refusal, suspended })
+        Some(Client {
+            name: ClientName(name?),
+            profile,
+            login,
+            certificates,
+            senders,
+            networks,
+            on_refusal,
+            rates,
+            trust_headers,
+            suspended,
+        })
     });
     let [names, ..] = seen;
     Clients { all, names: names.into_values().collect() }
@@ -109,6 +131,16 @@ fn login(table: &mut Table<'_, '_>, seen: &mut Seen) -> Option<Login> {
         table.mistake(line, "login", format!("the client on line {first} has this login already: choose another"));
     }
     login
+}
+
+/// A network that is all two clients are known by would be both. Of one within another, the narrower goes first.
+fn alone(table: &mut Table<'_, '_>, networks: &[IpNet], (seen, line): (&mut Seen, usize)) {
+    for network in networks {
+        if let Some(first) = seen.earlier(&network.trunc().to_string(), line) {
+            let text = format!("the client on line {first} is known by the same network already: narrow one of them");
+            table.mistake(line, "networks", text);
+        }
+    }
 }
 
 fn certificates(table: &mut Table<'_, '_>, seen: &mut Seen, tls: &Tls) -> Vec<Certified> {
@@ -154,6 +186,18 @@ fn profile(written: &DeValue<'_>) -> Result<Profile, String> {
 
 fn on_refusal(written: &DeValue<'_>) -> Result<OnRefusal, String> {
     value::one_of(written, [("reject", OnRefusal::Reject), ("accept-and-hold", OnRefusal::AcceptAndHold)])
+}
+
+impl Client {
+    /// Whether its networks are all that it is known by.
+    pub fn is_known_by_network(&self) -> bool {
+        self.login.is_none() && self.certificates.is_empty()
+    }
+
+    /// Whether an address lies in its networks.
+    pub fn comes_from(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(&address.to_canonical()))
+    }
 }
 
 impl fmt::Debug for Client {

@@ -15,6 +15,8 @@ pub struct Limits {
     pub recipients: usize,
     pub connections: usize,
     pub connections_per_address: usize,
+    /// New connections a minute from one address that is no client's.
+    pub connections_per_minute: usize,
     pub messages_per_connection: usize,
     pub errors_per_connection: usize,
     pub idle: Duration,
@@ -46,6 +48,7 @@ impl Limits {
             recipients: table.setting("recipients", count),
             connections: table.setting("connections", count),
             connections_per_address: table.setting("connections_per_address", count),
+            connections_per_minute: table.setting("connections_per_minute", count),
             messages_per_connection: table.setting("messages_per_connection", count),
             errors_per_connection: table.setting("errors_per_connection", count),
             idle: table.setting("idle", duration),

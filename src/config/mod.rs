@@ -8,6 +8,7 @@ mod listener;
 mod login;
 mod policy;
 mod queue;
+mod rate;
 mod reader;
 mod reference;
 mod route;
@@ -22,10 +23,11 @@ pub use client::{Client, OnRefusal, Profile};
 pub use database::{Database, Retention};
 pub use delivery::{Delivery, Dns};
 pub use limits::Limits;
-pub use listener::{Certificate, Listener, Tls};
+pub use listener::{Certificate, Door, Legacy, Listener, RelayTls, Tls};
 pub use login::{Certified, Login, MIN_ITERATIONS, Scram};
 pub use policy::{Last, Policy, Rule, Then, When};
 pub use queue::Queue;
+pub use rate::{Rate, Rates};
 pub use reader::Mistake;
 pub use reference::{REFERENCE, page as reference_page};
 pub use route::{Onward, Route};
@@ -70,8 +72,11 @@ fn read(root: &mut Table<'_, '_>) -> Option<Config> {
     let notify = root.table("notify", |table| Notify::read(table, hostname));
     let tls = root.table("tls", Tls::read);
     let listeners = listener::read_all(root);
-    let http = root.table("http", |table| Http::read(table, &listeners));
+    let http = root.table("http", |table| Http::read(table, &listeners.all));
     let clients = client::read_all(root, &tls);
+    if root.mistakes() == 0 {
+        listeners.check_owned(root, &clients.all);
+    }
     let routes = route::read_all(root);
     let policy = root.table("policy", |table| Policy::read(table, &clients));
     let limits = root.table("limits", Limits::read);
@@ -81,7 +86,7 @@ fn read(root: &mut Table<'_, '_>) -> Option<Config> {
     let database = root.table("database", Database::read);
     let retention = root.table("retention", Retention::read);
     let log = root.table("log", Log::read);
-    let (server, notify, clients) = (server?, notify?, clients.all);
+    let (server, notify, clients, listeners) = (server?, notify?, clients.all, listeners.all);
     Some(Config {
         server,
         notify,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::config::value::{nearest, what_it_is};
 
@@ -235,7 +235,7 @@ impl<'t> Table<'_, 't> {
         self.child(key, given, reference).finish(read)
     }
 
-    /// All tables `[[key]]`. The first one of the reference gives the defaults.
+    /// All tables `[[key]]`. The first one of the reference gives the defaults, and the examples with the further ones.
     pub(super) fn tables<T>(
         &mut self,
         key: &'static str,
@@ -243,10 +243,9 @@ impl<'t> Table<'_, 't> {
     ) -> Vec<T> {
         self.known.push(key);
         let reference = match self.reference.get(key).map(Spanned::get_ref) {
-            Some(DeValue::Array(array)) => array.first().and_then(|first| first.get_ref().as_table()).cloned(),
-            _ => None,
-        }
-        .unwrap_or_default();
+            Some(DeValue::Array(array)) => merged(array),
+            _ => DeTable::new(),
+        };
         let Some((name, value)) = self.entries.remove_entry(key) else { return Vec::new() };
         let path = self.dotted(key);
         let DeValue::Array(array) = value.into_inner() else {
@@ -339,4 +338,17 @@ impl<'t> Table<'_, 't> {
         }
         value
     }
+}
+
+/// The tables as one, in which the first that has a key gives its value.
+fn merged(tables: &DeArray<'static>) -> DeTable<'static> {
+    let mut all = DeTable::new();
+    for table in tables.iter().filter_map(|table| table.get_ref().as_table()) {
+        for (key, value) in
+            table.iter().filter(|(key, _)| !all.contains_key(key.get_ref().as_ref())).collect::<Vec<_>>()
+        {
+            all.insert(key.clone(), value.clone());
+        }
+    }
+    all
 }

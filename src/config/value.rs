@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::de::DeValue;
 
+use crate::clock::Timestamp;
 use crate::mail::{Address, Domain, Method};
 use crate::phi::Kind;
 
@@ -84,6 +85,18 @@ pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, String> {
     let text = value.as_str().ok_or(WANTED)?;
     let duration = humantime::parse_duration(text).map_err(|_| WANTED)?;
     if duration.is_zero() { Err("write a time longer than none".into()) } else { Ok(duration) }
+}
+
+/// A day: `"2027-03-31"`, or the same without quotes, which TOML has a type for. The moment when it begins, in UTC.
+pub(super) fn date(value: &DeValue<'_>) -> Result<Timestamp, String> {
+    let text = match value {
+        DeValue::Datetime(date) => date.to_string(),
+        DeValue::String(text) => text.to_string(),
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Array(_) | DeValue::Table(_) => {
+            String::new()
+        }
+    };
+    Timestamp::parse_date(&text).ok_or_else(|| "write a day, as in \"2027-03-31\"".into())
 }
 
 pub(super) fn path(value: &DeValue<'_>) -> Result<PathBuf, String> {

@@ -154,7 +154,13 @@ impl Parts {
         let rooms = intake::Rooms { queue: queue.clone(), evidence: evidence.clone(), clock: Arc::clone(&clock) };
         let intake = Arc::new(Intake::new(rooms, decided_by(store, loaded)));
         let rooms = notice::Rooms { queue: queue.clone(), evidence, store: store.clone(), clock: Arc::clone(&clock) };
-        let shared = Shared::new(config, Arc::clone(&accounts), Arc::clone(&intake), disk_check(config));
+        let doors = listener::Rooms {
+            accounts: Arc::clone(&accounts),
+            intake: Arc::clone(&intake),
+            clock: Arc::clone(&clock),
+            disk: disk_check(config),
+        };
+        let shared = Shared::new(config, doors);
         let courier = Courier::new(Arc::new(config.clone()), Arc::clone(&clock))?;
         Ok(Parts {
             path,
@@ -216,11 +222,10 @@ impl Parts {
 
 /// What differs and is built once, at the start.
 fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let doors = |config: &Config| config.listeners.iter().map(|door| (door.role.name(), door.bind)).collect::<Vec<_>>();
     let changed = [
         ("server.data_dir", old.server.data_dir != new.server.data_dir),
         ("server.master_key", old.server.master_key != new.server.master_key),
-        ("[[listener]]", doors(old) != doors(new)),
+        ("[[listener]]", old.listeners != new.listeners),
         ("limits.memory_bytes", old.limits.memory_bytes != new.limits.memory_bytes),
         ("limits.disk_reserve_bytes", old.limits.disk_reserve_bytes != new.limits.disk_reserve_bytes),
         ("[queue]", old.queue != new.queue),
@@ -251,7 +256,7 @@ fn wrong(error: ConfigError) -> Failure {
 async fn open_doors(parts: &Parts, doors: &TaskTracker, mail: &CancellationToken) -> Result<(), StartError> {
     for wanted in &parts.running.listeners {
         let bound = listener::bind(wanted).await?;
-        tracing::info!(listener.role = wanted.role.name(), listener.bind = %wanted.bind, "listening");
+        tracing::info!(listener.role = wanted.role().name(), listener.bind = %wanted.bind, "listening");
         doors.spawn(bound.serve(Arc::clone(&parts.tls), Arc::clone(&parts.shared), mail.clone()));
     }
     Ok(())

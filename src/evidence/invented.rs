@@ -70,6 +70,7 @@ pub(super) fn record() -> Record {
             helo: Phi::new("ws7.clinic.example".into()),
             tls: Some(TlsSession { version: "TLSv1.3".into(), suite: "TLS13_AES_256_GCM_SHA384".into() }),
             proof: Some(Proof::Scram),
+            arrival: crate::mail::Arrival::default(),
         },
         sender: ReversePath::Mailbox(address("nurse@clinic.example")),
         message_id: Some(Phi::new("<20261124.7@clinic.example>".into())),

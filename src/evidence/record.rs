@@ -12,7 +12,7 @@ use crate::classify::Verdict;
 use crate::clock::Timestamp;
 use crate::crypto::Digest;
 use crate::evidence::sealed;
-use crate::mail::{Address, Assurance, ClientName, Method, Peer, Proof, Reply, ReversePath, Role, TlsSession};
+use crate::mail::{Address, Arrival, Assurance, ClientName, Method, Peer, Proof, Reply, ReversePath, Role, TlsSession};
 use crate::mime::{Content, Tree};
 use crate::phi::{Kind, Phi};
 use crate::policy::{Action, Decision, RecipientFacts, Tried};
@@ -54,6 +54,8 @@ pub enum Origin {
         /// What the client proved itself by. Records of older versions do not say.
         #[serde(default)]
         proof: Option<Proof>,
+        #[serde(default)]
+        arrival: Arrival,
     },
     /// Sealpost wrote it itself: a report, a notice, a digest.
     OwnNotice,
@@ -195,6 +197,7 @@ impl Origin {
             helo: peer.helo.clone(),
             tls: peer.tls.clone(),
             proof: peer.proof,
+            arrival: peer.arrival.clone(),
         }
     }
 }

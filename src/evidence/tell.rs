@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::evidence::record::{Answer, Attempt, Classified, Failure, Found, Origin, Place, Recipient, Record, Stage};
 use crate::evidence::story::{Journey, MadeAttempt, Proof, Step, Story};
 use crate::evidence::words;
-use crate::mail::{Domain, ReversePath};
+use crate::mail::{Arrival, Domain, Quarantine, ReversePath, TlsSession};
 use crate::phi::Kind;
 use crate::policy::{RuleResult, Tried};
 
@@ -47,15 +47,14 @@ pub fn decision(found: &Classified, recipients: &[Recipient]) -> String {
 fn arrival(record: &Record) -> String {
     let came = words::moment(record.accepted);
     let origin = match &record.origin {
-        Origin::Submitted { client, role: _, address, helo: _, tls, proof } => {
+        Origin::Submitted { client, role: _, address, helo: _, tls, proof, arrival } => {
             let client = client
                 .as_ref()
                 .map_or("a client that did not log in".to_owned(), |name| format!("the client \"{name}\""));
             let proof = proof.map_or(String::new(), |proof| format!(" (known by {})", words::proof(proof)));
-            let tls = tls.as_ref().map_or("without encryption".to_owned(), |tls| {
-                format!("over an encrypted connection ({})", tls.version)
-            });
-            format!("It came in on {came} from {client}{proof} at {address}, {tls}")
+            let proxy = arrival.proxy.map_or(String::new(), |proxy| format!(" behind the proxy {proxy}"));
+            let way = way_in(tls.as_ref(), arrival);
+            format!("It came in on {came} from {client}{proof} at {address}{proxy}, {way}")
         }
         Origin::OwnNotice => format!("Sealpost wrote it itself on {came}"),
     };
@@ -67,6 +66,16 @@ fn arrival(record: &Record) -> String {
     // As for the sender.
     let id = record.message_id.as_ref().map_or(String::new(), |id| format!(", Message-ID {}", id.expose()));
     format!("{origin}{sender}{id}, {}.", words::bytes(record.bytes))
+}
+
+fn way_in(tls: Option<&TlsSession>, arrival: &Arrival) -> String {
+    match (tls, &arrival.quarantine) {
+        (Some(tls), _) => format!("over an encrypted connection ({})", tls.version),
+        (None, Some(Quarantine { owner, until })) => {
+            format!("without TLS through the legacy listener (owner {owner}, until {})", until.date())
+        }
+        (None, None) => "without encryption".to_owned(),
+    }
 }
 
 fn classified(classified: &Classified) -> Vec<String> {

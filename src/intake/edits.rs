@@ -1,7 +1,7 @@
 //! What submission changes in a header, and what it looks up there. The body is nobody's to edit.
 
 use crate::clock::Timestamp;
-use crate::mail::{Domain, Envelope, Message, MessageId, Peer, Proof, Utf8};
+use crate::mail::{Domain, Envelope, Message, MessageId, Peer, Proof, Protocol, Utf8};
 use crate::mime::{self, Edit};
 
 /// More trace headers than any honest way has (RFC 5321 §6.3 asks for a limit of 100 or less).
@@ -94,9 +94,11 @@ pub(super) fn received(envelope: &Envelope, peer: &Peer, hop: &Hop<'_>) -> Edit 
 
 /// RFC 3848, and RFC 6531 §4.3 for UTF-8.
 fn protocol(utf8: Utf8, peer: &Peer) -> String {
-    let base = match utf8 {
-        Utf8::Declared => "UTF8SMTP",
-        Utf8::NotDeclared => "ESMTP",
+    let base = match (utf8, peer.arrival.protocol) {
+        // RFC 5321 §2.2.1: who said HELO speaks SMTP; there are no names for that under TLS or with a login.
+        (Utf8::NotDeclared, Protocol::Smtp) => return "SMTP".to_owned(),
+        (Utf8::Declared, Protocol::Smtp | Protocol::Esmtp) => "UTF8SMTP",
+        (Utf8::NotDeclared, Protocol::Esmtp) => "ESMTP",
     };
     let tls = if peer.tls.is_some() { "S" } else { "" };
     let login = if peer.proof.is_some_and(Proof::is_login) { "A" } else { "" };
@@ -106,7 +108,7 @@ fn protocol(utf8: Utf8, peer: &Peer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::{Address, ClientName, Mended, ReversePath, Role, TlsSession, WireLimits};
+    use crate::mail::{Address, Arrival, ClientName, Mended, ReversePath, Role, TlsSession, WireLimits};
     use crate::phi::Phi;
 
     fn message(text: &str) -> Message {
@@ -184,6 +186,7 @@ mod tests {
             tls: Some(TlsSession { version: "TLSv1.3".into(), suite: "TLS13_AES_256_GCM_SHA384".into() }),
             client: Some(ClientName("front-desk".into())),
             proof: Some(Proof::Password),
+            arrival: Arrival::default(),
         };
         let Edit::Prepend(field) = received(&envelope, &peer, &hop(&hostname)) else { panic!("not in front") };
         assert_eq!(
@@ -193,7 +196,14 @@ mod tests {
         );
         envelope.utf8 = Utf8::Declared;
         assert_eq!(protocol(envelope.utf8, &peer), "UTF8SMTPSA");
-        assert_eq!(protocol(envelope.utf8, &Peer { proof: Some(Proof::Network), ..peer }), "UTF8SMTPS");
+        let network = Peer { proof: Some(Proof::Network), ..peer };
+        assert_eq!(protocol(Utf8::Declared, &network), "UTF8SMTPS");
+        let clear = Peer { tls: None, ..network };
+        assert_eq!(protocol(Utf8::NotDeclared, &clear), "ESMTP");
+        let with_login = Peer { proof: Some(Proof::Password), ..clear };
+        assert_eq!(protocol(Utf8::NotDeclared, &with_login), "ESMTPA");
+        let helo = Arrival { protocol: Protocol::Smtp, ..Arrival::default() };
+        assert_eq!(protocol(Utf8::NotDeclared, &Peer { arrival: helo, ..with_login }), "SMTP");
     }
 
     #[test]

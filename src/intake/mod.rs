@@ -20,10 +20,10 @@ use crate::config::{self, Config, OnRefusal};
 use crate::crypto::Digest;
 use crate::directory::Directory;
 use crate::evidence::Evidence;
-use crate::mail::{Address, ClientName, Content, Domain, Envelope, Message, Peer};
+use crate::mail::{Address, ClientName, Content, Domain, Envelope, Message, Peer, Proof};
 use crate::mime::{self, Budget, Edit, Tree};
 use crate::phi::Phi;
-use crate::policy::{self, Action, Decision, Facts, Rules, Submission};
+use crate::policy::{self, Action, Belief, Decision, Facts, Rules, Submission};
 use crate::queue::{Accept, Queue, Receipt, Way};
 use crate::smtp::Senders;
 use edits::{Hop, MAX_RECEIVED};
@@ -86,6 +86,8 @@ struct Allowed {
     senders: Senders,
     on_refusal: OnRefusal,
     standing: Standing,
+    /// Whether its marks are believed when it has not logged in.
+    without_login: Belief,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +145,7 @@ impl Intake {
         let (tree, verdict) = self.read(terms, &message).await?;
         check_from(&tree.from, &allowed.senders)?;
         let facts = settings.directory.facts(&envelope).await;
-        let examination = terms.decide(&envelope, Some(&client), Read { tree, verdict, facts });
+        let examination = terms.decide(&envelope, (Some(&client), peer.proof), Read { tree, verdict, facts });
         let ways = ways(&examination.decisions)?;
         let told = Told::of(&examination, &message, &ways);
 
@@ -219,7 +221,9 @@ pub fn examine(config: &Config, unsent: Unsent<'_>) -> Examination {
     let Unsent { message, envelope, client, facts } = unsent;
     let terms = Terms::new(config, Digest::ZERO);
     let (tree, verdict) = read_now(message, &terms.budget);
-    terms.decide(envelope, client, Read { tree, verdict, facts })
+    let known = config.clients.iter().find(|known| client == Some(&known.name));
+    let proof = known.map(|known| if known.is_known_by_network() { Proof::Network } else { Proof::Password });
+    terms.decide(envelope, (client, proof), Read { tree, verdict, facts })
 }
 
 /// A submission as it came, and what is to become of it.
@@ -269,14 +273,31 @@ impl Terms {
         }
     }
 
-    fn decide(&self, envelope: &Envelope, client: Option<&ClientName>, read: Read) -> Examination {
+    /// Who relays for others writes down what others ask for; only a login speaks for itself.
+    fn belief(&self, client: Option<&ClientName>, proof: Option<Proof>) -> Belief {
+        match proof {
+            None => Belief::NotBelieved,
+            Some(proof) if proof.is_login() => Belief::Believed,
+            Some(_) => client
+                .and_then(|client| self.clients.get(client))
+                .map_or(Belief::NotBelieved, |allowed| allowed.without_login),
+        }
+    }
+
+    fn decide(
+        &self,
+        envelope: &Envelope,
+        (client, proof): (Option<&ClientName>, Option<Proof>),
+        read: Read,
+    ) -> Examination {
         let Read { tree, verdict, facts } = read;
-        let submission = Submission { client, envelope, tree: &tree };
+        let belief = self.belief(client, proof);
+        let submission = Submission { client, marks: belief, envelope, tree: &tree };
         let mut decisions = policy::decide(&self.rules, &submission, &verdict, &facts);
         if client.and_then(|client| self.clients.get(client)).is_some_and(Allowed::must_not_be_refused) {
             decisions.iter_mut().for_each(held_instead);
         }
-        let edits = policy::edits(&policy::marks(&self.rules, &tree, client));
+        let edits = policy::edits(&policy::marks(&self.rules, &tree, belief));
         Examination { tree, verdict, facts, decisions, edits }
     }
 }
@@ -284,7 +305,9 @@ impl Terms {
 impl Allowed {
     fn of(client: &config::Client) -> Allowed {
         let standing = if client.suspended { Standing::Suspended } else { Standing::Welcome };
-        Allowed { senders: Senders(client.senders.clone()), on_refusal: client.on_refusal, standing }
+        let without_login = if client.trust_headers { Belief::Believed } else { Belief::NotBelieved };
+        let senders = Senders(client.senders.clone());
+        Allowed { senders, on_refusal: client.on_refusal, standing, without_login }
     }
 
     fn must_not_be_refused(&self) -> bool {

@@ -50,7 +50,8 @@ fn terms() -> Terms {
         tags: vec!["[secure]".into()],
         secure: methods("tls:authenticated"),
     };
-    let allowed = |standing, on_refusal| Allowed { senders: senders(), on_refusal, standing };
+    let allowed =
+        |standing, on_refusal| Allowed { senders: senders(), on_refusal, standing, without_login: Belief::NotBelieved };
     Terms {
         hostname: Domain::parse("relay.clinic.example").unwrap(),
         rules: Rules::compile(&policy),
@@ -72,7 +73,7 @@ fn examine(text: &str, recipients: &[&str], client: &str) -> Examination {
     let tree = mime::parse(&message(text), &terms.budget);
     let verdict = Verdict { phi: false, score: 0.0, findings: Vec::new(), version: "test".into() };
     let client = ClientName(client.into());
-    terms.decide(&envelope, Some(&client), Read { tree, verdict, facts: Facts::default() })
+    terms.decide(&envelope, (Some(&client), Some(Proof::Password)), Read { tree, verdict, facts: Facts::default() })
 }
 
 fn outcome(recipients: &[&str], client: &str) -> Result<String, String> {
@@ -212,6 +213,7 @@ impl Desk {
             tls: Some(TlsSession { version: "TLSv1.3".into(), suite: "TLS13_AES_256_GCM_SHA384".into() }),
             client: client.map(|name| ClientName(name.into())),
             proof: client.map(|_| Proof::Password),
+            arrival: crate::mail::Arrival::default(),
         };
         let result = self.intake.accept(envelope, message(text), peer).await;
         result.map_err(|refusal| String::from_utf8(refusal.reply().to_wire()[..9].to_vec()).unwrap())

@@ -2,7 +2,6 @@
 
 mod chunks;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +12,15 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::Limits;
-use crate::listener::room::{Full, Place, Share};
+use crate::config::{Limits, Listener};
+use crate::listener::arrival::{self, Origin};
+use crate::listener::memory::{Full, Share};
+use crate::listener::room::Place;
 use crate::listener::wire::{Lost, NoLine, Wire};
 use crate::listener::{Accepts, Disk, Rules, Shared};
-use crate::mail::{ClientName, Enhanced, Envelope, LineEnds, Malformed, Message, Peer, Reply, Role, WireLimits};
+use crate::mail::{Arrival, ClientName, Enhanced, Envelope, Malformed, Message, Peer, Reply, Role, WireLimits};
 use crate::net::{Stream, tls};
-use crate::smtp::{Command, Credentials, Decoder, Feed, Receiving, Session, Step, Verifying};
+use crate::smtp::{Command, Credentials, Decoder, Feed, Receiving, Session, Step, Submitter, Verifying};
 use chunks::Gathering;
 
 /// How long a handshake of TLS may take.
@@ -33,9 +34,10 @@ const FIRST_SHARE: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Connection<A> {
     pub(super) stream: TcpStream,
-    pub(super) role: Role,
-    pub(super) line_ends: LineEnds,
-    pub(super) address: SocketAddr,
+    pub(super) listener: Arc<Listener>,
+    pub(super) origin: Origin,
+    /// Who it is by its network alone.
+    pub(super) visitor: Option<Submitter>,
     pub(super) place: Place,
     pub(super) rules: Arc<Rules>,
     pub(super) shared: Arc<Shared<A>>,
@@ -63,6 +65,8 @@ enum Parting {
     SentUnasked,
     NoTls,
     Draining,
+    /// Its place was given to somebody who is known, or has none yet.
+    Crowded,
 }
 
 impl Parting {
@@ -82,6 +86,7 @@ impl Parting {
             Parting::SentUnasked => "sent_unasked",
             Parting::NoTls => "no_tls",
             Parting::Draining => "draining",
+            Parting::Crowded => "crowded",
         }
     }
 
@@ -94,6 +99,7 @@ impl Parting {
             Parting::LoginOver => (421, (4, 7, 0), "nobody logged in over this connection in time"),
             Parting::DataOver => (421, (4, 4, 2), "the message did not come in time"),
             Parting::Draining => (421, (4, 3, 2), "the server is closing, try again later"),
+            Parting::Crowded => (421, (4, 7, 0), "the place is needed for somebody else, try again later"),
             Parting::SentUnasked => (421, (4, 5, 0), "wait for 354 before sending a message"),
             Parting::LineTooLong => (500, (5, 5, 6), "the line is too long"),
             Parting::BareLf => (500, (5, 5, 2), "a line ends in CRLF"),
@@ -116,18 +122,28 @@ impl From<Lost> for Parting {
 
 impl<A: Accepts> Connection<A> {
     pub(super) async fn run(self, tls: Arc<tls::Server>, drain: CancellationToken) {
-        let Connection { stream, role, line_ends, address, place, rules, shared } = self;
+        let Connection { stream, listener, origin, visitor, place, rules, shared } = self;
         let began = Instant::now();
-        let (wire, begun) = begin(stream, (role, &tls), rules.limits.idle).await;
-        let (client, gathering, messages) = (None, None, 0);
+        let out = place.out();
+        let (wire, begun) = tokio::select! {
+            biased;
+            () = out.cancelled() => (None, Err(Parting::Crowded)),
+            begun = begin(stream, (listener.role(), &tls), rules.limits.idle) => begun,
+        };
+        let (gathering, messages) = (None, 0);
+        let client = visitor.as_ref().map(|visitor| visitor.name.clone());
         let mut dialog =
-            Dialog { wire, role, line_ends, address, rules, shared, tls, drain, began, client, gathering, messages };
+            Dialog { wire, listener, origin, place, rules, shared, tls, drain, began, client, gathering, messages };
         let parting = match begun {
-            Ok(()) => dialog.run().await,
+            Ok(()) => tokio::select! {
+                biased;
+                // Only before somebody is known; from then on, nobody else is given the place.
+                () = out.cancelled() => Parting::Crowded,
+                parting = dialog.run(visitor) => parting,
+            },
             Err(parting) => parting,
         };
         dialog.part(parting).await;
-        drop(place);
     }
 }
 
@@ -138,7 +154,7 @@ async fn begin(
     patience: Duration,
 ) -> (Option<Wire>, Result<(), Parting>) {
     match role {
-        Role::Submission => match speaks_first(stream) {
+        Role::Submission | Role::Relay | Role::Legacy => match speaks_first(stream) {
             Ok((stream, begun)) => (Some(Wire::new(Stream::clear(stream), patience)), begun),
             Err(_) => (None, Err(Parting::Gone)),
         },
@@ -172,9 +188,9 @@ async fn secure(stream: TcpStream, tls: &tls::Server) -> Result<Stream, Parting>
 struct Dialog<A> {
     /// Gone while TLS is being put on, and when that failed.
     wire: Option<Wire>,
-    role: Role,
-    line_ends: LineEnds,
-    address: SocketAddr,
+    listener: Arc<Listener>,
+    origin: Origin,
+    place: Place,
     rules: Arc<Rules>,
     shared: Arc<Shared<A>>,
     tls: Arc<tls::Server>,
@@ -194,8 +210,8 @@ enum Received {
 
 impl<A: Accepts> Dialog<A> {
     /// Goes on until the connection is to end, and says why it does.
-    async fn run(&mut self) -> Parting {
-        let mut step = Session::open(self.rules.settings.clone(), self.role);
+    async fn run(&mut self, visitor: Option<Submitter>) -> Parting {
+        let mut step = Session::open(self.rules.settings.clone(), arrival::entrance(&self.listener, visitor));
         loop {
             step = match self.obey(step).await {
                 Ok(next) => next,
@@ -291,16 +307,17 @@ impl<A: Accepts> Dialog<A> {
 
     async fn verify(&mut self, credentials: &Credentials, verifying: Verifying) -> Result<Step, Parting> {
         self.wire()?.flush().await?;
-        match self.shared.accounts.verify(credentials, self.address.ip()).await {
+        match self.shared.accounts.verify(credentials, self.origin.ip()).await {
             Ok(submitter) => {
                 self.client = Some(submitter.name.clone());
+                self.place.is_a_clients(self.shared.clock.now());
                 Ok(verifying.accepted(submitter))
             }
             Err(denied) => {
                 counter!("sealpost_logins_refused_total").increment(1);
                 // The login that was tried is the peer's text, and may be somebody's password typed into the wrong field.
-                let peer_ip = self.address.ip().to_canonical();
-                warn!(peer.ip = %peer_ip, listener.role = self.role.name(), login.refused = ?denied, "login refused");
+                let (peer_ip, role) = (self.origin.ip(), self.listener.role());
+                warn!(peer.ip = %peer_ip, listener.role = role.name(), login.refused = ?denied, "login refused");
                 Ok(verifying.refused(denied.reply()))
             }
         }
@@ -333,23 +350,29 @@ impl<A: Accepts> Dialog<A> {
     fn room(&self, receiving: &Receiving) -> Result<Option<Share>, Reply> {
         // Who was suspended after the login is let send nothing more.
         self.shared.accounts.standing(receiving.client()).map_err(crate::accounts::Denied::reply)?;
+        if let Some(over) = arrival::over(&self.listener, self.shared.clock.now()) {
+            return Err(over.reply());
+        }
         match (self.shared.disk)() {
             Disk::Enough => {}
             // RFC 5321 §4.2.3: 452, before the message crosses the wire in vain.
             Disk::Short => return Err(reply(452, (4, 3, 1), "the disk is nearly full, try again later")),
         }
         let octets = receiving.declared().unwrap_or(FIRST_SHARE);
-        self.shared.memory.share(octets).map(Some).map_err(|Full| no_memory())
+        let share = self.shared.memory.share(octets).map_err(|Full| no_memory())?;
+        self.shared.spend(&self.rules, receiving.client(), receiving.recipients())?;
+        Ok(Some(share))
     }
 
     fn peer(&self, receiving: &Receiving) -> Peer {
         Peer {
-            role: self.role,
-            address: self.address,
+            role: self.listener.role(),
+            address: self.origin.address,
             helo: receiving.helo().clone(),
             tls: self.wire.as_ref().and_then(|wire| wire.stream().tls_session()),
             client: Some(receiving.client().clone()),
             proof: Some(receiving.proof()),
+            arrival: Arrival { protocol: receiving.protocol(), ..arrival::arrival(&self.listener, &self.origin) },
         }
     }
 
@@ -358,7 +381,7 @@ impl<A: Accepts> Dialog<A> {
         let limits = &self.rules.limits;
         let (idle, deadline) = (limits.idle, Instant::now() + limits.data);
         let wire = self.wire.as_mut().ok_or(Parting::Gone)?;
-        let mut decoder = Decoder::new(wire_limits(limits), self.line_ends);
+        let mut decoder = Decoder::new(wire_limits(limits), self.listener.line_ends);
         loop {
             let waiting = wire.waiting();
             let (fed, octets) = (decoder.feed(waiting), waiting.len());
@@ -426,12 +449,13 @@ impl<A: Accepts> Dialog<A> {
             }
             wire.close().await;
         }
-        histogram!("sealpost_session_seconds", "role" => self.role.name()).record(began.elapsed());
+        histogram!("sealpost_session_seconds", "role" => self.listener.role().name()).record(began.elapsed());
         counter!("sealpost_connections_ended_total", "reason" => parting.name()).increment(1);
         let client = self.client.as_ref().map(|client| client.0.as_str());
         info!(
-            peer.ip = %self.address.ip().to_canonical(),
-            listener.role = self.role.name(),
+            peer.ip = %self.origin.ip(),
+            proxy.ip = self.origin.proxy.map(tracing::field::display),
+            listener.role = self.listener.role().name(),
             client.name = client,
             messages.count = self.messages,
             took.ms = millis(began),

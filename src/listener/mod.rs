@@ -1,35 +1,48 @@
 //! Where submissions come in: the sockets, how many there may be, and the way from a connection to the intake.
 
+mod admission;
+mod arrival;
 mod connection;
+mod memory;
+mod rates;
 mod room;
 mod wire;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use metrics::counter;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::accounts::Accounts;
+use crate::clock::Clock;
 use crate::config::{self, Config, Limits};
 use crate::intake::Intake;
-use crate::mail::{Envelope, LineEnds, Message, MessageId, Peer, Reply, Role};
+use crate::mail::{ClientName, Envelope, Message, MessageId, Peer, Reply, Role};
 use crate::net::tls;
 use crate::queue::Receipt;
 use crate::smtp::Settings;
 
+use admission::{Quota, Turned};
+use arrival::Origin;
 use connection::Connection;
-use room::{Crowded, Memory, Occupancy};
+use memory::Memory;
+use rates::Rates;
+use room::Occupancy;
 
 /// How long connections may take to finish their message once the house closes.
 pub const DRAIN: Duration = Duration::from_secs(60);
+/// Connections of proxies that have not yet said whose they are; a proxy says it at once.
+const MAX_UNNAMED: usize = 1024;
 /// How long the loop rests when the system gives it no connection (out of file descriptors).
 const REST: Duration = Duration::from_millis(100);
 
@@ -71,14 +84,26 @@ pub enum Disk {
 /// How the disk is asked.
 pub type DiskCheck = Box<dyn Fn() -> Disk + Send + Sync>;
 
+/// The rooms behind the listeners.
+pub struct Rooms<A = Intake> {
+    pub accounts: Arc<Accounts>,
+    pub intake: Arc<A>,
+    pub clock: Arc<dyn Clock>,
+    pub disk: DiskCheck,
+}
+
 /// What all listeners have in common.
 pub struct Shared<A = Intake> {
     accounts: Arc<Accounts>,
     intake: Arc<A>,
+    clock: Arc<dyn Clock>,
     disk: DiskCheck,
     rules: RwLock<Arc<Rules>>,
     memory: Memory,
     occupancy: Occupancy,
+    /// How fast clients send, and neighbours connect.
+    quotas: Rates<Quota>,
+    knocks: Rates<IpAddr>,
 }
 
 /// What a connection goes by. It keeps those that it began with.
@@ -86,6 +111,7 @@ pub struct Shared<A = Intake> {
 struct Rules {
     settings: Arc<Settings>,
     limits: Limits,
+    rates: HashMap<ClientName, config::Rates>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -96,19 +122,28 @@ pub enum ListenError {
 
 impl Rules {
     fn of(config: &Config) -> Rules {
-        Rules { settings: Arc::new(Settings::of(config)), limits: config.limits.clone() }
+        let rates = config.clients.iter().map(|client| (client.name.clone(), client.rates));
+        Rules { settings: Arc::new(Settings::of(config)), limits: config.limits.clone(), rates: rates.collect() }
     }
 }
 
 impl<A: Accepts> Shared<A> {
-    pub fn new(config: &Config, accounts: Arc<Accounts>, intake: Arc<A>, disk: DiskCheck) -> Shared<A> {
+    pub fn new(config: &Config, rooms: Rooms<A>) -> Shared<A> {
+        Shared::with(Rules::of(config), rooms)
+    }
+
+    fn with(rules: Rules, rooms: Rooms<A>) -> Shared<A> {
+        let Rooms { accounts, intake, clock, disk } = rooms;
         Shared {
             accounts,
             intake,
+            clock,
             disk,
-            rules: RwLock::new(Arc::new(Rules::of(config))),
-            memory: Memory::new(config.limits.memory_bytes),
+            memory: Memory::new(rules.limits.memory_bytes),
+            rules: RwLock::new(Arc::new(rules)),
             occupancy: Occupancy::default(),
+            quotas: Rates::default(),
+            knocks: Rates::default(),
         }
     }
 
@@ -122,6 +157,12 @@ impl<A: Accepts> Shared<A> {
     }
 }
 
+impl<A> fmt::Debug for Rooms<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rooms").field("accounts", &self.accounts).finish_non_exhaustive()
+    }
+}
+
 impl<A> fmt::Debug for Shared<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("occupancy", &self.occupancy).finish_non_exhaustive()
@@ -131,16 +172,15 @@ impl<A> fmt::Debug for Shared<A> {
 /// A socket that listens and does not yet answer.
 #[derive(Debug)]
 pub struct Bound {
-    role: Role,
-    line_ends: LineEnds,
+    listener: Arc<config::Listener>,
     socket: TcpListener,
 }
 
 /// Takes the port, so that a start with a port in use fails before anything else begins.
 pub async fn bind(listener: &config::Listener) -> Result<Bound, ListenError> {
-    let config::Listener { role, bind, line_ends } = *listener;
+    let bind = listener.bind;
     let socket = TcpListener::bind(bind).await.map_err(|source| ListenError::Bind { bind, source })?;
-    Ok(Bound { role, line_ends, socket })
+    Ok(Bound { listener: Arc::new(listener.clone()), socket })
 }
 
 /// Listens until `drain`, and then until the messages in hand are done.
@@ -161,7 +201,9 @@ impl Bound {
 
     /// Accepts until `drain`, and then waits for the messages in hand.
     pub async fn serve<A: Accepts>(self, tls: Arc<tls::Server>, shared: Arc<Shared<A>>, drain: CancellationToken) {
-        let Bound { role, line_ends, socket } = self;
+        let Bound { listener, socket } = self;
+        let role = listener.role();
+        let unnamed = Arc::new(Semaphore::new(MAX_UNNAMED));
         let mut open = JoinSet::new();
         loop {
             tokio::select! {
@@ -169,7 +211,13 @@ impl Bound {
                 Some(ended) = open.join_next() => told(ended),
                 accepted = socket.accept() => match accepted {
                     Ok((stream, address)) => {
-                        if let Some(connection) = admit((stream, address), (role, line_ends), &shared) {
+                        let knock = Knock { stream, listener: listener.clone(), shared: shared.clone() };
+                        if arrival::is_proxy(&listener, address) {
+                            // Beyond so many, the proxy does not say whose they are, and nobody waits for it.
+                            if let Ok(turn) = unnamed.clone().try_acquire_owned() {
+                                open.spawn(knock.behind_proxy((address, turn), tls.clone(), drain.clone()));
+                            }
+                        } else if let Some(connection) = knock.admit(Origin::direct(address)) {
                             open.spawn(connection.run(tls.clone(), drain.clone()));
                         }
                     }
@@ -186,36 +234,67 @@ impl Bound {
     }
 }
 
-/// Lets a connection in, or turns it away with the reason.
-fn admit<A: Accepts>(
-    (stream, address): (TcpStream, SocketAddr),
-    (role, line_ends): (Role, LineEnds),
-    shared: &Arc<Shared<A>>,
-) -> Option<Connection<A>> {
-    let rules = shared.rules();
-    let peer_ip = address.ip().to_canonical();
-    match shared.occupancy.enter(peer_ip, &rules.limits) {
-        Ok(place) => {
-            counter!("sealpost_connections_total", "role" => role.name()).increment(1);
-            // Without this, the reply to each command waits for the acknowledgement of the one before.
-            if let Err(error) = stream.set_nodelay(true) {
-                warn!(peer.ip = %peer_ip, socket.error = %error, "TCP_NODELAY cannot be set");
+/// Somebody at the door.
+struct Knock<A> {
+    stream: TcpStream,
+    listener: Arc<config::Listener>,
+    shared: Arc<Shared<A>>,
+}
+
+impl<A: Accepts> Knock<A> {
+    /// Hears from the proxy who it is, and goes on with that.
+    async fn behind_proxy(
+        mut self,
+        (proxy, turn): (SocketAddr, OwnedSemaphorePermit),
+        tls: Arc<tls::Server>,
+        drain: CancellationToken,
+    ) {
+        let named = tokio::select! {
+            () = drain.cancelled() => return,
+            named = Origin::proxied(&mut self.stream, proxy) => named,
+        };
+        drop(turn);
+        match named {
+            Ok(origin) => {
+                if let Some(connection) = self.admit(origin) {
+                    connection.run(tls, drain).await;
+                }
             }
-            Some(Connection { stream, role, line_ends, address, place, rules, shared: shared.clone() })
+            Err(fault) => {
+                counter!("sealpost_connections_refused_total", "reason" => "proxy_header").increment(1);
+                warn!(proxy.ip = %proxy.ip().to_canonical(), connection.refused = "proxy_header", "{fault}");
+            }
         }
-        Err(crowded) => {
-            counter!("sealpost_connections_refused_total", "reason" => crowded.name()).increment(1);
-            warn!(peer.ip = %peer_ip, connection.refused = crowded.name(), "connection turned away");
-            turn_away(&stream, role, crowded);
-            None
+    }
+
+    /// Lets a connection in, or turns it away with the reason.
+    fn admit(self, origin: Origin) -> Option<Connection<A>> {
+        let Knock { stream, listener, shared } = self;
+        let rules = shared.rules();
+        let peer_ip = origin.ip();
+        match shared.enter((&listener, &origin), &rules) {
+            Ok((place, visitor)) => {
+                counter!("sealpost_connections_total", "role" => listener.role().name()).increment(1);
+                // Without this, the reply to each command waits for the acknowledgement of the one before.
+                if let Err(error) = stream.set_nodelay(true) {
+                    warn!(peer.ip = %peer_ip, socket.error = %error, "TCP_NODELAY cannot be set");
+                }
+                Some(Connection { stream, listener, origin, visitor, place, rules, shared })
+            }
+            Err(turned) => {
+                counter!("sealpost_connections_refused_total", "reason" => turned.name()).increment(1);
+                warn!(peer.ip = %peer_ip, connection.refused = turned.name(), "connection turned away");
+                turn_away(&stream, listener.role(), turned);
+                None
+            }
         }
     }
 }
 
 /// One try to say why, which waits for nobody. Before a handshake of TLS nothing can be said.
-fn turn_away(stream: &TcpStream, role: Role, crowded: Crowded) {
+fn turn_away(stream: &TcpStream, role: Role, turned: Turned) {
     match role {
-        Role::Submission => drop(stream.try_write(&crowded.reply().to_wire())),
+        Role::Submission | Role::Relay | Role::Legacy => drop(stream.try_write(&turned.reply().to_wire())),
         Role::Submissions => {}
     }
 }

@@ -1,15 +1,22 @@
-//! How many may be in, and how much they may carry: connections in all and per neighbour, memory for messages.
+//! How many connections there may be, and whose: when places run out, whoever is known comes before whoever is not.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use metrics::gauge;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use crate::accounts::network_of;
+use crate::clock::Timestamp;
 use crate::config::Limits;
 use crate::mail::{Enhanced, Reply};
+
+/// How long somebody is known by an address over which a client has logged in.
+const KNOWN: Duration = Duration::from_hours(24);
+/// Of so many addresses it is remembered. The one that has been quiet for longest is forgotten first.
+const MAX_KNOWN: usize = 4096;
 
 /// Why a connection is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +42,14 @@ impl Crowded {
     }
 }
 
+/// What is known of somebody who has not said a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A client's network, or one from which a client has logged in lately.
+    Known,
+    Stranger,
+}
+
 /// Who is in.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Occupancy(Arc<Mutex<Counts>>);
@@ -43,6 +58,16 @@ pub(super) struct Occupancy(Arc<Mutex<Counts>>);
 struct Counts {
     total: usize,
     by_network: HashMap<IpAddr, usize>,
+    /// Whoever could be anybody, the oldest first.
+    strangers: BTreeMap<u64, Stranger>,
+    next: u64,
+    known: HashMap<IpAddr, Timestamp>,
+}
+
+#[derive(Debug)]
+struct Stranger {
+    network: IpAddr,
+    out: CancellationToken,
 }
 
 /// One connection's place; given back when dropped.
@@ -50,23 +75,39 @@ struct Counts {
 pub(super) struct Place {
     occupancy: Occupancy,
     network: IpAddr,
+    number: u64,
+    /// Cancelled when the place was given to somebody else.
+    out: CancellationToken,
 }
 
 impl Occupancy {
-    pub(super) fn enter(&self, peer: IpAddr, limits: &Limits) -> Result<Place, Crowded> {
+    /// Whether a client has logged in from there lately.
+    pub(super) fn knows(&self, peer: IpAddr, now: Timestamp) -> bool {
+        self.counts().known.get(&network_of(peer)).is_some_and(|last| now.since(*last) < KNOWN)
+    }
+
+    /// Gives a place, if need be that of a stranger.
+    pub(super) fn enter(&self, peer: IpAddr, standing: Standing, limits: &Limits) -> Result<Place, Crowded> {
         let network = network_of(peer);
         let mut counts = self.counts();
-        if counts.total >= limits.connections {
-            return Err(Crowded::InAll);
-        }
-        let from_there = counts.by_network.get(&network).copied().unwrap_or(0);
+        let from_there = counts.from(network);
         if from_there >= limits.connections_per_address {
             return Err(Crowded::FromOneAddress);
         }
+        if counts.total >= limits.connections {
+            let number = counts.whose_place_is_due((network, standing)).ok_or(Crowded::InAll)?;
+            counts.turn_out(number);
+        }
+        let (number, out) = (counts.next, CancellationToken::new());
+        counts.next += 1;
         counts.total += 1;
-        counts.by_network.insert(network, from_there + 1);
+        *counts.by_network.entry(network).or_default() += 1;
+        match standing {
+            Standing::Known => {}
+            Standing::Stranger => drop(counts.strangers.insert(number, Stranger { network, out: out.clone() })),
+        }
         gauge!("sealpost_connections_open").increment(1.0);
-        Ok(Place { occupancy: self.clone(), network })
+        Ok(Place { occupancy: self.clone(), network, number, out })
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -74,81 +115,144 @@ impl Occupancy {
     }
 }
 
+impl Counts {
+    fn from(&self, network: IpAddr) -> usize {
+        self.by_network.get(&network).copied().unwrap_or(0)
+    }
+
+    /// Whom a newcomer takes the place of: for somebody known, the stranger that has sat there for longest; for a
+    /// stranger, the oldest of those from one address who hold more places than that newcomer will.
+    fn whose_place_is_due(&self, (network, standing): (IpAddr, Standing)) -> Option<u64> {
+        let mut oldest = self.strangers.iter();
+        match standing {
+            Standing::Known => oldest.next().map(|(number, _)| *number),
+            Standing::Stranger => {
+                let mut held: HashMap<IpAddr, usize> = HashMap::new();
+                self.strangers.values().for_each(|stranger| *held.entry(stranger.network).or_default() += 1);
+                let most = held.values().copied().max()?;
+                let own = held.get(&network).copied().unwrap_or(0);
+                let found = oldest.find(|(_, stranger)| held.get(&stranger.network) == Some(&most));
+                found.filter(|_| most > own + 1).map(|(number, _)| *number)
+            }
+        }
+    }
+
+    /// The place is free at once; the connection hears of it, and ends.
+    fn turn_out(&mut self, number: u64) {
+        if let Some(Stranger { network, out }) = self.strangers.remove(&number) {
+            self.leave(network);
+            out.cancel();
+        }
+    }
+
+    fn leave(&mut self, network: IpAddr) {
+        self.total = self.total.saturating_sub(1);
+        if let Some(from_there) = self.by_network.get_mut(&network) {
+            *from_there = from_there.saturating_sub(1);
+            if *from_there == 0 {
+                self.by_network.remove(&network);
+            }
+        }
+    }
+
+    fn remember(&mut self, network: IpAddr, now: Timestamp) {
+        if self.known.len() >= MAX_KNOWN && !self.known.contains_key(&network) {
+            let oldest = self.known.iter().min_by_key(|(_, last)| **last).map(|(network, _)| *network);
+            oldest.map(|oldest| self.known.remove(&oldest));
+        }
+        self.known.insert(network, now);
+    }
+}
+
+impl Place {
+    /// Ends when the place has been given to somebody else.
+    pub(super) fn out(&self) -> CancellationToken {
+        self.out.clone()
+    }
+
+    /// A client has logged in over it: it is nobody's to take, and the next connection from there is known.
+    pub(super) fn is_a_clients(&self, now: Timestamp) {
+        let mut counts = self.occupancy.counts();
+        counts.strangers.remove(&self.number);
+        counts.remember(self.network, now);
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.occupancy.counts();
-        counts.total = counts.total.saturating_sub(1);
-        if let Some(from_there) = counts.by_network.get_mut(&self.network) {
-            *from_there = from_there.saturating_sub(1);
-            if *from_there == 0 {
-                counts.by_network.remove(&self.network);
-            }
+        // Who was turned out has left already.
+        if !self.out.is_cancelled() {
+            counts.strangers.remove(&self.number);
+            counts.leave(self.network);
         }
         gauge!("sealpost_connections_open").decrement(1.0);
     }
-}
-
-/// Octets in one unit of memory: few enough to count in 32 bits, many enough to ask for seldom.
-const UNIT: usize = 16 * 1024;
-
-/// The memory that messages may take, in all.
-#[derive(Debug)]
-pub(super) struct Memory(Arc<Semaphore>);
-
-/// One message's part of it; given back when dropped.
-#[derive(Debug)]
-pub(super) struct Share {
-    memory: Arc<Semaphore>,
-    permit: OwnedSemaphorePermit,
-}
-
-/// There is no memory for more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Full;
-
-impl Memory {
-    pub(super) fn new(octets: usize) -> Memory {
-        Memory(Arc::new(Semaphore::new((octets / UNIT).min(Semaphore::MAX_PERMITS))))
-    }
-
-    /// A share for a message of so many octets; none waits for one.
-    pub(super) fn share(&self, octets: usize) -> Result<Share, Full> {
-        let permit = self.0.clone().try_acquire_many_owned(units(octets)).map_err(|_| Full)?;
-        Ok(Share { memory: self.0.clone(), permit })
-    }
-}
-
-impl Share {
-    /// Lets the message grow to so many octets.
-    pub(super) fn grow(&mut self, octets: usize) -> Result<(), Full> {
-        let held = u32::try_from(self.permit.num_permits()).unwrap_or(u32::MAX);
-        let more = units(octets).saturating_sub(held);
-        if more > 0 {
-            self.permit.merge(self.memory.clone().try_acquire_many_owned(more).map_err(|_| Full)?);
-        }
-        Ok(())
-    }
-}
-
-fn units(octets: usize) -> u32 {
-    u32::try_from(octets.div_ceil(UNIT).max(1)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const NOW: Timestamp = Timestamp::from_millis(1_795_493_220_000);
+
+    fn limits(connections: usize, connections_per_address: usize) -> Limits {
+        Limits { connections, connections_per_address, ..crate::listener::tests::limits() }
+    }
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    fn enter(house: &Occupancy, last: u8, standing: Standing) -> Result<Place, Crowded> {
+        house.enter(address(last), standing, &limits(4, 3))
+    }
+
     #[test]
-    fn memory_is_shared_out_grown_and_given_back() {
-        let memory = Memory::new(10 * UNIT);
-        let mut one = memory.share(6 * UNIT).unwrap();
-        assert_eq!(memory.share(5 * UNIT).err(), Some(Full));
-        let two = memory.share(1).unwrap();
-        assert_eq!(one.grow(10 * UNIT), Err(Full));
-        drop(two);
-        assert_eq!(one.grow(10 * UNIT), Ok(()));
-        assert_eq!(memory.share(1).err(), Some(Full));
-        drop(one);
-        assert!(memory.share(10 * UNIT).is_ok());
+    fn somebody_known_takes_the_place_of_the_oldest_stranger() {
+        let house = Occupancy::default();
+        let places: Vec<Place> = (1..=4).map(|last| enter(&house, last, Standing::Stranger).unwrap()).collect();
+        assert_eq!(enter(&house, 5, Standing::Stranger).err(), Some(Crowded::InAll));
+        let known = enter(&house, 9, Standing::Known).unwrap();
+        assert!(places[0].out().is_cancelled() && !places[1].out().is_cancelled());
+        drop(places);
+        assert_eq!(house.counts().total, 1, "who was turned out leaves once");
+        drop(known);
+        assert!(house.counts().by_network.is_empty());
+    }
+
+    #[test]
+    fn nobody_takes_the_place_of_a_client() {
+        let house = Occupancy::default();
+        let places: Vec<Place> = (1..=4).map(|last| enter(&house, last, Standing::Stranger).unwrap()).collect();
+        places.iter().for_each(|place| place.is_a_clients(NOW));
+        assert_eq!(enter(&house, 9, Standing::Known).err(), Some(Crowded::InAll));
+        assert!(places.iter().all(|place| !place.out().is_cancelled()));
+    }
+
+    #[test]
+    fn among_strangers_places_go_to_whoever_has_fewest() {
+        let house = Occupancy::default();
+        let greedy: Vec<Place> = (0..3).map(|_| enter(&house, 1, Standing::Stranger).unwrap()).collect();
+        let _second = enter(&house, 2, Standing::Stranger).unwrap();
+        assert_eq!(enter(&house, 1, Standing::Stranger).err(), Some(Crowded::FromOneAddress));
+        let _third = enter(&house, 3, Standing::Stranger).unwrap();
+        assert!(greedy[0].out().is_cancelled());
+        assert_eq!(enter(&house, 2, Standing::Stranger).err(), Some(Crowded::InAll), "two each are fair");
+        assert!(!greedy[1].out().is_cancelled());
+    }
+
+    #[test]
+    fn an_address_is_known_for_a_day_behind_a_login_and_so_many_are_remembered() {
+        let house = Occupancy::default();
+        enter(&house, 1, Standing::Stranger).unwrap().is_a_clients(NOW);
+        assert!(house.knows(address(1), NOW.plus(Duration::from_hours(23))));
+        assert!(!house.knows(address(1), NOW.plus(KNOWN)));
+        assert!(!house.knows(address(2), NOW));
+        for n in 0..u32::try_from(MAX_KNOWN).unwrap() {
+            house.counts().remember(IpAddr::from((n + 1).to_be_bytes()), NOW.plus(Duration::from_secs(1)));
+        }
+        assert_eq!(house.counts().known.len(), MAX_KNOWN);
+        assert!(!house.knows(address(1), NOW));
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::clock::{ManualClock, Timestamp};
-use crate::config::{Client, Login, OnRefusal, Profile};
+use crate::config::{Client, Door, Login, OnRefusal, Profile};
 use crate::crypto::hash_password;
 use crate::mail::{Address, ClientName, Domain, Enhanced, Proof};
 use crate::net::tls::trial::Trial;
@@ -56,7 +56,7 @@ impl Accepts for Desk {
     }
 }
 
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     let long = Duration::from_secs(20);
     Limits {
         message_bytes: 100_000,
@@ -66,6 +66,7 @@ fn limits() -> Limits {
         recipients: 10,
         connections: 20,
         connections_per_address: 20,
+        connections_per_minute: 1_000,
         messages_per_connection: 10,
         errors_per_connection: 5,
         idle: long,
@@ -90,6 +91,8 @@ fn openemr(suspended: bool) -> Client {
         senders: vec!["*@clinic.example".into()],
         networks: vec![],
         on_refusal: OnRefusal::Reject,
+        rates: config::Rates::default(),
+        trust_headers: false,
         suspended,
     }
 }
@@ -105,11 +108,11 @@ struct House {
 }
 
 impl House {
-    async fn open(role: Role, limits: Limits, does: Does) -> House {
-        House::bind(role, limits, does).await.serve().await
+    async fn open(door: Door, limits: Limits, does: Does) -> House {
+        House::bind(door, limits, does).await.serve().await
     }
 
-    async fn bind(role: Role, limits: Limits, does: Does) -> Closed {
+    async fn bind(door: Door, limits: Limits, does: Does) -> Closed {
         let mut trial = Trial::new();
         let tls = Arc::new(tls::Server::load(&trial.tls(HOST)).unwrap());
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_493_220_007)));
@@ -123,15 +126,15 @@ impl House {
         };
         let full = Arc::new(AtomicBool::new(false));
         let asked = full.clone();
-        let shared = Arc::new(Shared {
-            accounts: Arc::new(Accounts::new(vec![openemr(false)], clock).unwrap()),
+        let rooms = Rooms {
+            accounts: Arc::new(Accounts::new(vec![openemr(false)], clock.clone()).unwrap()),
             intake: Arc::new(Desk { does, taken: Mutex::default(), gate: Semaphore::new(0) }),
+            clock,
             disk: Box::new(move || if asked.load(Ordering::SeqCst) { Disk::Short } else { Disk::Enough }),
-            memory: Memory::new(limits.memory_bytes),
-            rules: RwLock::new(Arc::new(Rules { settings: Arc::new(settings), limits })),
-            occupancy: Occupancy::default(),
-        });
-        let listener = config::Listener::new(role, "127.0.0.1:0".parse().unwrap());
+        };
+        let rules = Rules { settings: Arc::new(settings), limits, rates: HashMap::new() };
+        let shared = Arc::new(Shared::with(rules, rooms));
+        let listener = config::Listener::new(door, "127.0.0.1:0".parse().unwrap());
         Closed { trial, tls, shared, full, bound: bind(&listener).await.unwrap() }
     }
 
@@ -223,7 +226,7 @@ const QUEUED: &str = "250 2.0.0 queued as ";
 
 #[tokio::test]
 async fn a_message_is_taken_over_starttls_and_the_intake_knows_from_whom() {
-    let house = House::open(Role::Submission, limits(), Does::Keep).await;
+    let house = House::open(Door::Submission, limits(), Does::Keep).await;
     let mut talk = house.log_in().await;
     talk.say(ENVELOPE).await;
     talk.expect_end("354 send the message, end it with <CRLF>.<CRLF>\r\n").await;
@@ -240,7 +243,7 @@ async fn a_message_is_taken_over_starttls_and_the_intake_knows_from_whom() {
 
 #[tokio::test]
 async fn submissions_speak_tls_from_the_first_octet() {
-    let house = House::open(Role::Submissions, limits(), Does::Keep).await;
+    let house = House::open(Door::Submissions, limits(), Does::Keep).await;
     let stream = house.trial.connect(TcpStream::connect(house.address).await.unwrap(), HOST).await.unwrap();
     let mut talk = Talk { stream, read: Vec::new() };
     talk.expect("220 relay.clinic.example ESMTP Sealpost\r\n").await;
@@ -251,7 +254,7 @@ async fn submissions_speak_tls_from_the_first_octet() {
 
 #[tokio::test]
 async fn replies_to_commands_that_came_together_are_sent_in_their_order() {
-    let house = House::open(Role::Submission, limits(), Does::Keep).await;
+    let house = House::open(Door::Submission, limits(), Does::Keep).await;
     let mut talk = house.log_in().await;
     talk.say(&format!("RSET\r\nNOOP\r\nBOGUS\r\n{ENVELOPE}")).await;
     talk.expect(concat!(
@@ -269,7 +272,7 @@ async fn replies_to_commands_that_came_together_are_sent_in_their_order() {
 
 #[tokio::test]
 async fn what_was_sent_behind_starttls_is_not_run() {
-    let house = House::open(Role::Submission, limits(), Does::Keep).await;
+    let house = House::open(Door::Submission, limits(), Does::Keep).await;
     let mut talk = house.connect().await;
     talk.expect_end("Sealpost\r\n").await;
     talk.say("EHLO ehr\r\n").await;
@@ -280,7 +283,7 @@ async fn what_was_sent_behind_starttls_is_not_run() {
 
 #[tokio::test]
 async fn what_was_said_before_tls_is_forgotten_under_it() {
-    let house = House::open(Role::Submission, limits(), Does::Keep).await;
+    let house = House::open(Door::Submission, limits(), Does::Keep).await;
     let mut clear = house.connect().await;
     clear.expect_end("Sealpost\r\n").await;
     clear.say("EHLO ehr\r\n").await;
@@ -294,7 +297,7 @@ async fn what_was_said_before_tls_is_forgotten_under_it() {
 
 #[tokio::test]
 async fn who_speaks_before_the_greeting_is_turned_away() {
-    let closed = House::bind(Role::Submission, limits(), Does::Keep).await;
+    let closed = House::bind(Door::Submission, limits(), Does::Keep).await;
     let stream = TcpStream::connect(closed.bound.address().unwrap()).await.unwrap();
     let mut early = Talk { stream, read: Vec::new() };
     early.say("EHLO bot\r\nMAIL FROM:<>\r\n").await;
@@ -304,7 +307,7 @@ async fn who_speaks_before_the_greeting_is_turned_away() {
 
 #[tokio::test]
 async fn a_browser_is_given_no_answer() {
-    let house = House::open(Role::Submission, limits(), Does::Keep).await;
+    let house = House::open(Door::Submission, limits(), Does::Keep).await;
     let mut talk = house.connect().await;
     talk.expect_end("Sealpost\r\n").await;
     talk.say("POST / HTTP/1.1\r\nHost: relay\r\n\r\nEHLO x\r\n").await;
@@ -313,7 +316,7 @@ async fn a_browser_is_given_no_answer() {
 
 #[tokio::test]
 async fn lines_that_are_too_long_or_end_in_a_bare_line_feed_end_the_dialog() {
-    let house = House::open(Role::Submission, limits(), Does::Keep).await;
+    let house = House::open(Door::Submission, limits(), Does::Keep).await;
     for (line, reply) in [
         (format!("NOOP {}\r\n", "x".repeat(3000)), "500 5.5.6 the line is too long\r\n"),
         ("x".repeat(3000), "500 5.5.6 the line is too long\r\n"),
@@ -329,23 +332,23 @@ async fn lines_that_are_too_long_or_end_in_a_bare_line_feed_end_the_dialog() {
 #[tokio::test]
 async fn each_wait_has_its_end_and_its_reply() {
     let short = Duration::from_millis(150);
-    let idle = House::open(Role::Submission, Limits { idle: short, ..limits() }, Does::Keep).await;
+    let idle = House::open(Door::Submission, Limits { idle: short, ..limits() }, Does::Keep).await;
     let mut talk = idle.connect().await;
     talk.expect_end("Sealpost\r\n").await;
     talk.say("NOO").await;
     talk.expect_close("421 4.4.2 no command came in time\r\n").await;
 
-    let session = House::open(Role::Submission, Limits { session: short, ..limits() }, Does::Keep).await;
+    let session = House::open(Door::Submission, Limits { session: short, ..limits() }, Does::Keep).await;
     let mut talk = session.connect().await;
     talk.expect_end("Sealpost\r\n").await;
     talk.expect_close("421 4.4.2 the connection has lasted as long as one may\r\n").await;
 
-    let login = House::open(Role::Submission, Limits { login: short, ..limits() }, Does::Keep).await;
+    let login = House::open(Door::Submission, Limits { login: short, ..limits() }, Does::Keep).await;
     let mut talk = login.connect().await;
     talk.expect_end("Sealpost\r\n").await;
     talk.expect_close("421 4.7.0 nobody logged in over this connection in time\r\n").await;
 
-    let data = House::open(Role::Submission, Limits { data: short, ..limits() }, Does::Keep).await;
+    let data = House::open(Door::Submission, Limits { data: short, ..limits() }, Does::Keep).await;
     let mut talk = data.log_in().await;
     talk.say(ENVELOPE).await;
     talk.expect_end("<CRLF>.<CRLF>\r\n").await;
@@ -357,7 +360,7 @@ async fn each_wait_has_its_end_and_its_reply() {
 #[tokio::test]
 async fn who_has_logged_in_may_stay_longer_than_who_has_not() {
     let short = Limits { login: Duration::from_secs(3), idle: Duration::from_secs(4), ..limits() };
-    let house = House::open(Role::Submission, short, Does::Keep).await;
+    let house = House::open(Door::Submission, short, Does::Keep).await;
     let mut talk = house.log_in().await;
     // The wait for the next command ends it, behind the time in which somebody had to log in.
     talk.expect_close("421 4.4.2 no command came in time\r\n").await;
@@ -372,7 +375,7 @@ async fn connections_are_counted_in_all_and_per_address_and_given_back() {
             "421 4.7.0 too many connections from your address, close one first\r\n",
         ),
     ] {
-        let house = House::open(Role::Submission, limits, Does::Keep).await;
+        let house = House::open(Door::Submission, limits, Does::Keep).await;
         let mut first = house.connect().await;
         first.expect_end("Sealpost\r\n").await;
         house.connect().await.expect_close(reply).await;
@@ -399,7 +402,7 @@ async fn a_fault_of_the_intake_costs_one_451_and_the_dialog_goes_on() {
         (Does::Panic, "451 4.3.0 the message could not be handled, try again later\r\n"),
         (Does::Refuse, "451 4.3.0 not now\r\n"),
     ] {
-        let house = House::open(Role::Submission, limits(), does).await;
+        let house = House::open(Door::Submission, limits(), does).await;
         let mut talk = house.log_in().await;
         for _ in 0..2 {
             talk.say(ENVELOPE).await;
@@ -412,7 +415,7 @@ async fn a_fault_of_the_intake_costs_one_451_and_the_dialog_goes_on() {
 
 #[tokio::test]
 async fn without_room_no_message_is_asked_for() {
-    let house = House::open(Role::Submission, limits(), Does::Keep).await;
+    let house = House::open(Door::Submission, limits(), Does::Keep).await;
     let mut talk = house.log_in().await;
     house.full.store(true, Ordering::SeqCst);
     talk.say(ENVELOPE).await;
@@ -428,7 +431,7 @@ async fn without_room_no_message_is_asked_for() {
 
 #[tokio::test]
 async fn a_message_that_outgrows_the_memory_is_read_over_and_answered_452() {
-    let house = House::open(Role::Submission, limits(), Does::Keep).await;
+    let house = House::open(Door::Submission, limits(), Does::Keep).await;
     let mut talk = house.log_in().await;
     talk.say(ENVELOPE).await;
     talk.expect_end("<CRLF>.<CRLF>\r\n").await;
@@ -442,7 +445,7 @@ async fn a_message_that_outgrows_the_memory_is_read_over_and_answered_452() {
 
 #[tokio::test]
 async fn a_message_sent_without_waiting_for_354_is_never_read_as_commands() {
-    let house = House::open(Role::Submission, limits(), Does::Keep).await;
+    let house = House::open(Door::Submission, limits(), Does::Keep).await;
     let mut talk = house.log_in().await;
     house.full.store(true, Ordering::SeqCst);
     talk.say(&format!("{ENVELOPE}RSET\r\n.\r\n")).await;
@@ -454,7 +457,7 @@ async fn a_message_sent_without_waiting_for_354_is_never_read_as_commands() {
 
 #[tokio::test]
 async fn a_smuggled_message_is_refused_whole_and_the_connection_ends() {
-    let house = House::open(Role::Submission, limits(), Does::Keep).await;
+    let house = House::open(Door::Submission, limits(), Does::Keep).await;
     let mut talk = house.log_in().await;
     talk.say(ENVELOPE).await;
     talk.expect_end("<CRLF>.<CRLF>\r\n").await;
@@ -465,7 +468,7 @@ async fn a_smuggled_message_is_refused_whole_and_the_connection_ends() {
 
 #[tokio::test]
 async fn who_is_suspended_in_mid_session_sends_nothing_more() {
-    let house = House::open(Role::Submission, limits(), Does::Keep).await;
+    let house = House::open(Door::Submission, limits(), Does::Keep).await;
     let mut talk = house.log_in().await;
     house.shared.accounts.reload(vec![openemr(true)]);
     talk.say(ENVELOPE).await;
@@ -474,7 +477,7 @@ async fn who_is_suspended_in_mid_session_sends_nothing_more() {
 
 #[tokio::test]
 async fn a_drain_lets_the_message_in_hand_finish_and_ends_the_rest() {
-    let house = House::open(Role::Submission, limits(), Does::KeepWhenLet).await;
+    let house = House::open(Door::Submission, limits(), Does::KeepWhenLet).await;
     let mut busy = house.log_in().await;
     busy.say(ENVELOPE).await;
     busy.expect_end("<CRLF>.<CRLF>\r\n").await;
@@ -493,8 +496,8 @@ async fn a_drain_lets_the_message_in_hand_finish_and_ends_the_rest() {
 
 #[tokio::test]
 async fn a_port_in_use_is_named() {
-    let house = House::open(Role::Submission, limits(), Does::Keep).await;
-    let listener = config::Listener::new(Role::Submission, house.address);
+    let house = House::open(Door::Submission, limits(), Does::Keep).await;
+    let listener = config::Listener::new(Door::Submission, house.address);
     let error = bind(&listener).await.unwrap_err().to_string();
     assert!(error.starts_with(&format!("cannot listen on {}: Address already in use", house.address)), "{error}");
 }

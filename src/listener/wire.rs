@@ -80,16 +80,17 @@ impl Wire {
         if self.output.is_empty() {
             return Ok(());
         }
+        // Given up half-way, no reply is sent twice.
+        let output = std::mem::take(&mut self.output);
         let sending = async {
-            self.stream.write_all(&self.output).await?;
+            self.stream.write_all(&output).await?;
             self.stream.flush().await
         };
         match timeout(self.patience, sending).await {
-            Ok(Ok(())) => self.output.clear(),
-            Ok(Err(_)) => return Err(Lost::Gone),
-            Err(_) => return Err(Lost::Late),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Lost::Gone),
+            Err(_) => Err(Lost::Late),
         }
-        Ok(())
     }
 
     /// Sends the replies that wait, unless there is another command to answer with them.
@@ -131,6 +132,8 @@ impl Wire {
 
     /// Sends what waits, says that nothing more will come, and lets the peer hear it. Whether it does is its own affair.
     pub(super) async fn close(mut self) {
+        // Who lets no reply in keeps its connection for no longer than who says nothing more.
+        self.patience = self.patience.min(LINGER);
         if self.flush().await.is_err() || timeout(LINGER, self.stream.shutdown()).await.is_err() {
             return;
         }

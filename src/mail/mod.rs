@@ -17,5 +17,5 @@ pub use envelope::{BodyType, Content, Envelope, ReversePath, Utf8};
 pub use id::{BadId, JobId, MessageId};
 pub use message::{LineEnds, Malformed, Mended, Message, WireLimits};
 pub use method::{Assurance, BadMethod, Method};
-pub use peer::{ClientName, Peer, Proof, Role, TlsSession};
+pub use peer::{Arrival, ClientName, Peer, Proof, Protocol, Quarantine, Role, TlsSession};
 pub use reply::{BadReply, Code, Enhanced, Reply};

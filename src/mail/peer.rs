@@ -1,10 +1,12 @@
 //! Who is submitting: where they connected, how that is protected, and as whom they logged in.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
 use crate::phi::Phi;
 
 /// What a listener is for, which decides what it demands.
@@ -15,13 +17,21 @@ pub enum Role {
     Submission,
     /// RFC 8314: TLS from the first byte, then AUTH.
     Submissions,
+    /// For servers that are known by their network.
+    Relay,
+    /// For devices that know no TLS, until a day that is set.
+    Legacy,
 }
 
 impl Role {
+    pub const ALL: [Role; 4] = [Role::Submission, Role::Submissions, Role::Relay, Role::Legacy];
+
     pub const fn name(self) -> &'static str {
         match self {
             Role::Submission => "submission",
             Role::Submissions => "submissions",
+            Role::Relay => "relay",
+            Role::Legacy => "legacy",
         }
     }
 }
@@ -89,4 +99,44 @@ pub struct Peer {
     /// Set once it is known who it is, and so is `proof`.
     pub client: Option<ClientName>,
     pub proof: Option<Proof>,
+    pub arrival: Arrival,
+}
+
+/// How a client came in, beside its address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Arrival {
+    pub protocol: Protocol,
+    /// Which proxy told the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Quarantine>,
+}
+
+/// RFC 5321 §2.2.1: HELO begins SMTP, EHLO the extended one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    Smtp,
+    #[default]
+    Esmtp,
+}
+
+/// Who answers for a way in without TLS, and how long it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantine {
+    pub owner: String,
+    /// The beginning of its last day.
+    pub until: Timestamp,
+}
+
+impl Quarantine {
+    pub fn ends(&self) -> Timestamp {
+        self.until.plus(Duration::from_hours(24))
+    }
+
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.ends()
+    }
 }

@@ -39,7 +39,7 @@ impl Rules {
 /// of the config matched: an operator's rule replaces it, a sender's wish can only add to it. The most protective wins
 /// (see `protection`); of equals the first in the config, then the sender's wish, then the default.
 pub fn decide(rules: &Rules, submission: &Submission<'_>, verdict: &Verdict, facts: &Facts) -> Vec<Decision> {
-    let marks = marks(rules, submission.tree, submission.client);
+    let marks = marks(rules, submission.tree, submission.marks);
     let decide_one = |(at, recipient): (usize, &Address)| {
         let case = Case { submission, verdict, marks: &marks, recipient };
         let mut decision = case.decide(rules);

@@ -15,10 +15,10 @@
 //! `Sensitivity` (RFC 4021 §2.1.55) asks for `[policy] secure`, whatever it says, unless it says `normal` or nothing.
 
 use crate::config;
-use crate::mail::{Assurance, ClientName, Method};
+use crate::mail::{Assurance, Method};
 use crate::mime::{Edit, Tree};
 use crate::phi::Phi;
-use crate::policy::Rules;
+use crate::policy::{Belief, Rules};
 
 const CONTROL: &str = "X-Sealpost-Secure";
 
@@ -56,12 +56,21 @@ impl Tag {
     }
 }
 
-/// Reads the marks of a message. Only a client that has logged in is believed: on other mail a mark is a stranger's.
-pub fn marks(rules: &Rules, tree: &Tree, client: Option<&ClientName>) -> Marks {
-    let mut marks = Marks::default();
-    if client.is_none() {
-        return marks;
+/// Reads the marks of a message, when they are to be believed: on other mail a mark is a stranger's.
+pub fn marks(rules: &Rules, tree: &Tree, belief: Belief) -> Marks {
+    let marks = read(rules, tree);
+    match belief {
+        Belief::NotBelieved if !marks.asks.is_empty() => {
+            let remark = "a tag or header asks for protection, and is not believed: the client has not logged in";
+            Marks { remarks: vec![remark.into()], ..Marks::default() }
+        }
+        Belief::NotBelieved => Marks::default(),
+        Belief::Believed => marks,
     }
+}
+
+fn read(rules: &Rules, tree: &Tree) -> Marks {
+    let mut marks = Marks::default();
     // The subject is searched for tags, and kept wrapped.
     if let Some(stripped) = without_tags(tree.subject.expose(), &rules.tags) {
         marks.subject = Some(Phi::new(stripped));
@@ -272,8 +281,7 @@ mod tests {
     }
 
     fn asks(control: &[(&str, &str)]) -> Vec<String> {
-        let client = ClientName("front-desk".into());
-        let marks = marks(&rules(), &tree("hello", control), Some(&client));
+        let marks = marks(&rules(), &tree("hello", control), Belief::Believed);
         marks.asks.iter().map(|ask| ask.methods.iter().map(|m| m.name()).collect::<Vec<_>>().join(" ")).collect()
     }
 
@@ -305,17 +313,18 @@ mod tests {
     }
 
     #[test]
-    fn nobody_who_has_not_logged_in_is_believed() {
+    fn a_mark_that_may_be_anybodys_asks_for_nothing() {
         let tree = tree("[secure] hello", &[("x-sealpost-secure", "no"), ("sensitivity", "private")]);
-        let marks = marks(&rules(), &tree, None);
+        let marks = marks(&rules(), &tree, Belief::NotBelieved);
         assert!(marks.asks.is_empty());
         assert!(edits(&marks).is_empty());
+        assert_eq!(marks.remarks.len(), 1, "whoever asks why is told");
     }
 
     #[test]
     fn each_mark_asks_and_the_tag_comes_off() {
         let tree = tree("Re: [secure] hello", &[("x-sealpost-secure", "yes"), ("sensitivity", "private")]);
-        let marks = marks(&rules(), &tree, Some(&ClientName("front-desk".into())));
+        let marks = marks(&rules(), &tree, Belief::Believed);
         assert_eq!(marks.asks.len(), 3);
         match &edits(&marks)[..] {
             [Edit::Subject(subject)] => {

@@ -17,10 +17,18 @@ use crate::mime::Tree;
 /// What policy is told of a submission.
 #[derive(Debug)]
 pub struct Submission<'a> {
-    /// Tags and control headers are believed only when there is one.
     pub client: Option<&'a ClientName>,
+    pub marks: Belief,
     pub envelope: &'a Envelope,
     pub tree: &'a Tree,
+}
+
+/// Whether tags and control headers of a message are believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belief {
+    Believed,
+    /// They may be anybody's: nobody has logged in, or whoever has is known by its network alone.
+    NotBelieved,
 }
 
 /// What was known of one recipient when the decision was made.

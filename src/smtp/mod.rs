@@ -16,7 +16,7 @@ pub use data::{Decoder, Feed};
 pub use path::Recipient;
 pub use proxy::{BadHeader, Header, Proxied};
 pub use session::{
-    Answering, Authenticating, Chunked, Chunking, Receiving, Securing, Session, Settings, Step, Verifying,
+    Answering, Authenticating, Chunked, Chunking, Entrance, Receiving, Securing, Session, Settings, Step, Verifying,
 };
 pub use submitter::{Senders, Submitter};
 pub use transaction::Transaction;

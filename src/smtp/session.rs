@@ -5,7 +5,8 @@ mod chunking;
 use std::sync::Arc;
 
 use crate::config;
-use crate::mail::{Address, ClientName, Domain, Enhanced, Envelope, Malformed, Proof, Reply, Role, Utf8};
+use crate::config::RelayTls;
+use crate::mail::{Address, ClientName, Domain, Enhanced, Envelope, Malformed, Proof, Protocol, Reply, Utf8};
 use crate::phi::Phi;
 use crate::smtp::{
     BadResponse, Command, Credentials, Exchange, Mail, Mechanism, Recipient, Submitter, Syntax, Transaction, Turn,
@@ -26,6 +27,23 @@ pub struct Settings {
     pub messages: usize,
     /// Refused commands that one connection may send.
     pub errors: usize,
+}
+
+/// Through which door a connection came, and who it is by its network alone.
+#[derive(Clone, Debug)]
+pub enum Entrance {
+    /// RFC 6409: STARTTLS, then AUTH.
+    Submission,
+    /// RFC 8314 §3.3: TLS stands already.
+    Submissions,
+    Relay {
+        tls: RelayTls,
+        visitor: Option<Submitter>,
+    },
+    /// TLS is never offered, and a password may come in clear.
+    Legacy {
+        visitor: Option<Submitter>,
+    },
 }
 
 /// What the door is to do next. Each variant holds all that can come after it.
@@ -101,14 +119,34 @@ struct Base {
     settings: Arc<Settings>,
     errors: usize,
     messages: usize,
+    /// Who it is without a login, once it has said EHLO.
+    visitor: Option<Submitter>,
+    cover: Cover,
+    strangers: Strangers,
+}
+
+/// Whether there is TLS still to be had. It says what is offered: STARTTLS or logins, never both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cover {
+    Offered,
+    /// It stands, or never will.
+    Settled,
+}
+
+/// What somebody hears who is nobody yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strangers {
+    LogIn,
+    /// Its network should have made it known.
+    Unknown,
 }
 
 #[derive(Debug)]
 enum State {
     /// Without TLS there is nothing to do but to ask for it.
     Clear(Option<Greeting>),
-    /// Under TLS, and nobody yet.
-    Secure(Option<Greeting>),
+    /// Nobody yet, and all the TLS that is demanded.
+    Open(Option<Greeting>),
     LoggedIn {
         helo: Greeting,
         submitter: Submitter,
@@ -126,6 +164,33 @@ enum State {
 enum Greeting {
     Helo(Phi<String>),
     Ehlo(Phi<String>),
+}
+
+impl Base {
+    /// What one is who greets, before any login.
+    fn welcome(&self, helo: Greeting) -> State {
+        match &self.visitor {
+            Some(visitor) => State::LoggedIn { helo, submitter: visitor.clone(), transaction: None },
+            None => State::Open(Some(helo)),
+        }
+    }
+}
+
+impl State {
+    fn greeting(&self) -> Option<&Greeting> {
+        match self {
+            State::Clear(greeting) | State::Open(greeting) => greeting.as_ref(),
+            State::LoggedIn { helo, .. } | State::Chunking { helo, .. } => Some(helo),
+        }
+    }
+
+    fn is_within_transaction(&self) -> bool {
+        match self {
+            State::LoggedIn { transaction, .. } => transaction.is_some(),
+            State::Chunking { .. } => true,
+            State::Clear(_) | State::Open(_) => false,
+        }
+    }
 }
 
 impl Greeting {
@@ -150,15 +215,24 @@ impl Settings {
 }
 
 impl Session {
-    /// The greeting of a new connection. Behind `submissions`, TLS stands already (RFC 8314 §3.3).
-    pub fn open(settings: Arc<Settings>, role: Role) -> Step {
+    /// The greeting of a new connection.
+    pub fn open(settings: Arc<Settings>, entrance: Entrance) -> Step {
         // RFC 5321 §4.2: the host name comes first.
         let banner = Reply::plain(220, format!("{} ESMTP Sealpost", settings.hostname));
-        let state = match role {
-            Role::Submission => State::Clear(None),
-            Role::Submissions => State::Secure(None),
+        let (state, cover) = match &entrance {
+            Entrance::Submission | Entrance::Relay { tls: RelayTls::Required, .. } => {
+                (State::Clear(None), Cover::Offered)
+            }
+            Entrance::Relay { tls: RelayTls::Optional, .. } => (State::Open(None), Cover::Offered),
+            Entrance::Submissions | Entrance::Legacy { .. } => (State::Open(None), Cover::Settled),
         };
-        Step::Reply(Session { base: Base { settings, errors: 0, messages: 0 }, state }, banner)
+        let (visitor, strangers) = match entrance {
+            Entrance::Submission | Entrance::Submissions => (None, Strangers::LogIn),
+            Entrance::Relay { visitor, .. } => (visitor, Strangers::Unknown),
+            Entrance::Legacy { visitor } => (visitor, Strangers::LogIn),
+        };
+        let base = Base { settings, errors: 0, messages: 0, visitor, cover, strangers };
+        Step::Reply(Session { base, state }, banner)
     }
 
     /// The one way from a command to what follows.
@@ -187,16 +261,21 @@ impl Session {
 
     fn greet(self, greeting: Greeting) -> Step {
         let Session { base, state } = self;
-        let offer = match &state {
-            State::Clear(_) => Some("STARTTLS"),
-            // RFC 4954 §4: a mechanism that sends the password is offered under TLS only.
-            State::Secure(_) => Some("AUTH PLAIN LOGIN"),
-            State::LoggedIn { .. } | State::Chunking { .. } => None,
+        let offer = match (base.cover, &state) {
+            (Cover::Offered, _) => Some("STARTTLS"),
+            // RFC 4954 §4: a mechanism that sends the password is offered under TLS only, but on a legacy listener.
+            (Cover::Settled, State::Clear(_) | State::Open(_)) => Some("AUTH PLAIN LOGIN"),
+            (Cover::Settled, State::LoggedIn { submitter, .. } | State::Chunking { submitter, .. })
+                if submitter.proof.is_login() =>
+            {
+                None
+            }
+            (Cover::Settled, State::LoggedIn { .. } | State::Chunking { .. }) => Some("AUTH PLAIN LOGIN"),
         };
-        // RFC 3030 §2. In clear there is no message to be sent in chunks.
+        // RFC 3030 §2. Where TLS must come first, there is no message to be sent in chunks.
         let chunking = match &state {
             State::Clear(_) => None,
-            State::Secure(_) | State::LoggedIn { .. } | State::Chunking { .. } => Some("CHUNKING"),
+            State::Open(_) | State::LoggedIn { .. } | State::Chunking { .. } => Some("CHUNKING"),
         };
         let hostname = base.settings.hostname.to_string();
         let reply = match greeting {
@@ -211,7 +290,7 @@ impl Session {
         };
         let state = match state {
             State::Clear(_) => State::Clear(Some(greeting)),
-            State::Secure(_) => State::Secure(Some(greeting)),
+            State::Open(_) => base.welcome(greeting),
             // RFC 5321 §4.1.4: EHLO in mid-session is RSET as well. Who logged in stays so.
             State::LoggedIn { submitter, .. } | State::Chunking { submitter, .. } => {
                 State::LoggedIn { helo: greeting, submitter, transaction: None }
@@ -221,28 +300,43 @@ impl Session {
     }
 
     fn start_tls(self) -> Step {
-        match self.state {
-            State::Clear(Some(Greeting::Ehlo(_))) => {
+        match (self.base.cover, self.state.greeting()) {
+            (Cover::Settled, _) => self.refuse(answer(503, (5, 5, 1), "TLS is on already")),
+            (Cover::Offered, _) if self.state.is_within_transaction() => {
+                // RFC 3207 §4.2: what came before is forgotten; a sender half-way through would not expect that.
+                self.refuse(answer(503, (5, 5, 1), "a transaction is open, RSET first"))
+            }
+            (Cover::Offered, Some(Greeting::Ehlo(_))) => {
                 Step::StartTls(answer(220, (2, 0, 0), "ready to start TLS"), Securing(self.base))
             }
-            State::Clear(_) => self.refuse(answer(503, (5, 5, 1), "EHLO first")),
-            State::Secure(_) | State::LoggedIn { .. } | State::Chunking { .. } => {
-                self.refuse(answer(503, (5, 5, 1), "TLS is on already"))
-            }
+            (Cover::Offered, _) => self.refuse(ehlo_first()),
         }
     }
 
     fn auth(self, mechanism: Mechanism, initial: Option<&Phi<String>>) -> Step {
-        match self.state {
-            State::Clear(_) => self.refuse(starttls_first()),
-            State::Secure(Some(helo @ Greeting::Ehlo(_))) => {
+        let Session { base, state } = self;
+        let helo = match (base.cover, state) {
+            (Cover::Offered, state) => return Session { base, state }.refuse(starttls_first()),
+            // RFC 4954 §4: after a successful AUTH, and within a transaction, another one is refused.
+            (Cover::Settled, State::LoggedIn { helo, submitter, transaction: None }) if !submitter.proof.is_login() => {
+                helo
+            }
+            (Cover::Settled, state @ State::LoggedIn { .. }) => {
+                return Session { base, state }.refuse(answer(503, (5, 5, 1), "logged in already"));
+            }
+            (Cover::Settled, State::Open(Some(helo))) => helo,
+            (Cover::Settled, state) => return Session { base, state }.refuse(ehlo_first()),
+        };
+        match helo {
+            Greeting::Ehlo(_) => {
                 // The response leaves its wrapper to be decoded into one of its own.
                 let turn = Exchange::begin(mechanism, initial.map(|text| text.expose().as_str()));
-                turned(self.base, helo, turn)
+                turned(base, helo, turn)
             }
-            State::Secure(_) => self.refuse(answer(503, (5, 5, 1), "EHLO first")),
-            // RFC 4954 §4: after a successful AUTH, and within a transaction, another one is refused.
-            State::LoggedIn { .. } | State::Chunking { .. } => self.refuse(answer(503, (5, 5, 1), "logged in already")),
+            Greeting::Helo(_) => {
+                let state = base.welcome(helo);
+                Session { base, state }.refuse(ehlo_first())
+            }
         }
     }
 
@@ -312,7 +406,7 @@ impl Session {
             state @ State::LoggedIn { .. } => {
                 Session { base, state }.refuse(answer(503, (5, 5, 1), "MAIL and RCPT first"))
             }
-            state @ (State::Clear(_) | State::Secure(_) | State::Chunking { .. }) => {
+            state @ (State::Clear(_) | State::Open(_) | State::Chunking { .. }) => {
                 Session { base, state }.refuse_out_of_place()
             }
         }
@@ -325,7 +419,7 @@ impl Session {
             State::LoggedIn { helo, submitter, .. } | State::Chunking { helo, submitter, .. } => {
                 State::LoggedIn { helo, submitter, transaction: None }
             }
-            state @ (State::Clear(_) | State::Secure(_)) => state,
+            state @ (State::Clear(_) | State::Open(_)) => state,
         };
         Session { base, state }.reply(answer(250, (2, 0, 0), "OK"))
     }
@@ -337,7 +431,7 @@ impl Session {
     /// Answers what does not belong here: of somebody who has not logged in, or in the middle of chunks.
     fn refuse_out_of_place(self) -> Step {
         match self.state {
-            State::Clear(_) | State::Secure(_) => self.refuse_stranger(),
+            State::Clear(_) | State::Open(_) => self.refuse_stranger(),
             // RFC 3030 §2: 503 until the last chunk, or RSET.
             State::LoggedIn { .. } | State::Chunking { .. } => {
                 self.refuse(answer(503, (5, 5, 1), "a message is open already, end it with BDAT LAST or RSET"))
@@ -349,10 +443,17 @@ impl Session {
     fn refuse_stranger(self) -> Step {
         match self.state {
             State::Clear(_) => self.refuse(starttls_first()),
-            // RFC 4954 §6: 530 when a command needs authentication.
-            State::Secure(_) | State::LoggedIn { .. } | State::Chunking { .. } => {
-                self.refuse(answer(530, (5, 7, 0), "authentication required"))
-            }
+            // RFC 5321 §4.1.4: a session begins with EHLO or HELO.
+            State::Open(None) if self.base.visitor.is_some() => self.refuse(ehlo_first()),
+            State::Open(_) | State::LoggedIn { .. } | State::Chunking { .. } => match self.base.strangers {
+                // RFC 4954 §6: 530 when a command needs authentication.
+                Strangers::LogIn => self.refuse(answer(530, (5, 7, 0), "authentication required")),
+                Strangers::Unknown => self.refuse(answer(
+                    550,
+                    (5, 7, 1),
+                    "your address may not send here: log in, or have the administrator add it",
+                )),
+            },
         }
     }
 
@@ -370,7 +471,9 @@ impl Session {
 impl Securing {
     /// TLS stands. RFC 3207 §4.2: what was said before it is forgotten.
     pub fn secured(self) -> Session {
-        Session { base: self.0, state: State::Secure(None) }
+        let mut base = self.0;
+        base.cover = Cover::Settled;
+        Session { base, state: State::Open(None) }
     }
 }
 
@@ -390,7 +493,8 @@ impl Verifying {
     }
 
     pub fn refused(self, reply: Reply) -> Step {
-        Session { base: self.base, state: State::Secure(Some(self.helo)) }.refuse(reply)
+        let state = self.base.welcome(self.helo);
+        Session { base: self.base, state }.refuse(reply)
     }
 }
 
@@ -404,9 +508,20 @@ impl Receiving {
         self.submitter.proof
     }
 
+    pub fn protocol(&self) -> Protocol {
+        match self.helo {
+            Greeting::Helo(_) => Protocol::Smtp,
+            Greeting::Ehlo(_) => Protocol::Esmtp,
+        }
+    }
+
     /// The client's own words after EHLO.
     pub fn helo(&self) -> &Phi<String> {
         self.helo.name()
+    }
+
+    pub fn recipients(&self) -> usize {
+        self.envelope.recipients().len()
     }
 
     /// What SIZE= said; never over the limit.
@@ -462,7 +577,8 @@ fn turned(base: Base, helo: Greeting, turn: Turn) -> Step {
         Turn::Ask(exchange) => Step::Challenge(exchange.challenge(), Authenticating { base, helo, exchange }),
         Turn::Verify(credentials) => Step::Verify(credentials, Verifying { base, helo }),
         Turn::Failed(fault) => {
-            let session = Session { base, state: State::Secure(Some(helo)) };
+            let state = base.welcome(helo);
+            let session = Session { base, state };
             match fault {
                 // Changing one's mind is no error.
                 BadResponse::Cancelled => session.reply(fault.reply()),
@@ -485,6 +601,11 @@ fn fault_reply(fault: Malformed) -> Reply {
         Malformed::HeaderTooLarge => answer(552, (5, 3, 4), "the header is over its size limit"),
         Malformed::LineTooLong => answer(554, (5, 6, 0), "a line of the message is over the length limit"),
     }
+}
+
+/// RFC 5321 §4.1.4.
+fn ehlo_first() -> Reply {
+    answer(503, (5, 5, 1), "EHLO first")
 }
 
 /// RFC 3207 §4: 530 to whoever goes on without TLS.

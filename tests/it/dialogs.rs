@@ -11,12 +11,13 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use sealpost::config::RelayTls;
 use sealpost::mail::{
-    Address, ClientName, Domain, Enhanced, Envelope, LineEnds, Proof, Reply, ReversePath, Role, WireLimits,
+    Address, ClientName, Domain, Enhanced, Envelope, LineEnds, Proof, Reply, ReversePath, WireLimits,
 };
 use sealpost::smtp::{
-    Answering, Authenticating, Chunked, Chunking, Command, Credentials, Decoder, Feed, Securing, Senders, Session,
-    Settings, Step, Submitter,
+    Answering, Authenticating, Chunked, Chunking, Command, Credentials, Decoder, Entrance, Feed, Securing, Senders,
+    Session, Settings, Step, Submitter,
 };
 
 #[test]
@@ -78,7 +79,7 @@ struct Stage {
 }
 
 fn play(text: &str) -> Result<(), String> {
-    let mut role = Role::Submission;
+    let mut entrance = Entrance::Submission;
     let mut settings = Settings {
         hostname: Domain::parse("relay.clinic.example").unwrap(),
         postmaster: Address::parse("it@clinic.example").unwrap(),
@@ -96,13 +97,14 @@ fn play(text: &str) -> Result<(), String> {
             continue;
         }
         if let Some(name) = line.strip_prefix("-- listener ") {
-            role = if name == "submissions" { Role::Submissions } else { Role::Submission };
+            entrance = self::entrance(name).map_err(told)?;
         } else if line == "-- line ends normalise" {
             line_ends = LineEnds::Normalise;
         } else if let Some(limit) = line.strip_prefix("-- limit ") {
             set(limit, &mut settings, &mut limits).map_err(told)?;
         } else {
-            let stage = stage.get_or_insert_with(|| Stage::open(settings.clone(), role, (limits, line_ends)));
+            let stage =
+                stage.get_or_insert_with(|| Stage::open(settings.clone(), entrance.clone(), (limits, line_ends)));
             stage.line(line).map_err(told)?;
         }
     }
@@ -111,6 +113,28 @@ fn play(text: &str) -> Result<(), String> {
         (None, None) => Ok(()),
         (Some(said), _) => Err(format!("the server also said: {said}")),
         (_, Some(taken)) => Err(format!("also taken: {taken}")),
+    }
+}
+
+/// `submission`, `submissions`, `relay required`, `relay optional`, `legacy`; a visitor is known by its network, and a
+/// stranger is not: `relay required visitor`.
+fn entrance(name: &str) -> Result<Entrance, String> {
+    let scanner = || Submitter {
+        name: ClientName("scanner".into()),
+        senders: Senders(vec!["*@clinic.example".into()]),
+        proof: Proof::Network,
+    };
+    let (door, visitor) = match name.strip_suffix(" visitor") {
+        Some(door) => (door, Some(scanner())),
+        None => (name, None),
+    };
+    match door {
+        "submission" => Ok(Entrance::Submission),
+        "submissions" => Ok(Entrance::Submissions),
+        "relay required" => Ok(Entrance::Relay { tls: RelayTls::Required, visitor }),
+        "relay optional" => Ok(Entrance::Relay { tls: RelayTls::Optional, visitor }),
+        "legacy" => Ok(Entrance::Legacy { visitor }),
+        _ => Err("no such listener".into()),
     }
 }
 
@@ -130,11 +154,11 @@ fn set(limit: &str, settings: &mut Settings, limits: &mut WireLimits) -> Result<
 }
 
 impl Stage {
-    fn open(settings: Settings, role: Role, (limits, line_ends): (WireLimits, LineEnds)) -> Stage {
+    fn open(settings: Settings, entrance: Entrance, (limits, line_ends): (WireLimits, LineEnds)) -> Stage {
         let (said, taken) = (VecDeque::new(), VecDeque::new());
         let mut stage =
             Stage { awaits: Awaits::Nothing, chunks: None, input: Vec::new(), said, taken, limits, line_ends };
-        stage.obey(Session::open(Arc::new(settings), role));
+        stage.obey(Session::open(Arc::new(settings), entrance));
         stage
     }
 

@@ -17,7 +17,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 pub(super) fn ports(config: &Config) -> Vec<Finding> {
     let serving = is_serving(&config.server.data_dir);
-    let listeners = config.listeners.iter().map(|listener| (listener.role.name(), listener.bind));
+    let listeners = config.listeners.iter().map(|listener| (listener.role().name(), listener.bind));
     let all = listeners.chain(config.http.bind.map(|bind| ("http", bind)));
     all.map(|(role, bind)| port(role, bind, serving)).collect()
 }

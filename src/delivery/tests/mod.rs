@@ -161,6 +161,7 @@ fn limits(second: Duration) -> Limits {
         recipients: 100,
         connections: 10,
         connections_per_address: 10,
+        connections_per_minute: 1,
         messages_per_connection: 10,
         errors_per_connection: 10,
         idle: second,

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use crate::listener::Accepts;
 use crate::listener::connection::{Dialog, Parting, local_error, no_memory, wire_limits};
-use crate::listener::room::Share;
+use crate::listener::memory::Share;
 use crate::listener::wire::Lost;
 use crate::smtp::{Chunked, Chunking, Decoder, Receiving, Step};
 
@@ -63,7 +63,7 @@ impl<A: Accepts> Dialog<A> {
 
     fn gather(&self, share: Option<Share>) -> Gathering {
         let limits = &self.rules.limits;
-        let decoder = Decoder::counted(wire_limits(limits), self.line_ends);
+        let decoder = Decoder::counted(wire_limits(limits), self.listener.line_ends);
         Gathering { decoder, share, ends: Instant::now() + limits.data }
     }
 

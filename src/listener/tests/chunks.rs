@@ -8,7 +8,7 @@ const OK: &str = "250 2.1.0 sender OK\r\n250 2.1.5 recipient OK\r\n";
 
 #[tokio::test]
 async fn a_message_in_chunks_is_answered_from_its_receipt_and_only_at_its_end() {
-    let house = House::open(Role::Submission, limits(), Does::KeepWhenLet).await;
+    let house = House::open(Door::Submission, limits(), Does::KeepWhenLet).await;
     let mut talk = house.log_in().await;
     talk.say(&format!("{NAMED}BDAT 16\r\nSubject: visit\r\nBDAT 2\r\n\r\nBDAT 21 LAST\r\n.See you on Monday.\r\n"))
         .await;
@@ -24,7 +24,7 @@ async fn a_message_in_chunks_is_answered_from_its_receipt_and_only_at_its_end() 
 
 #[tokio::test]
 async fn who_announces_a_chunk_hears_first_what_became_of_its_recipients() {
-    let house = House::open(Role::Submission, limits(), Does::Keep).await;
+    let house = House::open(Door::Submission, limits(), Does::Keep).await;
     let mut talk = house.log_in().await;
     talk.say(&format!("{NAMED}BDAT 16 LAST\r\n")).await;
     talk.expect(OK).await;
@@ -35,7 +35,7 @@ async fn who_announces_a_chunk_hears_first_what_became_of_its_recipients() {
 
 #[tokio::test]
 async fn the_octets_of_a_refused_chunk_are_never_read_as_commands() {
-    let house = House::open(Role::Submission, limits(), Does::Keep).await;
+    let house = House::open(Door::Submission, limits(), Does::Keep).await;
     let mut talk = house.log_in().await;
     house.full.store(true, Ordering::SeqCst);
     talk.say(&format!("{NAMED}BDAT 6\r\nQUIT\r\nBDAT 6 LAST\r\nQUIT\r\n")).await;
@@ -50,7 +50,7 @@ async fn the_octets_of_a_refused_chunk_are_never_read_as_commands() {
 
 #[tokio::test]
 async fn a_fault_of_the_intake_costs_a_last_chunk_one_451() {
-    let house = House::open(Role::Submission, limits(), Does::Panic).await;
+    let house = House::open(Door::Submission, limits(), Does::Panic).await;
     let mut talk = house.log_in().await;
     talk.say(&format!("{NAMED}BDAT 16 LAST\r\nSubject: visit\r\nNOOP\r\n")).await;
     talk.expect(&format!("{OK}451 4.3.0 the message could not be handled, try again later\r\n250 2.0.0 OK\r\n")).await;
@@ -58,7 +58,7 @@ async fn a_fault_of_the_intake_costs_a_last_chunk_one_451() {
 
 #[tokio::test]
 async fn chunks_that_outgrow_the_memory_are_read_over_and_their_memory_is_given_back() {
-    let house = House::open(Role::Submission, limits(), Does::Keep).await;
+    let house = House::open(Door::Submission, limits(), Does::Keep).await;
     let mut talk = house.log_in().await;
     let rest = house.shared.memory.share(930_000).unwrap();
     let chunk = "See you on Monday.\r\n".repeat(2_000);
@@ -80,7 +80,7 @@ async fn chunks_that_outgrow_the_memory_are_read_over_and_their_memory_is_given_
 #[tokio::test]
 async fn all_chunks_together_have_the_time_of_one_message() {
     let data = Duration::from_millis(400);
-    let house = House::open(Role::Submission, Limits { data, ..limits() }, Does::Keep).await;
+    let house = House::open(Door::Submission, Limits { data, ..limits() }, Does::Keep).await;
     // In the middle of a chunk, between two, and where a chunk is read over.
     for (said, heard) in [
         (format!("{NAMED}BDAT 16 LAST\r\nSubject:"), format!("{OK}{LATE}")),
@@ -97,7 +97,7 @@ async fn all_chunks_together_have_the_time_of_one_message() {
 #[tokio::test]
 async fn a_stranger_has_no_more_time_for_a_chunk_than_for_a_login() {
     let login = Duration::from_millis(300);
-    let house = House::open(Role::Submission, Limits { login, ..limits() }, Does::Keep).await;
+    let house = House::open(Door::Submission, Limits { login, ..limits() }, Does::Keep).await;
     let mut talk = house.connect().await;
     talk.expect_end("Sealpost\r\n").await;
     talk.say("BDAT 9999999999999\r\n").await;
@@ -106,7 +106,7 @@ async fn a_stranger_has_no_more_time_for_a_chunk_than_for_a_login() {
 
 #[tokio::test]
 async fn a_drain_lets_the_chunks_in_hand_finish() {
-    let house = House::open(Role::Submission, limits(), Does::Keep).await;
+    let house = House::open(Door::Submission, limits(), Does::Keep).await;
     let mut busy = house.log_in().await;
     busy.say(&format!("{NAMED}BDAT 16\r\nSubject: visit\r\n")).await;
     busy.expect(&format!("{OK}250 2.0.0 16 octets received\r\n")).await;
@@ -122,7 +122,7 @@ async fn a_drain_lets_the_chunks_in_hand_finish() {
 
 #[tokio::test]
 async fn a_smuggled_message_in_a_chunk_is_content_and_refused_as_such() {
-    let house = House::open(Role::Submission, limits(), Does::Keep).await;
+    let house = House::open(Door::Submission, limits(), Does::Keep).await;
     let mut talk = house.log_in().await;
     let content = format!("Subject: visit\r\n\r\nHello\n.\r\n{ENVELOPE}{MESSAGE}QUIT\r\n");
     talk.say(&format!("{NAMED}BDAT {} LAST\r\n{content}NOOP\r\n", content.len())).await;

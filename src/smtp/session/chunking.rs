@@ -66,7 +66,7 @@ impl Session {
                 let session = Session { base, state };
                 skip(chunk, session.refuse(answer(503, (5, 5, 1), "MAIL and RCPT first")))
             }
-            state @ (State::Clear(_) | State::Secure(_)) => skip(chunk, Session { base, state }.refuse_stranger()),
+            state @ (State::Clear(_) | State::Open(_)) => skip(chunk, Session { base, state }.refuse_stranger()),
         }
     }
 
