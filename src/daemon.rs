@@ -16,7 +16,7 @@ use crate::keyring::{KeyringError, master};
 use crate::store::{Store, StoreError};
 
 pub use parts::run;
-pub use watch::RENEW_BEFORE;
+pub use watch::{RENEW_BEFORE, WARN_OF_END};
 
 /// A config as it was read, and the digest that names it in the evidence.
 #[derive(Debug)]

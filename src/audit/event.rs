@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::crypto::Digest;
-use crate::mail::{ClientName, End, JobId, MessageId, Method};
+use crate::mail::{ClientName, End, JobId, MessageId, Method, Role};
 
 /// Who did it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,9 @@ pub enum Event {
         evidence: Digest,
         bytes: u64,
         jobs: Vec<AcceptedJob>,
+        /// Set when it came in without TLS: through which kind of listener.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        in_clear: Option<Role>,
     },
     /// An attempt was made, and this is where its job stands. `evidence` commits to the sealed attempt.
     Settled {

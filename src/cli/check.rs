@@ -9,13 +9,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::output::{ANSWER_IS_NO, Failed, Format, print_json, print_line};
 use crate::cli::reach::{block_on, read_config_telling};
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::config::{Config, Onward};
+use crate::config::{Client, Config, Door, Legacy, Onward, RelayTls};
 use crate::keyring::master;
 use crate::mail::{Assurance, Domain, Method};
 use crate::net::mx::{self, Found};
@@ -146,6 +147,7 @@ pub(super) enum Answer {
 pub(super) async fn run(subject: &Subject<'_>, resolve: impl AsyncFn(&Domain) -> Answer) -> Vec<Finding> {
     let mut findings = files::config(subject);
     findings.extend(settings(subject.config));
+    findings.extend(listeners(subject.config, subject.now));
     findings.push(clock(subject.now));
     findings.extend(files::certificates(subject));
     findings.push(authorities(subject.config, system_roots()));
@@ -229,6 +231,60 @@ fn settings(config: &Config) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// Every way in without TLS, and when it ends; and listeners that nobody can use.
+fn listeners(config: &Config, now: Timestamp) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for client in config.clients.iter().filter(|client| client.is_known_by_network()) {
+        for network in client.networks.iter().filter(|network| is_a_crowd(network)) {
+            findings.push(Finding::warn(
+                format!("client {}", client.name),
+                format!("all of {network} may send as it without a login"),
+                "where others send from there too, as from a provider's servers, give it a login or a certificate",
+            ));
+        }
+    }
+    for listener in &config.listeners {
+        let what = format!("{} listener {}", listener.role().name(), listener.bind);
+        match &listener.door {
+            Door::Submission | Door::Submissions => {}
+            Door::Relay(tls) => {
+                if !config.clients.iter().any(Client::is_known_by_network) {
+                    let found = "no client is known by its networks, so each must log in here";
+                    let advice = "write a [[client]] with networks, and without login and certificate";
+                    findings.push(Finding::warn(what.clone(), found, advice));
+                }
+                if *tls == RelayTls::Optional {
+                    let found = "it takes mail without TLS, and health information may cross the network in clear";
+                    findings.push(Finding::warn(
+                        what,
+                        found,
+                        "take out tls = \"optional\" once its servers say STARTTLS",
+                    ));
+                }
+            }
+            Door::Legacy(Legacy { quarantine, .. }) => {
+                let day = quarantine.until.date();
+                let advice =
+                    format!("give its devices TLS before {day}, or have {} answer for another day", quarantine.owner);
+                findings.push(if quarantine.is_over(now) {
+                    Finding::fail(what, format!("its last day was {day}, and it refuses everything"), advice)
+                } else {
+                    Finding::warn(what, format!("it stands open without TLS until {day}"), advice)
+                });
+            }
+        }
+    }
+    findings
+}
+
+/// More addresses of the internet than one sender has.
+fn is_a_crowd(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => network.prefix_len() < 24 && !network.addr().is_private(),
+        IpNet::V6(network) => network.prefix_len() < 48 && !network.addr().is_unique_local(),
+    }
 }
 
 fn clock(now: Timestamp) -> Finding {
@@ -397,6 +453,27 @@ mod tests {
         let findings = check(&set_up, &[], NOW).await;
         assert_eq!(status(&findings, "certificate").0, Status::Fail);
         assert!(tell(&findings).contains("chmod 600"));
+    }
+
+    #[test]
+    fn a_way_in_without_tls_is_told_while_it_stands_and_fails_behind_its_last_day() {
+        let mut config = crate::config::parse(include_str!("../../config/examples/clinic.toml")).unwrap();
+        let until = Timestamp::parse_date("2027-03-31").unwrap();
+        let legacy = Legacy {
+            networks: vec!["10.20.0.7/32".parse().unwrap()],
+            reason: "old scanner".into(),
+            quarantine: crate::mail::Quarantine { owner: "it@clinic.example".into(), until },
+        };
+        config.listeners = vec![
+            config::Listener::new(Door::Legacy(legacy), "127.0.0.1:2525".parse().unwrap()),
+            config::Listener::new(Door::Relay(RelayTls::Optional), "127.0.0.1:25".parse().unwrap()),
+        ];
+        let mut provider = config.clients[0].clone();
+        (provider.login, provider.networks) = (None, vec!["198.51.0.0/16".parse().unwrap()]);
+        config.clients = vec![provider];
+        let status = |now| listeners(&config, now).iter().map(|found| found.status).collect::<Vec<_>>();
+        assert_eq!(status(until), [Status::Warn; 3], "the crowd, the legacy listener, and clear text");
+        assert_eq!(status(until.plus(Duration::from_hours(24))), [Status::Warn, Status::Fail, Status::Warn]);
     }
 
     #[test]

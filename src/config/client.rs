@@ -136,6 +136,11 @@ fn login(table: &mut Table<'_, '_>, seen: &mut Seen) -> Option<Login> {
 /// A network that is all two clients are known by would be both. Of one within another, the narrower goes first.
 fn alone(table: &mut Table<'_, '_>, networks: &[IpNet], (seen, line): (&mut Seen, usize)) {
     for network in networks {
+        let least = if network.addr().is_ipv4() { 8 } else { 32 };
+        if network.prefix_len() < least {
+            let text = "is too wide to make anybody known: without a login, everybody in there may send as this client";
+            table.mistake(line, "networks", text);
+        }
         if let Some(first) = seen.earlier(&network.trunc().to_string(), line) {
             let text = format!("the client on line {first} is known by the same network already: narrow one of them");
             table.mistake(line, "networks", text);

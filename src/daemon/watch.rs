@@ -11,14 +11,17 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Timestamp};
-use crate::config::{Certificate, Config};
+use crate::config::{Certificate, Config, Listener};
 use crate::daemon::parts::free_bytes;
 use crate::delivery::Courier;
 use crate::keyring::certificate::{self, Validity};
+use crate::mail::Quarantine;
 use crate::notice::FailedCheck;
 
 /// Renewals take people, and people take days.
 pub const RENEW_BEFORE: Duration = Duration::from_hours(24 * 21);
+/// How long before its end a legacy listener is told of.
+pub const WARN_OF_END: Duration = Duration::from_hours(24 * 14);
 const EVERY: Duration = Duration::from_hours(1);
 
 /// Looks at once, every hour, and when a new config comes into force.
@@ -62,6 +65,7 @@ fn failing(config: &Config, now: Timestamp) -> Vec<FailedCheck> {
     found.extend(config.tls.certificates.iter().filter_map(|given| open_to_others("certificate's key", &given.key)));
     found.extend(open_to_others("master key", &config.server.master_key));
     found.extend(disk(config));
+    found.extend(config.listeners.iter().filter_map(|listener| legacy(listener, now)));
     found
 }
 
@@ -93,6 +97,23 @@ fn open_to_others(what: &str, path: &Path) -> Option<FailedCheck> {
     })
 }
 
+/// Long enough before a device is shut out for somebody to replace it, or to write another day and a reason.
+fn legacy(listener: &Listener, now: Timestamp) -> Option<FailedCheck> {
+    let Quarantine { owner, until } = &listener.legacy()?.quarantine;
+    let ends = listener.legacy()?.quarantine.ends();
+    let (day, bind) = (until.date(), listener.bind);
+    let advice = if now >= ends {
+        format!(
+            "its last day was {day}, and it refuses everything: take it out, or have {owner} answer for another day"
+        )
+    } else if now.plus(WARN_OF_END) >= ends {
+        format!("its last day is {day}: give its devices TLS, or have {owner} answer for another day")
+    } else {
+        return None;
+    };
+    Some(FailedCheck { name: format!("legacy listener {bind}"), advice })
+}
+
 fn disk(config: &Config) -> Option<FailedCheck> {
     let reserve = config.limits.disk_reserve_bytes;
     let free = free_bytes(&config.server.data_dir)?;
@@ -111,6 +132,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::config::{Door, Legacy};
     use crate::keyring::authority::Authority;
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_493_220_000);
@@ -158,6 +180,27 @@ mod tests {
         }
         fs::remove_file(&config.tls.certificates[0].chain).unwrap();
         assert_eq!(failing(&config, NOW).len(), 1);
+    }
+
+    #[test]
+    fn a_legacy_listener_is_told_of_two_weeks_before_its_last_day_and_behind_it() {
+        let (_folder, mut config) = set_up();
+        let until = Timestamp::parse_date("2027-03-31").unwrap();
+        let legacy = Legacy {
+            networks: vec!["10.20.0.7/32".parse().unwrap()],
+            reason: "old scanner".into(),
+            quarantine: Quarantine { owner: "it@clinic.example".into(), until },
+        };
+        config.listeners.push(Listener::new(Door::Legacy(legacy), "127.0.0.1:2525".parse().unwrap()));
+        let day = Duration::from_hours(24);
+        let told = |now| failing(&config, now).into_iter().find(|check| check.name == "legacy listener 127.0.0.1:2525");
+        assert!(told(until.minus(14 * day)).is_none());
+        for (now, words) in
+            [(until.minus(13 * day), "its last day is 2027-03-31"), (until.plus(day), "refuses everything")]
+        {
+            let advice = told(now).unwrap().advice;
+            assert!(advice.contains(words) && advice.contains("it@clinic.example"), "{advice}");
+        }
     }
 
     #[test]

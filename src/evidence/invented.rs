@@ -197,7 +197,7 @@ pub(super) fn happened(record: Digest, attempts: &[Digest]) -> Vec<(Timestamp, A
     let client = Actor::Client(ClientName("openemr".into()));
     let held = JobState::Held { cause: HoldCause::MethodsExhausted };
     let happened = [
-        (0, client, Event::Accepted { message: id(), evidence: record, bytes: 48_213, jobs }),
+        (0, client, Event::Accepted { message: id(), evidence: record, bytes: 48_213, jobs, in_clear: None }),
         (1, Actor::System, settled(job(1), 1, (queued(at(61)), attempts[0]))),
         (2, Actor::System, settled(job(2), 1, (held, attempts[2]))),
         (61, Actor::System, settled(job(1), 2, (JobState::Ended { end: End::Delivered }, attempts[1]))),

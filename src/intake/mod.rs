@@ -190,12 +190,28 @@ impl Intake {
             at: hop.at,
         };
         let evidence = self.rooms.evidence.seal(id, &record(terms, &examination, kept), &message)?;
+        let in_clear = if peer.tls.is_some() { None } else { Some(peer.role) };
         let client = peer.client;
         let actor = client.clone().map_or(Actor::System, Actor::Client);
-        let accept =
-            Accept { id, envelope, message: sent, client, content: Content::Mail, ways, evidence, settles: None };
+        let accept = Accept {
+            id,
+            envelope,
+            message: sent,
+            client,
+            in_clear,
+            content: Content::Mail,
+            ways,
+            evidence,
+            settles: None,
+        };
         match tokio::time::timeout(KEPT_WITHIN, self.rooms.queue.accept(accept, actor)).await {
-            Ok(answer) => Ok(answer?),
+            Ok(answer) => {
+                let receipt = answer?;
+                if let Some(role) = in_clear {
+                    metrics::counter!("sealpost_accepted_in_clear_total", "role" => role.name()).increment(1);
+                }
+                Ok(receipt)
+            }
             // It may be kept all the same, and come twice; a 250 that is not true would lose it.
             Err(_) => Err(Refusal::Unavailable(Fault::Slow)),
         }

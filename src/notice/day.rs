@@ -5,7 +5,8 @@ use std::fmt::Write;
 
 use crate::audit::{Event, HoldCause, JobState, SignedHead};
 use crate::clock::Timestamp;
-use crate::mail::{Domain, End, MessageId};
+use crate::config::Legacy;
+use crate::mail::{Domain, End, MessageId, Quarantine};
 use crate::notice::text::Text;
 use crate::notice::{NoticeError, Voice};
 
@@ -31,6 +32,8 @@ pub struct Counts {
     pub messages: u64,
     pub recipients: u64,
     pub held: u64,
+    /// Of the messages, those that came in without TLS.
+    pub in_clear: u64,
     pub ended: BTreeMap<&'static str, u64>,
 }
 
@@ -53,8 +56,9 @@ pub struct FailedCheck {
 impl Counts {
     pub(super) fn add(&mut self, event: &Event) {
         match event {
-            Event::Accepted { jobs, .. } => {
+            Event::Accepted { jobs, in_clear, .. } => {
                 self.messages += 1;
+                self.in_clear += u64::from(in_clear.is_some());
                 self.recipients += jobs.len() as u64;
                 jobs.iter().for_each(|job| self.add_state(&job.state));
             }
@@ -89,6 +93,7 @@ pub(super) fn text(voice: &Voice, day: &Day, at: Timestamp) -> Result<Text, Noti
     let date = date.split('T').next().unwrap_or_default();
     let mut body = counted(day);
     body.push_str(&waiting(day));
+    body.push_str(&legacy(voice));
     body.push_str(&failed(&day.failed));
     body.push_str(&head(&day.head)?);
     Ok(Text { subject: format!("Sealpost daily report for {}, {date}", voice.hostname), body })
@@ -96,10 +101,14 @@ pub(super) fn text(voice: &Voice, day: &Day, at: Timestamp) -> Result<Text, Noti
 
 fn counted(day: &Day) -> String {
     let since = day.since.map_or("the start".to_owned(), Timestamp::rfc5322);
-    let Counts { messages, recipients, held, ended } = &day.counts;
+    let Counts { messages, recipients, held, in_clear, ended } = &day.counts;
     let mut text = format!(
         "Since {since}, our own notices included:\n  messages accepted: {messages}, for {recipients} recipients\n"
     );
+    if *in_clear > 0 {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  of these came in without TLS: {in_clear}");
+    }
     for end in End::ALL {
         if let Some(count) = ended.get(end.name()) {
             // Writing to a string cannot fail.
@@ -139,6 +148,20 @@ fn failed(checks: &[FailedCheck]) -> String {
     let mut text = String::from("\nSelf-checks that failed:\n");
     for FailedCheck { name, advice } in checks {
         let _ = writeln!(text, "  {name}: {advice}");
+    }
+    text
+}
+
+/// Each way in without TLS, every day until it is shut.
+fn legacy(voice: &Voice) -> String {
+    let mut text = String::new();
+    for (bind, Legacy { reason, quarantine, .. }) in &voice.legacy {
+        if text.is_empty() {
+            text.push_str("\nOpen without TLS:\n");
+        }
+        let Quarantine { owner, until } = quarantine;
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {bind}, until {}, owner {owner}: {reason}", until.date());
     }
     text
 }

@@ -47,6 +47,7 @@ pub(super) async fn keep(
         envelope: notice.envelope,
         message: notice.message,
         client: None,
+        in_clear: None,
         content: Content::Notice,
         evidence: sealed,
         settles,

@@ -12,6 +12,7 @@ mod keep;
 mod run;
 mod text;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use compose::NoticeError;
@@ -20,7 +21,7 @@ pub use facts::{Fate, LastAttempt, Original, What};
 pub use run::{Notices, Rooms};
 
 use crate::clock::Timestamp;
-use crate::config::Config;
+use crate::config::{Config, Legacy};
 use crate::mail::{Address, Domain, Envelope, Message, MessageId};
 
 /// A message of ours. Made by the templates of this room only.
@@ -39,6 +40,8 @@ pub struct Voice {
     pub postmaster: Address,
     /// The hour, in UTC, of the daily report.
     pub digest_hour: u8,
+    /// The listeners that stand open without TLS.
+    pub legacy: Vec<(SocketAddr, Legacy)>,
 }
 
 /// The name and the moment of one notice.
@@ -55,6 +58,7 @@ impl Voice {
             from: config.notify.from.clone(),
             postmaster: config.notify.postmaster.clone(),
             digest_hour: config.notify.digest_hour,
+            legacy: config.listeners.iter().filter_map(|door| Some((door.bind, door.legacy()?.clone()))).collect(),
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::config::Last;
 use crate::crypto::{Key, random_u128};
 use crate::mail::{
-    Address, BodyType, ClientName, Content, Envelope, JobId, Message, MessageId, Method, ReversePath, Utf8,
+    Address, BodyType, ClientName, Content, Envelope, JobId, Message, MessageId, Method, ReversePath, Role, Utf8,
 };
 use crate::policy::Action;
 use crate::queue::memory::Share;
@@ -28,6 +28,8 @@ pub struct Accept {
     /// As it will be sent.
     pub message: Message,
     pub client: Option<ClientName>,
+    /// Set when it came in without TLS: through which kind of listener.
+    pub in_clear: Option<Role>,
     pub content: Content,
     pub ways: Vec<Way>,
     pub evidence: SealedEvidence,
@@ -84,7 +86,7 @@ impl Queue {
         let store = &self.inner.store;
         let key = Key::generate()?;
         let mut new = self.new_message(&accept, &key, now)?;
-        let bytes = accept.message.len();
+        let (bytes, in_clear) = (accept.message.len(), accept.in_clear);
         let lease = now.plus(self.inner.config.lease);
         let ready = new.jobs.iter().filter(|job| is_due(job, now)).count();
         let room = if ready > 0 { self.inner.memory.share(bytes) } else { None };
@@ -103,6 +105,7 @@ impl Queue {
                     evidence: new.evidence.commitment,
                     bytes: new.bytes,
                     jobs: new.accepted_jobs(),
+                    in_clear,
                 };
                 store.commit(Change::Accept(Box::new(new.clone())), actor, event).await
             }

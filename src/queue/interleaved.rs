@@ -59,6 +59,7 @@ pub(super) fn accept(queue: &Queue, (sender, ways): (ReversePath, Vec<Way>)) -> 
         envelope: Envelope::new(sender, ways[0].recipient.clone(), Vec::new()),
         message: Message::parse("Subject: x\r\n\r\nbody\r\n", &limits).unwrap(),
         client: Some(ClientName("openemr".into())),
+        in_clear: None,
         content: Content::Mail,
         evidence: SealedEvidence {
             message: id,

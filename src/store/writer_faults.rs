@@ -42,7 +42,7 @@ fn message(random: u128) -> (Change, Event) {
         evidence,
         settles: None,
     };
-    let event = Event::Accepted { message: id, evidence: Digest::ZERO, bytes: 1, jobs: Vec::new() };
+    let event = Event::Accepted { message: id, evidence: Digest::ZERO, bytes: 1, jobs: Vec::new(), in_clear: None };
     (Change::Accept(Box::new(message)), event)
 }
 

@@ -99,6 +99,7 @@ fn mail(store: &Store, queue: &Queue, (size, ways): (usize, Vec<Way>)) -> Accept
         envelope: Envelope::new(sender, ways[0].recipient.clone(), Vec::new()),
         message: message(size),
         client: Some(ClientName("openemr".into())),
+        in_clear: None,
         content: Content::Mail,
         evidence: SealedEvidence {
             message: id,

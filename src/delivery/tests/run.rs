@@ -41,6 +41,7 @@ async fn accept(queue: &Queue, epoch: i64, to: &[&str]) {
         envelope: Envelope::new(consignment.sender.clone(), first.clone(), rest.to_vec()),
         message: consignment.message.clone(),
         client: None,
+        in_clear: None,
         content: Content::Mail,
         evidence: SealedEvidence {
             message: id,

@@ -101,6 +101,7 @@ fn the_sender_is_told_and_the_postmaster_of_what_waits_or_ran_out() {
         from: address("postmaster@clinic.example"),
         postmaster: address("it@clinic.example"),
         digest_hour: 6,
+        legacy: Vec::new(),
     };
     let (ann, it) = ("ann@clinic.example", "it@clinic.example");
     for (about, to, expected) in [

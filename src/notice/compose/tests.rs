@@ -6,8 +6,9 @@ use mail_parser::{MessageParser, MimeHeaders};
 
 use super::*;
 use crate::audit::{Head, HoldCause, NodeId, SignedHead};
+use crate::config::Legacy;
 use crate::crypto::{Digest, SigningKey};
-use crate::mail::{Code, Domain, Enhanced, MessageId};
+use crate::mail::{Code, Domain, Enhanced, MessageId, Quarantine};
 use crate::notice::{Counts, FailedCheck, LastAttempt, Original, Waiting, What};
 
 const NOON: Timestamp = Timestamp::from_millis(1_795_521_600_000);
@@ -18,6 +19,7 @@ fn voice() -> Voice {
         from: address("postmaster@relay.clinic.example"),
         postmaster: address("it@clinic.example"),
         digest_hour: 6,
+        legacy: Vec::new(),
     }
 }
 
@@ -184,6 +186,7 @@ fn the_daily_report_carries_a_head_that_verifies() {
             messages: 3,
             recipients: 4,
             held: 1,
+            in_clear: 2,
             ended: BTreeMap::from([("delivered", 2), ("bounced", 1)]),
         },
         queued: 1,
@@ -197,14 +200,27 @@ fn the_daily_report_carries_a_head_that_verifies() {
         failed: vec![FailedCheck { name: "disk".into(), advice: "less than 1 GiB is free".into() }],
         head: signed.clone(),
     };
-    let notice = Notice::of_day(&voice(), &report, stamp()).unwrap();
+    let until = Timestamp::parse_date("2027-03-31").unwrap();
+    let legacy = Legacy {
+        networks: Vec::new(),
+        reason: "ward scanner".into(),
+        quarantine: Quarantine { owner: "the ward's IT".into(), until },
+    };
+    let voice = Voice { legacy: vec![("10.20.0.1:2525".parse().unwrap(), legacy)], ..voice() };
+    let notice = Notice::of_day(&voice, &report, stamp()).unwrap();
     let text = String::from_utf8(notice.message().bytes().to_vec()).unwrap();
     let parsed = MessageParser::default().parse(text.as_bytes()).unwrap();
     assert_eq!(parsed.subject(), Some("Sealpost daily report for relay.clinic.example, 2026-11-24"));
     assert_eq!(parsed.header_raw("Auto-Submitted").map(str::trim), Some("auto-generated"));
     let body = parsed.body_text(0).unwrap();
-    for words in ["messages accepted: 3, for 4 recipients", "delivered: 2", "no protected way", "disk: less than 1 GiB"]
-    {
+    for words in [
+        "messages accepted: 3, for 4 recipients",
+        "came in without TLS: 2",
+        "delivered: 2",
+        "no protected way",
+        "10.20.0.1:2525, until 2027-03-31, owner the ward's IT: ward scanner",
+        "disk: less than 1 GiB",
+    ] {
         assert!(body.contains(words), "{words} in {body}");
     }
     let json = &body[body.find('{').unwrap()..=body.rfind('}').unwrap()];

@@ -79,6 +79,7 @@ async fn notices(dir: &std::path::Path, clock: Arc<ManualClock>) -> Notices {
         from: address("postmaster@clinic.example"),
         postmaster: address("it@clinic.example"),
         digest_hour: 6,
+        legacy: Vec::new(),
     };
     let (_, checks) = watch::channel(Vec::new());
     Notices { rooms, voice: RwLock::new(Arc::new(voice)), checks }
@@ -112,6 +113,7 @@ async fn accept(rooms: &Rooms) -> MessageId {
         evidence: rooms.evidence.seal(id, &record, &message).unwrap(),
         message,
         client: None,
+        in_clear: None,
         content: Content::Mail,
         ways: vec![held, refused],
         settles: None,
