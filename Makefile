@@ -10,7 +10,7 @@ PREFIX := /usr/local
 
 BUILD_PACKAGES := ca-certificates gcc g++ libc6-dev make cmake
 # swaks speaks TLS only with libnet-ssleay-perl.
-TEST_PACKAGES := swaks libnet-ssleay-perl openssl gnupg strace python3 postgresql sqlite3
+TEST_PACKAGES := swaks libnet-ssleay-perl openssl gnupg strace python3 haproxy postgresql sqlite3
 DEMO_PACKAGES := swaks libnet-ssleay-perl
 BENCH_PACKAGES := postfix sasl2-bin libsasl2-modules
 

@@ -13,6 +13,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -36,13 +37,15 @@ use admission::{Quota, Turned};
 use arrival::Origin;
 use connection::Connection;
 use memory::Memory;
-use rates::Rates;
+use rates::{Claim, Rates};
 use room::Occupancy;
 
 /// How long connections may take to finish their message once the house closes.
 pub const DRAIN: Duration = Duration::from_secs(60);
 /// Connections of proxies that have not yet said whose they are; a proxy says it at once.
 const MAX_UNNAMED: usize = 1024;
+/// How much is said of those who are turned away: the counter in the metrics has them all.
+const WORDS: Claim = Claim { rate: config::Rate { count: 60, per: Duration::from_secs(60) }, count: 1 };
 /// How long the loop rests when the system gives it no connection (out of file descriptors).
 const REST: Duration = Duration::from_millis(100);
 
@@ -104,6 +107,9 @@ pub struct Shared<A = Intake> {
     /// How fast clients send, and neighbours connect.
     quotas: Rates<Quota>,
     knocks: Rates<IpAddr>,
+    /// How much the log says of whoever is turned away.
+    words: Rates<()>,
+    unsaid: AtomicU64,
 }
 
 /// What a connection goes by. It keeps those that it began with.
@@ -144,12 +150,27 @@ impl<A: Accepts> Shared<A> {
             occupancy: Occupancy::default(),
             quotas: Rates::default(),
             knocks: Rates::default(),
+            words: Rates::default(),
+            unsaid: AtomicU64::new(0),
         }
     }
 
     /// Takes a new config for the connections to come. How much memory there is stays as it was at the start.
     pub fn reload(&self, config: &Config) {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Rules::of(config));
+    }
+
+    /// Counts whoever is turned away, and says it as long as it is not too many: a crowd at the door must not fill the disk
+    /// with log lines.
+    fn tell_of(&self, (peer_ip, refused): (IpAddr, &'static str), why: &dyn fmt::Display) {
+        counter!("sealpost_connections_refused_total", "reason" => refused).increment(1);
+        match self.words.take([((), WORDS)], self.clock.now()) {
+            Ok(()) => {
+                let unsaid = self.unsaid.swap(0, Ordering::Relaxed);
+                warn!(peer.ip = %peer_ip, connection.refused = refused, connections.unsaid = unsaid, "{why}");
+            }
+            Err(_) => drop(self.unsaid.fetch_add(1, Ordering::Relaxed)),
+        }
     }
 
     fn rules(&self) -> Arc<Rules> {
@@ -261,8 +282,7 @@ impl<A: Accepts> Knock<A> {
                 }
             }
             Err(fault) => {
-                counter!("sealpost_connections_refused_total", "reason" => "proxy_header").increment(1);
-                warn!(proxy.ip = %proxy.ip().to_canonical(), connection.refused = "proxy_header", "{fault}");
+                self.shared.tell_of((proxy.ip().to_canonical(), "proxy_header"), &fault);
             }
         }
     }
@@ -282,8 +302,7 @@ impl<A: Accepts> Knock<A> {
                 Some(Connection { stream, listener, origin, visitor, place, rules, shared })
             }
             Err(turned) => {
-                counter!("sealpost_connections_refused_total", "reason" => turned.name()).increment(1);
-                warn!(peer.ip = %peer_ip, connection.refused = turned.name(), "connection turned away");
+                shared.tell_of((peer_ip, turned.name()), &"connection turned away");
                 turn_away(&stream, listener.role(), turned);
                 None
             }

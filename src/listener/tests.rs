@@ -1,9 +1,10 @@
 //! Dialogs over real sockets.
 
 mod chunks;
+mod slow;
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use data_encoding::BASE64;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -103,6 +104,7 @@ struct House {
     address: SocketAddr,
     shared: Arc<Shared<Desk>>,
     full: Arc<AtomicBool>,
+    clock: Arc<ManualClock>,
     drain: CancellationToken,
     running: tokio::task::JoinHandle<()>,
 }
@@ -129,13 +131,13 @@ impl House {
         let rooms = Rooms {
             accounts: Arc::new(Accounts::new(vec![openemr(false)], clock.clone()).unwrap()),
             intake: Arc::new(Desk { does, taken: Mutex::default(), gate: Semaphore::new(0) }),
-            clock,
+            clock: clock.clone(),
             disk: Box::new(move || if asked.load(Ordering::SeqCst) { Disk::Short } else { Disk::Enough }),
         };
         let rules = Rules { settings: Arc::new(settings), limits, rates: HashMap::new() };
         let shared = Arc::new(Shared::with(rules, rooms));
         let listener = config::Listener::new(door, "127.0.0.1:0".parse().unwrap());
-        Closed { trial, tls, shared, full, bound: bind(&listener).await.unwrap() }
+        Closed { trial, tls, shared, full, clock, bound: bind(&listener).await.unwrap() }
     }
 
     async fn connect(&self) -> Talk<TcpStream> {
@@ -169,15 +171,16 @@ struct Closed {
     tls: Arc<tls::Server>,
     shared: Arc<Shared<Desk>>,
     full: Arc<AtomicBool>,
+    clock: Arc<ManualClock>,
     bound: Bound,
 }
 
 impl Closed {
     async fn serve(self) -> House {
-        let Closed { trial, tls, shared, full, bound } = self;
+        let Closed { trial, tls, shared, full, clock, bound } = self;
         let (address, drain) = (bound.address().unwrap(), CancellationToken::new());
         let running = tokio::spawn(bound.serve(tls, shared.clone(), drain.clone()));
-        House { trial, address, shared, full, drain, running }
+        House { trial, address, shared, full, clock, drain, running }
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) const PASSWORD: &str = "only-for-the-scenarios";
 /// The longest that anything here may take to come about.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-static HASH: LazyLock<String> = LazyLock::new(|| sealpost::crypto::hash_password(PASSWORD).unwrap());
+pub(crate) static HASH: LazyLock<String> = LazyLock::new(|| sealpost::crypto::hash_password(PASSWORD).unwrap());
 static CLINICS: AtomicU8 = AtomicU8::new(1);
 
 /// Two clients log in with `PASSWORD`: `ehr` is a standard one, `openemr` is accepted and held. Both may send as anybody
@@ -240,13 +240,13 @@ retry = ["1h"]
 }
 
 /// An address of this test's own, so that no other test takes a port between its choice and its use.
-fn own_address() -> Ipv4Addr {
+pub(crate) fn own_address() -> Ipv4Addr {
     let process = u8::try_from(std::process::id() % 250).unwrap();
     Ipv4Addr::new(127, 32, process, CLINICS.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Two ports that nobody has.
-fn free(address: Ipv4Addr) -> [SocketAddr; 2] {
+pub(crate) fn free(address: Ipv4Addr) -> [SocketAddr; 2] {
     let both = [(); 2].map(|()| TcpListener::bind((address, 0)).unwrap());
     both.map(|listener| listener.local_addr().unwrap())
 }

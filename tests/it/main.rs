@@ -11,6 +11,7 @@ mod cluster;
 mod dialogs;
 mod difficult_messages;
 mod disk;
+mod doors;
 mod each_io_call_fails;
 mod failed_flush_is_not_trusted;
 mod kept;

@@ -1,10 +1,10 @@
 //! A client that submits mail and keeps every reply.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use data_encoding::BASE64;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::rustls::ClientConfig;
 
@@ -60,7 +60,19 @@ impl Replies {
 
 impl Client {
     pub async fn connect(address: SocketAddr, entry: &Entry) -> Result<Client> {
-        let mut wire = Wire::plain(timeout(STEP, TcpStream::connect(address)).await??)?;
+        Client::over(timeout(STEP, TcpStream::connect(address)).await??, entry).await
+    }
+
+    /// Connects from an address of this machine.
+    pub async fn connect_from(source: IpAddr, address: SocketAddr, entry: &Entry) -> Result<Client> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        Client::over(timeout(STEP, socket.connect(address)).await??, entry).await
+    }
+
+    /// Goes on over a connection that stands.
+    pub async fn over(stream: TcpStream, entry: &Entry) -> Result<Client> {
+        let mut wire = Wire::plain(stream)?;
         if let Entry::Implicit(config, name) = entry {
             wire = wire.connect_tls(Arc::clone(config), name).await?;
         }
