@@ -6,6 +6,7 @@
 mod world;
 
 mod byte_for_byte;
+mod clients_as_they_are;
 mod clinic;
 mod cluster;
 mod dialogs;
