@@ -280,6 +280,7 @@ mod tests {
         Client {
             name: ClientName("openemr".into()),
             profile: Profile::Standard,
+            return_paths: Vec::new(),
             login: Some(login(hash_password(password).unwrap())),
             certificates: vec![],
             senders: vec!["*@clinic.example".into()],

@@ -59,8 +59,9 @@ pub(super) enum Command {
 pub(super) struct AddArguments {
     /// What the client is called in logs and rules
     name: String,
-    /// What this kind of program needs: openemr is answered 250 and held where policy refuses
-    #[arg(long, value_parser = profile, default_value = "standard", value_name = "standard|openemr")]
+    /// What this kind of program needs: openemr and scanner are answered 250 and held where policy refuses, salesforce may use
+    /// return paths of its own
+    #[arg(long, value_parser = profile, default_value = "standard", value_name = "standard|openemr|salesforce|scanner")]
     profile: Profile,
     /// The user name; default: the client's name
     #[arg(long, value_name = "NAME")]
@@ -222,9 +223,8 @@ pub(super) fn add(path: &Path, new: &NewClient, password: &Password) -> Result<C
     let senders = if new.senders.is_empty() { everybody.as_slice() } else { new.senders.as_slice() };
     let mut table = Table::new();
     table.insert("name", value(&new.name));
-    match new.profile {
-        Profile::Standard => {}
-        Profile::OpenEmr => drop(table.insert("profile", value(new.profile.name()))),
+    if new.profile != Profile::default() {
+        table.insert("profile", value(new.profile.name()));
     }
     table.insert("login", value(&login));
     table.insert("password_hash", value(hash));

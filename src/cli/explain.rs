@@ -96,7 +96,8 @@ fn client(loaded: &daemon::Loaded, arguments: &Arguments, envelope: &Envelope) -
             .ok_or_else(|| Failed::NotFound(format!("no client is called {name}: see `sealpost client list`")));
     }
     let may_use = |client: &&config::Client| {
-        envelope.sender().mailbox().is_some_and(|sender| Senders(client.senders.clone()).cover(sender))
+        let patterns = Senders([client.senders.clone(), client.return_paths.clone()].concat());
+        envelope.sender().mailbox().is_some_and(|sender| patterns.cover(sender))
     };
     Ok(clients.iter().find(may_use).map(|client| client.name.clone()))
 }

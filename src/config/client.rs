@@ -9,38 +9,11 @@ use toml::de::DeValue;
 
 use crate::config::listener::Tls;
 use crate::config::login::{Certified, Login, certified};
+use crate::config::profile::Profile;
 use crate::config::rate::Rates;
 use crate::config::reader::{Absent, Seen, Table};
 use crate::config::value;
 use crate::mail::ClientName;
-
-/// What a kind of client needs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Profile {
-    #[default]
-    Standard,
-    /// Sends whole batches again on a 5xx, so policy refusals are accepted and held.
-    OpenEmr,
-}
-
-impl Profile {
-    pub const ALL: [Profile; 2] = [Profile::Standard, Profile::OpenEmr];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Profile::Standard => "standard",
-            Profile::OpenEmr => "openemr",
-        }
-    }
-
-    /// What policy refusals are answered, where the client's table does not say.
-    pub const fn on_refusal(self) -> OnRefusal {
-        match self {
-            Profile::Standard => OnRefusal::Reject,
-            Profile::OpenEmr => OnRefusal::AcceptAndHold,
-        }
-    }
-}
 
 /// What a client is answered when policy refuses its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +33,8 @@ pub struct Client {
     /// Patterns for MAIL FROM and From: `ann@clinic.example`, `*@clinic.example`, `*@*.clinic.example`; `<>` for the
     /// null sender.
     pub senders: Vec<String>,
+    /// Patterns for MAIL FROM alone.
+    pub return_paths: Vec<String>,
     /// With a login or a certificate: when not empty, that is taken from these networks only. Without either, they are
     /// what the client is known by, at listeners that ask for no login.
     pub networks: Vec<IpNet>,
@@ -103,6 +78,7 @@ pub(super) fn read_all(root: &mut Table<'_, '_>, tls: &Tls) -> Clients {
         let profile = table.setting("profile", profile);
         let senders = table.filled("senders", Absent::Mistake, sender);
         let senders = senders.into_iter().map(|given| given.value).collect();
+        let return_paths = return_paths(table, profile);
         let on_refusal = table.optional("on_refusal", on_refusal).unwrap_or(profile.on_refusal());
         let rates = Rates::read(table);
         let trust_headers = table.setting("trust_headers", value::flag);
@@ -113,6 +89,7 @@ pub(super) fn read_all(root: &mut Table<'_, '_>, tls: &Tls) -> Clients {
             login,
             certificates,
             senders,
+            return_paths,
             networks,
             on_refusal,
             rates,
@@ -182,6 +159,14 @@ fn sender(written: &DeValue<'_>) -> Result<String, String> {
     match value::text(written) {
         Ok(text) if text == "<>" => Ok(text),
         Ok(_) | Err(_) => value::address_pattern(written),
+    }
+}
+
+fn return_paths(table: &mut Table<'_, '_>, profile: Profile) -> Vec<String> {
+    if table.has("return_paths") {
+        table.list("return_paths", Absent::Nothing, value::address_pattern)
+    } else {
+        profile.return_paths().iter().map(|&pattern| pattern.to_owned()).collect()
     }
 }
 

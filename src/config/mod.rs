@@ -7,6 +7,7 @@ mod limits;
 mod listener;
 mod login;
 mod policy;
+mod profile;
 mod queue;
 mod rate;
 mod reader;
@@ -19,13 +20,14 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
-pub use client::{Client, OnRefusal, Profile};
+pub use client::{Client, OnRefusal};
 pub use database::{Database, Retention};
 pub use delivery::{Delivery, Dns};
 pub use limits::Limits;
 pub use listener::{Certificate, Door, Legacy, Listener, RelayTls, Tls};
 pub use login::{Certified, Login, MIN_ITERATIONS, Scram};
 pub use policy::{Last, Policy, Rule, Then, When};
+pub use profile::Profile;
 pub use queue::Queue;
 pub use rate::{Rate, Rates};
 pub use reader::Mistake;

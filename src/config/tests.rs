@@ -160,6 +160,27 @@ fn the_openemr_profile_is_not_refused_but_held() {
 }
 
 #[test]
+fn a_profile_gives_what_its_kind_needs_and_the_table_goes_first() {
+    let client = |profile: &str, more: &str| {
+        let text = format!(
+            "{SMALLEST}[[client]]\nname = \"c\"\nprofile = \"{profile}\"\nnetworks = [\"10.0.0.1\"]\n\
+             senders = [\"*@clinic.example\"]\n{more}"
+        );
+        parse(&text).unwrap().clients.remove(0)
+    };
+    for profile in Profile::ALL {
+        let client = client(profile.name(), "");
+        assert_eq!((client.profile, client.on_refusal), (profile, profile.on_refusal()));
+        assert_eq!(client.return_paths, profile.return_paths());
+    }
+    assert_eq!(client("scanner", "").on_refusal, OnRefusal::AcceptAndHold);
+    assert_eq!(client("salesforce", "").return_paths, ["*@*.bnc.salesforce.com"]);
+    let own = client("salesforce", "return_paths = [\"*@bounces.crm.example\"]\n");
+    assert_eq!(own.return_paths, ["*@bounces.crm.example"]);
+    assert!(client("salesforce", "return_paths = []\n").return_paths.is_empty());
+}
+
+#[test]
 fn paths_start_where_the_config_lies() {
     let config = parse(SMALLEST).unwrap().resolve(Path::new("/etc/sealpost"));
     assert_eq!(config.tls.certificates[0].key, Path::new("/etc/sealpost/tls/key.pem"));

@@ -87,6 +87,7 @@ fn openemr(suspended: bool) -> Client {
     Client {
         name: ClientName("openemr".into()),
         profile: Profile::Standard,
+        return_paths: Vec::new(),
         login: Some(Login { name: "openemr".into(), password_hash: hash_password("x").ok(), scram: None }),
         certificates: vec![],
         senders: vec!["*@clinic.example".into()],

@@ -10,6 +10,8 @@ use crate::mail::{Address, ClientName, Proof, ReversePath};
 pub struct Submitter {
     pub name: ClientName,
     pub senders: Senders,
+    /// Who else may stand in MAIL, and not in From:.
+    pub return_paths: Senders,
     pub proof: Proof,
 }
 
@@ -20,7 +22,8 @@ pub struct Senders(pub Vec<String>);
 
 impl Submitter {
     pub fn of(client: &config::Client, proof: Proof) -> Submitter {
-        Submitter { name: client.name.clone(), senders: Senders(client.senders.clone()), proof }
+        let (senders, return_paths) = (Senders(client.senders.clone()), Senders(client.return_paths.clone()));
+        Submitter { name: client.name.clone(), senders, return_paths, proof }
     }
 
     /// Whether MAIL may name this sender.
@@ -28,7 +31,7 @@ impl Submitter {
         match sender {
             // A person's program never reports failures; who may, is said in so many words.
             ReversePath::Null => self.senders.0.iter().any(|pattern| pattern == "<>"),
-            ReversePath::Mailbox(address) => self.senders.cover(address),
+            ReversePath::Mailbox(address) => self.senders.cover(address) || self.return_paths.cover(address),
         }
     }
 }
@@ -75,9 +78,23 @@ mod tests {
     }
 
     #[test]
+    fn a_return_path_of_its_own_is_for_mail_alone() {
+        let [senders, return_paths] = ["*@clinic.example", "*@*.bounces.example"].map(|one| Senders(vec![one.into()]));
+        let submitter = Submitter { name: ClientName("crm".into()), senders, return_paths, proof: Proof::Password };
+        let address = |text: &str| Address::parse(text).unwrap();
+        for (path, allowed) in
+            [("ann@clinic.example", true), ("a=b@x.bounces.example", true), ("a@bounces.example", false)]
+        {
+            assert_eq!(submitter.may_send_as(&ReversePath::Mailbox(address(path))), allowed, "{path}");
+        }
+        assert!(!submitter.senders.cover(&address("a=b@x.bounces.example")));
+    }
+
+    #[test]
     fn nobody_sends_as_nobody_unless_it_is_said() {
         let senders = Senders(vec!["*@*".into()]);
-        let mut submitter = Submitter { name: ClientName("ehr".into()), senders, proof: Proof::Password };
+        let return_paths = Senders(Vec::new());
+        let mut submitter = Submitter { name: ClientName("ehr".into()), senders, return_paths, proof: Proof::Password };
         assert!(!submitter.may_send_as(&ReversePath::Null));
         submitter.senders.0.push("<>".into());
         assert!(submitter.may_send_as(&ReversePath::Null));

@@ -122,6 +122,7 @@ fn entrance(name: &str) -> Result<Entrance, String> {
     let scanner = || Submitter {
         name: ClientName("scanner".into()),
         senders: Senders(vec!["*@clinic.example".into()]),
+        return_paths: Senders(Vec::new()),
         proof: Proof::Network,
     };
     let (door, visitor) = match name.strip_suffix(" visitor") {
@@ -345,7 +346,12 @@ fn known(credentials: &Credentials) -> Result<Submitter, Reply> {
         ("old-scanner", "correct horse") => return Err(Reply::new(454, Enhanced::new(4, 7, 0), "suspended")),
         _ => return Err(Reply::new(535, Enhanced::new(5, 7, 8), "wrong")),
     };
-    Ok(Submitter { name: ClientName("client".into()), senders: Senders(senders), proof: Proof::Password })
+    Ok(Submitter {
+        name: ClientName("client".into()),
+        senders: Senders(senders),
+        return_paths: Senders(Vec::new()),
+        proof: Proof::Password,
+    })
 }
 
 fn shown(envelope: &Envelope, octets: usize) -> String {

@@ -28,6 +28,7 @@ mod one_message_three_ways;
 mod other_peoples_clients;
 mod our_own_faults;
 mod restuffed;
+mod profiles;
 mod smuggling;
 mod keep;
 mod house;
