@@ -32,8 +32,9 @@ check: needs-build             ## format, lints, house rules, documentation
 	cargo test --locked --test tidy
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-bench: needs-build needs-bench ## Sealpost and Postfix in the same run (QUICK=1: one cell)
+bench: needs-build needs-bench ## how long a client waits for each answer; Sealpost and Postfix in the same run (QUICK=1: one cell)
 	cargo build --locked --release --bin sealpost
+	cargo bench --locked --bench answers
 	cargo bench --locked --bench relay -- $(if $(QUICK),--quick) $(if $(WRITE),--write)
 
 install:                       ## as root, after cargo build --release: program, systemd unit, user and folders (DESTDIR=, PREFIX=)
