@@ -163,11 +163,9 @@ fn sender(written: &DeValue<'_>) -> Result<String, String> {
 }
 
 fn return_paths(table: &mut Table<'_, '_>, profile: Profile) -> Vec<String> {
-    if table.has("return_paths") {
-        table.list("return_paths", Absent::Nothing, value::address_pattern)
-    } else {
-        profile.return_paths().iter().map(|&pattern| pattern.to_owned()).collect()
-    }
+    let written = table.has("return_paths");
+    let given = table.list("return_paths", Absent::Nothing, value::address_pattern);
+    if written { given } else { profile.return_paths().iter().map(|&pattern| pattern.to_owned()).collect() }
 }
 
 fn profile(written: &DeValue<'_>) -> Result<Profile, String> {
