@@ -143,7 +143,7 @@ fn greeting(rest: &str) -> Result<Phi<String>, Syntax> {
 /// What names of machines and addresses are made of, in whatever script, and no more: it is kept, and shown to people,
 /// and must be no markup there.
 fn stands_in_a_name(character: char) -> bool {
-    character.is_alphanumeric() || "-._:[]%+~/@,'".contains(character)
+    character.is_alphanumeric() || "-._:[]()%+~/@,'".contains(character)
 }
 
 fn auth(rest: &str) -> Result<Command, Syntax> {
