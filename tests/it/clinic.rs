@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -37,7 +37,8 @@ pub(crate) struct Clinic {
     /// TLS from the first byte.
     pub(crate) submissions: SocketAddr,
     partners: Vec<(String, Mx)>,
-    home: tempfile::TempDir,
+    /// Holds all of it, and is gone with it.
+    _home: tempfile::TempDir,
 }
 
 impl Clinic {
@@ -45,33 +46,16 @@ impl Clinic {
     pub(crate) async fn open(partners: &[(&str, Behaviour)], config: &str) -> Clinic {
         let home = tempfile::tempdir().unwrap();
         let own = own_address();
-        let [submission, submissions] = free(own);
         let daemon = Daemon::init(&binary().unwrap(), &home.path().join("clinic")).unwrap();
-        daemon.configure(&doors(submission, submissions)).unwrap();
-        let mut clinic = Clinic { daemon, submission, submissions, partners: Vec::new(), home };
-        clinic.meet(partners, own).await;
-        clinic.daemon.configure(config).unwrap();
+        let (partners, routes) = meet(partners, own, home.path()).await;
+        // The partners' ports are taken by now, so none of them can be one of these.
+        let [submission, submissions] = free(own);
+        for part in [&doors(submission, submissions), &routes, config] {
+            daemon.configure(part).unwrap();
+        }
+        let mut clinic = Clinic { daemon, submission, submissions, partners, _home: home };
         clinic.daemon.start().unwrap();
         clinic
-    }
-
-    async fn meet(&mut self, partners: &[(&str, Behaviour)], own: Ipv4Addr) {
-        let authority = Arc::new(Authority::new("Partners' CA").unwrap());
-        let ca = self.home.path().join("partners-ca.pem");
-        std::fs::write(&ca, &authority.pem).unwrap();
-        let mut routes = format!("[delivery]\nca_file = \"{}\"\n", ca.display());
-        for (domain, behaviour) in partners {
-            let name = format!("mx.{domain}");
-            let mx = Mx::start(&name, &format!("{own}:0"), behaviour.clone(), &authority).await.unwrap();
-            let host = mx.address;
-            writeln!(
-                routes,
-                "[[route]]\ndomains = [\"{domain}\"]\nhost = \"{host}\"\nname = \"{name}\"\nonward = \"final\""
-            )
-            .unwrap();
-            self.partners.push(((*domain).to_owned(), mx));
-        }
-        self.daemon.configure(&routes).unwrap();
     }
 
     /// Lays other limits over the config, for the connections to come.
@@ -208,6 +192,24 @@ pub(crate) fn behind_trace(content: &[u8]) -> &[u8] {
         end += line.len();
     }
     &content[end..]
+}
+
+/// Starts the partners' servers, and gives the routes to them.
+async fn meet(partners: &[(&str, Behaviour)], own: Ipv4Addr, home: &Path) -> (Vec<(String, Mx)>, String) {
+    let authority = Arc::new(Authority::new("Partners' CA").unwrap());
+    let ca = home.join("partners-ca.pem");
+    std::fs::write(&ca, &authority.pem).unwrap();
+    let mut routes = format!("[delivery]\nca_file = \"{}\"\n", ca.display());
+    let mut met = Vec::new();
+    for (domain, behaviour) in partners {
+        let name = format!("mx.{domain}");
+        let mx = Mx::start(&name, &format!("{own}:0"), behaviour.clone(), &authority).await.unwrap();
+        let host = mx.address;
+        let route = format!("domains = [\"{domain}\"]\nhost = \"{host}\"\nname = \"{name}\"\nonward = \"final\"");
+        writeln!(routes, "[[route]]\n{route}").unwrap();
+        met.push(((*domain).to_owned(), mx));
+    }
+    (met, routes)
 }
 
 fn doors(submission: SocketAddr, submissions: SocketAddr) -> String {
