@@ -64,6 +64,10 @@ enum Parting {
     /// A message was sent without waiting for the 354 that it did not get.
     SentUnasked,
     NoTls,
+    /// It said in the handshake that it does not trust our certificate.
+    Distrusted,
+    /// It went away within the handshake or right behind it, without a word.
+    Silent,
     Draining,
     /// Its place was given to somebody who is known, or has none yet.
     Crowded,
@@ -85,8 +89,36 @@ impl Parting {
             Parting::Injected => "injected",
             Parting::SentUnasked => "sent_unasked",
             Parting::NoTls => "no_tls",
+            Parting::Distrusted => "certificate_not_trusted",
+            Parting::Silent => "silent_within_tls",
             Parting::Draining => "draining",
             Parting::Crowded => "crowded",
+        }
+    }
+
+    /// For the log: what an operator may do something about has words of its own.
+    fn words(self) -> &'static str {
+        match self {
+            Parting::Distrusted => {
+                "connection ended: the client does not trust our certificate; give it tls/ca.pem to trust, and have it call \
+                 this server by the name in the certificate"
+            }
+            Parting::Silent => "connection ended: the client left TLS without a word; it may not trust our certificate",
+            Parting::Said
+            | Parting::Gone
+            | Parting::Idle
+            | Parting::SessionOver
+            | Parting::LoginOver
+            | Parting::DataOver
+            | Parting::LineTooLong
+            | Parting::BareLf
+            | Parting::SpokeFirst
+            | Parting::Foreign
+            | Parting::Injected
+            | Parting::SentUnasked
+            | Parting::NoTls
+            | Parting::Draining
+            | Parting::Crowded => "connection ended",
         }
     }
 
@@ -105,7 +137,13 @@ impl Parting {
             Parting::BareLf => (500, (5, 5, 2), "a line ends in CRLF"),
             // RFC 5321 §4.3.1: the client waits for the greeting.
             Parting::SpokeFirst => (554, (5, 5, 1), "wait for the greeting before speaking"),
-            Parting::Said | Parting::Gone | Parting::Foreign | Parting::Injected | Parting::NoTls => return None,
+            Parting::Said
+            | Parting::Gone
+            | Parting::Foreign
+            | Parting::Injected
+            | Parting::NoTls
+            | Parting::Distrusted
+            | Parting::Silent => return None,
         };
         Some(reply(code, enhanced, text))
     }
@@ -132,8 +170,22 @@ impl<A: Accepts> Connection<A> {
         };
         let (gathering, messages) = (None, 0);
         let client = visitor.as_ref().map(|visitor| visitor.name.clone());
-        let mut dialog =
-            Dialog { wire, listener, origin, place, rules, shared, tls, drain, began, client, gathering, messages };
+        let talk = if listener.role() == Role::Submissions { Talk::Nothing } else { Talk::Begun };
+        let mut dialog = Dialog {
+            wire,
+            listener,
+            origin,
+            place,
+            rules,
+            shared,
+            tls,
+            drain,
+            began,
+            client,
+            gathering,
+            messages,
+            talk,
+        };
         let parting = match begun {
             Ok(()) => tokio::select! {
                 biased;
@@ -174,13 +226,17 @@ fn speaks_first(stream: TcpStream) -> std::io::Result<(TcpStream, Result<(), Par
 }
 
 async fn secure(stream: TcpStream, tls: &tls::Server) -> Result<Stream, Parting> {
-    match timeout(HANDSHAKE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(_)) | Err(_) => {
-            counter!("sealpost_tls_failures_total", "side" => "server").increment(1);
-            Err(Parting::NoTls)
-        }
-    }
+    let parting = match timeout(HANDSHAKE, tls.accept(stream)).await {
+        Ok(Ok(stream)) => return Ok(stream),
+        Ok(Err(error)) => match error.left() {
+            tls::Left::Distrusting => Parting::Distrusted,
+            tls::Left::Silently => Parting::Silent,
+            tls::Left::Otherwise => Parting::NoTls,
+        },
+        Err(_) => Parting::NoTls,
+    };
+    counter!("sealpost_tls_failures_total", "side" => "server").increment(1);
+    Err(parting)
 }
 
 /// A connection in conversation.
@@ -199,6 +255,14 @@ struct Dialog<A> {
     client: Option<ClientName>,
     gathering: Option<Gathering>,
     messages: usize,
+    talk: Talk,
+}
+
+/// Whether the client has said anything since TLS stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Talk {
+    Nothing,
+    Begun,
 }
 
 /// What came behind 354.
@@ -262,9 +326,20 @@ impl<A: Accepts> Dialog<A> {
         }
     }
 
+    /// The next line of the client; whoever leaves without one, as soon as TLS stands, has a reason.
+    async fn line(&mut self) -> Result<BytesMut, Parting> {
+        match self.next_line().await {
+            Err(Parting::Gone) if self.talk == Talk::Nothing => Err(Parting::Silent),
+            line => {
+                self.talk = Talk::Begun;
+                line
+            }
+        }
+    }
+
     /// The next line of the client, once what waits was sent. A drain comes between lines only, and not between the chunks
     /// of a message, which have the time of one message.
-    async fn line(&mut self) -> Result<BytesMut, Parting> {
+    async fn next_line(&mut self) -> Result<BytesMut, Parting> {
         let limits = &self.rules.limits;
         let (lasts, mut over) = match self.client {
             // Places are few, and whoever holds one for long is to be known.
@@ -302,6 +377,7 @@ impl<A: Accepts> Dialog<A> {
         let stream = wire.into_clear().ok_or(Parting::Injected)?;
         let stream = secure(stream, &self.tls).await?;
         self.wire = Some(Wire::new(stream, self.rules.limits.idle));
+        self.talk = Talk::Nothing;
         Ok(())
     }
 
@@ -443,7 +519,7 @@ impl<A: Accepts> Dialog<A> {
     /// Says the last word, and closes.
     async fn part(mut self, parting: Parting) {
         let began = self.began;
-        if let Some(mut wire) = self.wire.take().filter(|_| parting != Parting::Gone) {
+        if let Some(mut wire) = self.wire.take().filter(|_| !matches!(parting, Parting::Gone | Parting::Silent)) {
             if let Some(reply) = parting.reply() {
                 wire.reply(&reply);
             }
@@ -460,7 +536,8 @@ impl<A: Accepts> Dialog<A> {
             messages.count = self.messages,
             took.ms = millis(began),
             connection.ended = parting.name(),
-            "connection ended",
+            "{}",
+            parting.words()
         );
     }
 }

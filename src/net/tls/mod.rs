@@ -4,6 +4,7 @@ mod certificate;
 mod client;
 mod connection;
 mod judge;
+mod left;
 mod server;
 #[cfg(test)]
 pub(crate) mod stand_in;
@@ -14,4 +15,5 @@ pub use certificate::TlsError;
 pub use client::{Broken, Client, Wanted};
 pub(in crate::net) use connection::{Connection, session};
 pub use judge::{Judged, Trust, TrustError, system_roots};
+pub use left::Left;
 pub use server::Server;

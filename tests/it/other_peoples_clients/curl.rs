@@ -37,7 +37,7 @@ async fn curl_submits_by_both_doors() {
         let told = curl(&clinic, order, Trust::Nothing);
         assert!(told.err.contains("certificate"), "{}", told.err);
     }
-    distrusted(&clinic);
+    distrusted(&clinic).await;
     // An address in UTF-8 makes it ask for SMTPUTF8.
     let (_, content) = messages().pop().unwrap();
     orders.push(Order { door: Door::StartTls, mechanism: Mechanism::Own, name: "größe".into(), content });

@@ -13,7 +13,7 @@ async fn check(program: impl Fn(&Clinic) -> Command, messages: usize) {
     let printed = run(&clinic, program(&clinic), Trust::Nothing);
     let told = printed.good().unwrap();
     assert!(told.contains("starttls: ") && told.contains("\ntls: "), "{told}");
-    distrusted(&clinic);
+    distrusted(&clinic).await;
     run(&clinic, program(&clinic), Trust::Ours).good().unwrap();
     let sent = sent(&clinic);
     assert_eq!(sent.len(), messages);

@@ -44,7 +44,7 @@ async fn msmtp_submits_by_both_doors() {
         let told = msmtp(&clinic, order, Trust::Nothing);
         assert!(told.err.contains("certificate"), "{}", told.err);
     }
-    distrusted(&clinic);
+    distrusted(&clinic).await;
     let mut sent = Vec::new();
     for order in orders {
         msmtp(&clinic, &order, Trust::Ours).good().unwrap();
