@@ -8,6 +8,8 @@ mod explain;
 mod init;
 mod keys;
 mod output;
+#[cfg(test)]
+mod pages;
 mod queue;
 mod reach;
 #[cfg(test)]
