@@ -1,12 +1,13 @@
 //! The server's dialog: what a command leads to. No step can be taken out of order, since each state holds only its own fields.
 
 mod chunking;
+mod replies;
 
 use std::sync::Arc;
 
 use crate::config;
 use crate::config::RelayTls;
-use crate::mail::{Address, ClientName, Domain, Enhanced, Envelope, Malformed, Proof, Protocol, Reply, Utf8};
+use crate::mail::{Address, ClientName, Domain, Envelope, Malformed, Proof, Protocol, Reply, Utf8};
 use crate::phi::Phi;
 use crate::smtp::{
     BadResponse, Command, Credentials, Exchange, Mail, Mechanism, Recipient, Submitter, Syntax, Transaction, Turn,
@@ -14,6 +15,8 @@ use crate::smtp::{
 
 use chunking::Sequence;
 pub use chunking::{Chunked, Chunking};
+pub(super) use replies::answer;
+use replies::{ehlo_first, fault_reply, starttls_first, utf8_undeclared};
 
 /// What of the config the dialog depends on.
 #[derive(Clone, Debug)]
@@ -321,7 +324,7 @@ impl Session {
             (Cover::Settled, State::LoggedIn { helo, submitter, transaction: None }) if !submitter.proof.is_login() => {
                 helo
             }
-            (Cover::Settled, state @ State::LoggedIn { .. }) => {
+            (Cover::Settled, state @ (State::LoggedIn { .. } | State::Chunking { .. })) => {
                 return Session { base, state }.refuse(answer(503, (5, 5, 1), "logged in already"));
             }
             (Cover::Settled, State::Open(Some(helo))) => helo,
@@ -589,35 +592,4 @@ fn turned(base: Base, helo: Greeting, turn: Turn) -> Step {
             }
         }
     }
-}
-
-fn fault_reply(fault: Malformed) -> Reply {
-    match fault {
-        // RFC 5321 §2.3.8: CR and LF occur together only, as the end of a line.
-        Malformed::BareCr => answer(554, (5, 6, 0), "the message has a carriage return without a line feed"),
-        Malformed::BareLf => answer(554, (5, 6, 0), "the message has a line feed without a carriage return"),
-        Malformed::Nul => answer(554, (5, 6, 0), "the message has a NUL octet"),
-        Malformed::TooLarge => answer(552, (5, 3, 4), "the message is over the size limit"),
-        Malformed::HeaderTooLarge => answer(552, (5, 3, 4), "the header is over its size limit"),
-        Malformed::LineTooLong => answer(554, (5, 6, 0), "a line of the message is over the length limit"),
-    }
-}
-
-/// RFC 5321 §4.1.4.
-fn ehlo_first() -> Reply {
-    answer(503, (5, 5, 1), "EHLO first")
-}
-
-/// RFC 3207 §4: 530 to whoever goes on without TLS.
-fn starttls_first() -> Reply {
-    answer(530, (5, 7, 0), "STARTTLS first")
-}
-
-/// RFC 6531 §3.5: 553 5.6.7 for an address that SMTPUTF8 was not declared for.
-fn utf8_undeclared() -> Reply {
-    answer(553, (5, 6, 7), "the address needs SMTPUTF8")
-}
-
-pub(super) fn answer(code: u16, (class, subject, detail): (u8, u16, u16), text: impl Into<String>) -> Reply {
-    Reply::new(code, Enhanced::new(class, subject, detail), text)
 }
