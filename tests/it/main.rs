@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a scenario fails by panicking")]
 
+#[path = "../conformance/mod.rs"]
+mod conformance;
 #[path = "../world/mod.rs"]
 mod world;
 
@@ -9,6 +11,7 @@ mod byte_for_byte;
 mod clients_as_they_are;
 mod clinic;
 mod cluster;
+mod conformance_suite;
 mod dialogs;
 mod difficult_messages;
 mod disk;
