@@ -9,6 +9,7 @@ use crate::conformance::case::{Case, Start};
 use crate::conformance::play::{Finals, Played, play};
 use crate::conformance::step::{Final, Presence, read_line};
 use crate::conformance::target::Target;
+use crate::conformance::words::Words;
 use crate::conformance::{Outcome, Verdict};
 use crate::world::{Result, until};
 
@@ -64,7 +65,7 @@ async fn arrived(played: &[Played], inbox: &Inbox) {
     };
     let missing = || {
         let mut missing = played.iter().filter(awaits).filter(|played| {
-            let deliveries = inbox.of(&played.id);
+            let deliveries = inbox.of(&played.words.id);
             played
                 .case
                 .finals
@@ -98,29 +99,29 @@ async fn last_message(target: &Target, inbox: &Inbox) {
     }
     let last = play(Arc::new(case), target).await;
     if last.outcome == Outcome::Passed {
-        until("the last message", DELIVERY, || (!inbox.of(&last.id).is_empty()).then_some(())).await.ok();
+        until("the last message", DELIVERY, || (!inbox.of(&last.words.id).is_empty()).then_some(())).await.ok();
     }
 }
 
 /// What the next hop got wrong by what it got; `None` when there is nothing to say.
 pub fn faults(played: &Played, target: &Target) -> Option<String> {
-    let deliveries = target.inbox.as_ref()?.of(&played.id);
-    let words = target.words(played.id.clone());
-    played.case.finals.iter().find_map(|last| fault(&put_in(last, &words), &deliveries))
+    let deliveries = target.inbox.as_ref()?.of(&played.words.id);
+    let words = &played.words;
+    played.case.finals.iter().find_map(|last| fault(&put_in(last, words), &deliveries))
 }
 
 fn judged(played: Played, target: &Target) -> Verdict {
     let fault = if played.finals == Finals::Due { faults(&played, target) } else { None };
-    let Played { case, id, mut outcome, mut dialog, .. } = played;
+    let Played { case, words, mut outcome, mut dialog, .. } = played;
     if let Some(fault) = fault {
-        let deliveries = target.inbox.as_ref().map(|inbox| inbox.of(&id)).unwrap_or_default();
+        let deliveries = target.inbox.as_ref().map(|inbox| inbox.of(&words.id)).unwrap_or_default();
         dialog.extend(deliveries.iter().flat_map(shown));
         outcome = Outcome::Failed(format!("behind the dialog: {fault}"));
     }
     Verdict { case, outcome, dialog }
 }
 
-fn put_in(last: &Final, words: &crate::conformance::words::Words) -> Final {
+fn put_in(last: &Final, words: &Words) -> Final {
     let put = |octets: &[u8]| match std::str::from_utf8(octets).map(|text| words.put_in(text, 0)) {
         Ok(Ok(text)) => text.into_bytes(),
         Ok(Err(_)) | Err(_) => octets.to_vec(),
@@ -134,6 +135,8 @@ fn put_in(last: &Final, words: &crate::conformance::words::Words) -> Final {
             Final::NextHop { verb: verb.clone(), word, presence: *presence }
         }
         Final::Verbatim(word) => Final::Verbatim(words.put_in(word, 0).unwrap_or_else(|_| word.clone())),
+        Final::Trace(text) => Final::Trace(words.put_in(text, 0).unwrap_or_else(|_| text.clone())),
+        Final::FirstLine(_) | Final::TraceFits(_) => last.clone(),
         Final::Delivered(_) | Final::NotDelivered | Final::AtMostOne | Final::CleanLines => last.clone(),
     }
 }
@@ -170,6 +173,19 @@ fn fault(last: &Final, deliveries: &[Delivery]) -> Option<String> {
             let other = deliveries.iter().any(|d| body(&d.content) != lines.as_slice());
             (deliveries.is_empty() || other).then(|| "the body is another".to_owned())
         }
+        Final::FirstLine(start) => {
+            let other = deliveries.iter().find(|d| !d.content.starts_with(start.as_bytes()));
+            other.map(|_| format!("the first line is no {start}"))
+        }
+        Final::Trace(text) => {
+            let other = deliveries.iter().map(|d| first_header(&d.content)).find(|header| !header.contains(text.as_str()));
+            other.map(|header| format!("the first header has no {text:?}: {header}"))
+        }
+        Final::TraceFits(pattern) => {
+            let pattern = regex::Regex::new(pattern).ok()?;
+            let other = deliveries.iter().map(|d| first_header(&d.content)).find(|header| !pattern.is_match(header));
+            other.map(|header| format!("the first header does not fit {pattern}: {header}"))
+        }
         Final::Verbatim(word) => {
             let has = |d: &Delivery| d.mail.contains(word) || d.recipients.iter().any(|r| r.contains(word));
             (deliveries.is_empty() || !deliveries.iter().all(has))
@@ -190,6 +206,18 @@ fn is_wrong(delivery: &Delivery, verb: &str, (word, presence): (&str, Presence))
         Presence::There => !has,
         Presence::Absent => has,
     }
+}
+
+/// The first header field on one line.
+fn first_header(content: &[u8]) -> String {
+    let text = String::from_utf8_lossy(content);
+    let mut lines = text.split("\r\n");
+    let mut header = lines.next().unwrap_or_default().to_owned();
+    for line in lines.take_while(|line| line.starts_with([' ', '\t'])) {
+        header.push(' ');
+        header.push_str(line.trim_start());
+    }
+    header
 }
 
 fn body(content: &[u8]) -> &[u8] {

@@ -24,7 +24,7 @@ const SHOWN: usize = 160;
 #[derive(Debug)]
 pub struct Played {
     pub case: Arc<Case>,
-    pub id: String,
+    pub words: Words,
     pub outcome: Outcome,
     pub dialog: Vec<String>,
     /// Whether the lines of the case itself were reached.
@@ -66,8 +66,8 @@ pub async fn play(case: Arc<Case>, target: &Target) -> Played {
         Err(Stop::Failed(why)) => (Outcome::Failed(why), Finals::Void),
         Err(Stop::Skipped(why)) => (Outcome::Skipped(why), Finals::Void),
     };
-    let (id, dialog, reached) = (player.words.id, player.dialog, player.reached);
-    Played { case, id, outcome, dialog, reached, finals }
+    let (words, dialog, reached) = (player.words, player.dialog, player.reached);
+    Played { case, words, outcome, dialog, reached, finals }
 }
 
 /// A name that no other playing has, on this machine and at this target.

@@ -214,10 +214,10 @@ impl Talk {
 
     async fn data(&mut self) -> Result<bool> {
         self.reply("354 go on").await?;
-        let end = if self.manners() == Manners::Lax { &*ANY_END } else { &*TRUE_END };
-        let end = end.as_ref().ok_or("the end of data has no pattern")?;
         let mut searched = 0;
         let (start, used) = loop {
+            let end = if self.manners() == Manners::Lax { &*ANY_END } else { &*TRUE_END };
+            let end = end.as_ref().ok_or("the end of data has no pattern")?;
             if let Some(found) = end.find_at(&self.input, searched) {
                 break (found.start(), found.end());
             }
@@ -235,8 +235,16 @@ impl Talk {
         if !content.is_empty() {
             content.extend_from_slice(b"\r\n");
         }
-        self.keep(unstuffed(&content));
-        self.reply("250 2.0.0 taken").await
+        match self.manners() {
+            Manners::Good | Manners::Lax => {
+                self.keep(unstuffed(&content));
+                self.reply("250 2.0.0 taken").await
+            }
+            Manners::Yes => self.reply("250 2.0.0 yes").await,
+            Manners::No => self.reply("500 5.5.2 no").await,
+            Manners::Mute => Ok(true),
+            Manners::Gone => Ok(false),
+        }
     }
 
     /// RFC 3030 §2.

@@ -117,6 +117,12 @@ pub enum Final {
         word: String,
         presence: Presence,
     },
+    /// The first line begins so.
+    FirstLine(String),
+    /// The first header, unfolded, has this.
+    Trace(String),
+    /// The first header, unfolded, fits this regular expression.
+    TraceFits(String),
     /// A line to the next hop has this, capital for capital.
     Verbatim(String),
 }
@@ -250,6 +256,13 @@ fn looked_at(text: &str) -> Result<Option<Final>, String> {
         ["not", "delivered"] => Final::NotDelivered,
         ["at", "most", "one", "message"] => Final::AtMostOne,
         ["clean", "lines"] => Final::CleanLines,
+        ["first", "line", word] => Final::FirstLine((*word).to_owned()),
+        ["trace", "has", words @ ..] => Final::Trace(words.join(" ")),
+        ["trace", "fits", pattern @ ..] => {
+            let pattern = pattern.join(" ");
+            regex::Regex::new(&pattern).map_err(|error| error.to_string())?;
+            Final::TraceFits(pattern)
+        }
         ["next", "hop", "verbatim", word] => Final::Verbatim((*word).to_owned()),
         ["next", "hop", verb, "has", word] => {
             Final::NextHop { verb: (*verb).to_owned(), word: (*word).to_owned(), presence: Presence::There }
