@@ -406,8 +406,7 @@ impl<'a> Player<'a> {
 
     async fn closed(&mut self, limit: Duration) -> Going {
         self.flush().await;
-        let limit = if limit.is_zero() { self.target.reply } else { limit };
-        let limit = self.target.patience.filter(|patience| *patience > limit).unwrap_or(limit);
+        let limit = if limit.is_zero() { self.target.reply } else { self.target.patience.unwrap_or(limit).min(limit) };
         let Some(line) = &mut self.line else { return Ok(()) };
         let (closes, said) = line.closes(limit).await;
         self.dialog.extend(said.iter().map(|line| format!("S: {}", cut(line))));
