@@ -136,7 +136,7 @@ fn put_in(last: &Final, words: &Words) -> Final {
         }
         Final::Verbatim(word) => Final::Verbatim(words.put_in(word, 0).unwrap_or_else(|_| word.clone())),
         Final::Trace(text) => Final::Trace(words.put_in(text, 0).unwrap_or_else(|_| text.clone())),
-        Final::FirstLine(_) | Final::TraceFits(_) => last.clone(),
+        Final::FirstLine(_) | Final::TraceFits(_) | Final::HeaderFits(_) => last.clone(),
         Final::Delivered(_) | Final::NotDelivered | Final::AtMostOne | Final::CleanLines => last.clone(),
     }
 }
@@ -149,7 +149,7 @@ fn shown(delivery: &Delivery) -> Vec<String> {
 }
 
 /// What is wrong with what arrived.
-fn fault(last: &Final, deliveries: &[Delivery]) -> Option<String> {
+pub fn fault(last: &Final, deliveries: &[Delivery]) -> Option<String> {
     let recipients: usize = deliveries.iter().map(|delivery| delivery.recipients.len()).sum();
     match last {
         Final::Delivered(None) => deliveries.is_empty().then(|| "nothing was delivered".to_owned()),
@@ -178,13 +178,19 @@ fn fault(last: &Final, deliveries: &[Delivery]) -> Option<String> {
             other.map(|_| format!("the first line is no {start}"))
         }
         Final::Trace(text) => {
-            let other = deliveries.iter().map(|d| first_header(&d.content)).find(|header| !header.contains(text.as_str()));
+            let other =
+                deliveries.iter().map(|d| first_header(&d.content)).find(|header| !header.contains(text.as_str()));
             other.map(|header| format!("the first header has no {text:?}: {header}"))
         }
         Final::TraceFits(pattern) => {
             let pattern = regex::Regex::new(pattern).ok()?;
             let other = deliveries.iter().map(|d| first_header(&d.content)).find(|header| !pattern.is_match(header));
             other.map(|header| format!("the first header does not fit {pattern}: {header}"))
+        }
+        Final::HeaderFits(pattern) => {
+            let pattern = regex::Regex::new(pattern).ok()?;
+            let other = deliveries.iter().any(|d| !pattern.is_match(&String::from_utf8_lossy(header(&d.content))));
+            other.then(|| format!("the header does not fit {pattern}"))
         }
         Final::Verbatim(word) => {
             let has = |d: &Delivery| d.mail.contains(word) || d.recipients.iter().any(|r| r.contains(word));
@@ -218,6 +224,10 @@ fn first_header(content: &[u8]) -> String {
         header.push_str(line.trim_start());
     }
     header
+}
+
+fn header(content: &[u8]) -> &[u8] {
+    memmem::find(content, b"\r\n\r\n").map_or(content, |at| &content[..at])
 }
 
 fn body(content: &[u8]) -> &[u8] {

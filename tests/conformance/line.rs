@@ -101,15 +101,16 @@ impl Line {
     /// Whether the server closes within the limit. What it still says is read over, and given.
     pub async fn closes(&mut self, limit: Duration) -> (bool, Vec<String>) {
         let deadline = Instant::now() + limit;
-        let mut said = Vec::new();
-        while said.len() < MAX_REPLY_LINES {
-            match self.line(deadline).await {
-                Ok(line) => said.push(line),
-                Err(Heard::Closed) => return (true, said),
-                Err(_) => return (false, said),
+        let mut said = std::mem::take(&mut self.input);
+        let mut piece = [0; 4096];
+        let closed = loop {
+            match timeout_at(deadline, self.stream.read(&mut piece)).await {
+                Ok(Ok(0) | Err(_)) => break true,
+                Ok(Ok(count)) if said.len() < MAX_REPLY => said.extend_from_slice(&piece[..count]),
+                Ok(Ok(_)) | Err(_) => break false,
             }
-        }
-        (false, said)
+        };
+        (closed, said.split(|octet| *octet == b'\n').map(|line| line.escape_ascii().to_string()).collect())
     }
 
     /// The next line without its CRLF.

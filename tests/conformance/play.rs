@@ -117,7 +117,7 @@ impl<'a> Player<'a> {
 
     async fn run(&mut self) -> Going {
         for need in self.case.needs.iter().filter(|need| need.starts_with(|first: char| first.is_ascii_lowercase())) {
-            if !self.target.has(need) {
+            if !need.starts_with("no ") && !self.target.has(need) {
                 return Err(Stop::Skipped(format!("needs {need}")));
             }
         }
@@ -220,6 +220,11 @@ impl<'a> Player<'a> {
     }
 
     fn needs_offers(&self) -> Going {
+        for keyword in self.case.needs.iter().filter_map(|need| need.strip_prefix("no ")) {
+            if self.offered(keyword, None) {
+                return Err(Stop::Skipped(format!("{keyword} is offered")));
+            }
+        }
         for need in self.case.needs.iter().filter(|need| need.starts_with(|first: char| first.is_ascii_uppercase())) {
             let (keyword, parameter) = need.split_once(' ').map_or((need.as_str(), None), |(k, p)| (k, Some(p)));
             if !self.offered(keyword, parameter) {
@@ -270,6 +275,7 @@ impl<'a> Player<'a> {
             Step::EndsUnless(_) | Step::SkippedUnless(_) => {}
             Step::Offers { .. }
             | Step::OffersNot { .. }
+            | Step::OfferFits { .. }
             | Step::Within(_)
             | Step::LinesAtMost(_)
             | Step::Text { .. } => self.look(step)?,
@@ -285,6 +291,14 @@ impl<'a> Player<'a> {
             }
             Step::OffersNot { keyword, parameter } if self.offered(keyword, parameter.as_deref()) => {
                 format!("{keyword} {} is offered", parameter.as_deref().unwrap_or_default())
+            }
+            Step::OfferFits { pattern, presence } => {
+                let fits = self.offers.iter().any(|offer| pattern.is_match(offer));
+                match (presence, fits) {
+                    (Presence::There, true) | (Presence::Absent, false) => return Ok(()),
+                    (Presence::There, false) => format!("nothing that is offered fits {pattern}"),
+                    (Presence::Absent, true) => format!("something that is offered fits {pattern}"),
+                }
             }
             Step::Within(limit) if self.took > *limit => format!("the reply took {} ms", self.took.as_millis()),
             Step::LinesAtMost(limit) => match &self.last {
@@ -318,7 +332,12 @@ impl<'a> Player<'a> {
     }
 
     fn say(&mut self, text: &str, octets: Octets, times: usize) -> Going {
-        let mark = if times == 1 { "C:".to_owned() } else { format!("C*{times}:") };
+        let letter = match octets {
+            Octets::Line | Octets::WrittenOut => "C",
+            Octets::Chunk => "K",
+            Octets::LastChunk => "L",
+        };
+        let mark = if times == 1 { format!("{letter}:") } else { format!("{letter}*{times}:") };
         // As it is written, so that no password is shown.
         self.dialog.push(format!("{mark} {}", cut(text)));
         for n in 1..=times {
@@ -327,6 +346,12 @@ impl<'a> Player<'a> {
                 Octets::Line => {
                     self.waiting.extend_from_slice(put.as_bytes());
                     self.waiting.extend_from_slice(b"\r\n");
+                }
+                Octets::Chunk | Octets::LastChunk => {
+                    let chunk = written_out(&put).map_err(Stop::Failed)?;
+                    let last = if octets == Octets::LastChunk { " LAST" } else { "" };
+                    self.waiting.extend(format!("BDAT {}{last}\r\n", chunk.len()).into_bytes());
+                    self.waiting.extend(chunk);
                 }
                 Octets::WrittenOut => self.waiting.extend(written_out(&put).map_err(Stop::Failed)?),
             }

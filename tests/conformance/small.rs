@@ -41,9 +41,17 @@ pub enum Manners {
     Gone,
     /// Takes everything in any order, and sees the end of data in everything that looks like one, and where a client left.
     Lax,
+    /// The same, and offers little.
+    Bare,
 }
 
-pub const FOOLS: [Manners; 5] = [Manners::Yes, Manners::No, Manners::Gone, Manners::Lax, Manners::Mute];
+pub const FOOLS: [Manners; 6] = [Manners::Yes, Manners::No, Manners::Gone, Manners::Lax, Manners::Bare, Manners::Mute];
+
+impl Manners {
+    fn is_lax(self) -> bool {
+        matches!(self, Manners::Lax | Manners::Bare)
+    }
+}
 
 /// What a server needs to be started.
 #[derive(Clone, Debug)]
@@ -135,7 +143,7 @@ impl Talk {
             self.handshake().await?;
         }
         match self.manners() {
-            Manners::Good | Manners::Lax => self.write("220 small.example ESMTP\r\n").await?,
+            Manners::Good | Manners::Lax | Manners::Bare => self.write("220 small.example ESMTP\r\n").await?,
             Manners::Yes => self.write("250 yes\r\n").await?,
             Manners::No => self.write("500 no\r\n").await?,
             Manners::Mute => {}
@@ -143,7 +151,7 @@ impl Talk {
         }
         while let Some(line) = self.line().await? {
             let going = match self.manners() {
-                Manners::Good | Manners::Lax => self.command(&line).await?,
+                Manners::Good | Manners::Lax | Manners::Bare => self.command(&line).await?,
                 Manners::Yes => self.reply("250 2.0.0 yes").await?,
                 Manners::No => self.reply("500 5.5.2 no").await?,
                 Manners::Mute => true,
@@ -182,7 +190,7 @@ impl Talk {
             }
             "QUIT" => {
                 self.reply("221 2.0.0 bye").await?;
-                Ok(self.manners() == Manners::Lax)
+                Ok(self.manners().is_lax())
             }
             _ => self.reply("250 2.0.0 ok").await,
         }
@@ -190,11 +198,11 @@ impl Talk {
 
     async fn hello(&mut self) -> Result<bool> {
         let mut offers = "250-small.example\r\n".to_owned();
-        if !self.secure || self.manners() == Manners::Lax {
+        if !self.secure || self.manners().is_lax() {
             offers.push_str("250-STARTTLS\r\n");
         }
+        offers.push_str("250-AUTH PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS\r\n");
         for offer in [
-            "AUTH PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS",
             "PIPELINING",
             "8BITMIME",
             "SMTPUTF8",
@@ -205,7 +213,9 @@ impl Talk {
             "SIZE 67108864",
             "LIMITS RCPTMAX=1000 MAILMAX=100",
         ] {
-            offers.push_str(&format!("250-{offer}\r\n"));
+            if self.set.manners != Manners::Bare {
+                offers.push_str(&format!("250-{offer}\r\n"));
+            }
         }
         offers.push_str("250 ENHANCEDSTATUSCODES\r\n");
         self.write(&offers).await?;
@@ -216,14 +226,14 @@ impl Talk {
         self.reply("354 go on").await?;
         let mut searched = 0;
         let (start, used) = loop {
-            let end = if self.manners() == Manners::Lax { &*ANY_END } else { &*TRUE_END };
+            let end = if self.manners().is_lax() { &*ANY_END } else { &*TRUE_END };
             let end = end.as_ref().ok_or("the end of data has no pattern")?;
             if let Some(found) = end.find_at(&self.input, searched) {
                 break (found.start(), found.end());
             }
             searched = self.input.len().saturating_sub(5);
             if !self.read().await? {
-                if self.manners() == Manners::Lax {
+                if self.manners().is_lax() {
                     let content = std::mem::take(&mut self.input);
                     self.keep(content);
                 }
@@ -236,7 +246,7 @@ impl Talk {
             content.extend_from_slice(b"\r\n");
         }
         match self.manners() {
-            Manners::Good | Manners::Lax => {
+            Manners::Good | Manners::Lax | Manners::Bare => {
                 self.keep(unstuffed(&content));
                 self.reply("250 2.0.0 taken").await
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::conformance::case::Case;
+use crate::conformance::words::written_out;
 
 /// One line of a dialog.
 #[derive(Clone, Debug)]
@@ -32,6 +33,11 @@ pub enum Step {
         keyword: String,
         parameter: Option<String>,
     },
+    /// One, or none, of the lines of the last EHLO reply is this, as a regular expression.
+    OfferFits {
+        pattern: regex::Regex,
+        presence: Presence,
+    },
     /// The last reply came within this time of what it answers.
     Within(Duration),
     /// The last reply has lines of at most so many octets, line end included.
@@ -58,6 +64,10 @@ pub enum Octets {
     Line,
     /// Octets with `\r`, `\n`, `\0`, `\t`, `\\` and `\xHH` written out.
     WrittenOut,
+    /// BDAT with the size of these octets, written out, and the octets behind it.
+    Chunk,
+    /// The same with LAST.
+    LastChunk,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +90,7 @@ impl Step {
             Step::Expect { .. }
             | Step::Offers { .. }
             | Step::OffersNot { .. }
+            | Step::OfferFits { .. }
             | Step::Within(_)
             | Step::LinesAtMost(_)
             | Step::Text { .. }
@@ -123,6 +134,8 @@ pub enum Final {
     Trace(String),
     /// The first header, unfolded, fits this regular expression.
     TraceFits(String),
+    /// The whole header fits this regular expression.
+    HeaderFits(String),
     /// A line to the next hop has this, capital for capital.
     Verbatim(String),
 }
@@ -180,13 +193,15 @@ pub fn read_line(line: &str, at: usize, case: &mut Case) -> Result<(), String> {
     };
     match mark {
         "--" => return event(text.trim(), at, case),
-        "D:" | "D!" | "B:" => return content(mark, text, case),
+        "D:" | "D!" | "B:" | "O:" => return content(mark, text, case),
         _ => {}
     }
     let (letter, times) = repeated(mark).ok_or("not a line of a case")?;
     let step = match letter {
         "C:" => Step::Say { text: text.to_owned(), octets: Octets::Line, times },
         "C>" => Step::Say { text: text.to_owned(), octets: Octets::WrittenOut, times },
+        "K:" => Step::Say { text: text.to_owned(), octets: Octets::Chunk, times },
+        "L:" => Step::Say { text: text.to_owned(), octets: Octets::LastChunk, times },
         "S:" => Step::Expect { pattern: Pattern::read(text).ok_or("not the pattern of a reply")?, times },
         _ => return Err("not a line of a case".to_owned()),
     };
@@ -198,11 +213,16 @@ pub fn read_line(line: &str, at: usize, case: &mut Case) -> Result<(), String> {
 fn repeated(mark: &str) -> Option<(&str, usize)> {
     let Some((letter, times)) = mark.split_once('*') else { return Some((mark, 1)) };
     let times = times.strip_suffix(':')?.parse().ok()?;
-    Some((if letter == "C" { "C:" } else { "S:" }, times)).filter(|_| letter == "C" || letter == "S")
+    let letter = ["C:", "K:", "S:"].into_iter().find(|known| known.starts_with(letter) && letter.len() == 1)?;
+    Some((letter, times))
 }
 
 /// Lines of the delivered message. Those of one kind that stand together belong together.
 fn content(mark: &str, text: &str, case: &mut Case) -> Result<(), String> {
+    if mark == "O:" {
+        case.finals.push(Final::Has(written_out(text)?));
+        return Ok(());
+    }
     let line = format!("{text}\r\n").into_bytes();
     match (mark, case.finals.last_mut()) {
         ("D:", Some(Final::Has(lines))) | ("B:", Some(Final::Body(lines))) => lines.extend(line),
@@ -238,6 +258,8 @@ fn event(text: &str, at: usize, case: &mut Case) -> Result<(), String> {
         ["offers", keyword, parameter] => {
             Step::Offers { keyword: (*keyword).to_owned(), parameter: Some((*parameter).to_owned()) }
         }
+        ["offer", "fits", "not", pattern @ ..] => offer_fits(pattern, Presence::Absent)?,
+        ["offer", "fits", pattern @ ..] => offer_fits(pattern, Presence::There)?,
         ["text", "has", word] => Step::Text { word: (*word).to_owned(), presence: Presence::There },
         ["text", "has", "no", word] => Step::Text { word: (*word).to_owned(), presence: Presence::Absent },
         ["ends", "unless", rest @ ..] => Step::EndsUnless(Pattern::read(&rest.join(" ")).ok_or("no pattern")?),
@@ -246,6 +268,11 @@ fn event(text: &str, at: usize, case: &mut Case) -> Result<(), String> {
     };
     case.steps.push((at, step));
     Ok(())
+}
+
+fn offer_fits(words: &[&str], presence: Presence) -> Result<Step, String> {
+    let pattern = regex::Regex::new(&format!("^(?:{})$", words.join(" "))).map_err(|error| error.to_string())?;
+    Ok(Step::OfferFits { pattern, presence })
 }
 
 fn looked_at(text: &str) -> Result<Option<Final>, String> {
@@ -262,6 +289,11 @@ fn looked_at(text: &str) -> Result<Option<Final>, String> {
             let pattern = pattern.join(" ");
             regex::Regex::new(&pattern).map_err(|error| error.to_string())?;
             Final::TraceFits(pattern)
+        }
+        ["header", "fits", pattern @ ..] => {
+            let pattern = pattern.join(" ");
+            regex::Regex::new(&pattern).map_err(|error| error.to_string())?;
+            Final::HeaderFits(pattern)
         }
         ["next", "hop", "verbatim", word] => Final::Verbatim((*word).to_owned()),
         ["next", "hop", verb, "has", word] => {

@@ -37,6 +37,9 @@ impl Words {
         if let Some(text) = name.strip_prefix("b64:") {
             return Ok(BASE64.encode(&written_out(text)?));
         }
+        if let Some(text) = name.strip_prefix("size:") {
+            return Ok(written_out(text)?.len().to_string());
+        }
         if let Some((count, text)) = name.split_once('*')
             && let Ok(count) = count.parse::<usize>()
         {
