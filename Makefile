@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs install needs-build needs-test needs-demo needs-bench
+.PHONY: help demo test check bench conformance conformance-table docs install needs-build needs-test needs-demo needs-bench needs-conformance
 
 PREFIX := /usr/local
 
@@ -15,6 +15,7 @@ CLIENT_PACKAGES := curl msmtp nodejs node-nodemailer php-cli libphp-phpmailer de
 TEST_PACKAGES := swaks libnet-ssleay-perl openssl gnupg strace python3 haproxy postgresql sqlite3 $(CLIENT_PACKAGES)
 DEMO_PACKAGES := swaks libnet-ssleay-perl
 BENCH_PACKAGES := postfix sasl2-bin libsasl2-modules
+CONFORMANCE_PACKAGES := postfix sasl2-bin libsasl2-modules python3-venv
 
 help:             ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -37,6 +38,15 @@ bench: needs-build needs-bench ## how long a client waits for each answer; Sealp
 	cargo bench --locked --bench answers
 	cargo bench --locked --bench relay -- $(if $(QUICK),--quick) $(if $(WRITE),--write)
 
+conformance: needs-build       ## any mail server asked for every MUST and every known attack (TARGET=host:port USER= FROM= TO= CA= IMPLICIT= SINK= ONLY= JSON=1, PASSWORD in the environment)
+	cargo run --locked --quiet --example conformance -- "$(TARGET)" $(if $(filter command line,$(origin USER)),--user "$(USER)") \
+		$(if $(FROM),--from "$(FROM)") $(if $(TO),--to "$(TO)") $(if $(CA),--ca "$(CA)") $(if $(IMPLICIT),--implicit "$(IMPLICIT)") \
+		$(if $(SINK),--sink "$(SINK)") $(if $(ONLY),--only "$(ONLY)") $(if $(PATIENCE),--patience "$(PATIENCE)") $(if $(JSON),--json)
+
+conformance-table: needs-build needs-conformance  ## Sealpost, Postfix and aiosmtpd asked the same, and docs/reference/conformance.md written
+	cargo build --locked --bin sealpost --example conformance
+	cargo run --locked --quiet --example conformance -- --table
+
 install:                       ## as root, after cargo build --release: program, systemd unit, user and folders (DESTDIR=, PREFIX=)
 	install -D -m 755 target/release/sealpost $(DESTDIR)$(PREFIX)/bin/sealpost
 	install -D -m 644 config/systemd/sealpost.service $(DESTDIR)/etc/systemd/system/sealpost.service
@@ -51,5 +61,5 @@ docs: needs-build              ## writes the generated pages anew
 	UPDATE_DOCS=1 cargo test --locked --lib reference
 
 # Each of these installs the Debian packages that are missing; elsewhere it names them and stops.
-needs-build needs-test needs-demo needs-bench: needs-%:
+needs-build needs-test needs-demo needs-bench needs-conformance: needs-%:
 	@.ci/install $($(shell echo $* | tr a-z A-Z)_PACKAGES)

@@ -263,6 +263,10 @@ impl Talk {
         let size: usize = words.next().and_then(|size| size.parse().ok()).unwrap_or_default();
         while self.input.len() < size.min(MAX_INPUT) {
             if !self.read().await? {
+                if self.manners().is_lax() {
+                    let content = std::mem::take(&mut self.input);
+                    self.keep(content);
+                }
                 return Ok(false);
             }
         }
