@@ -34,6 +34,13 @@ pub(super) struct NotOpened {
     pub(super) link: Link,
 }
 
+impl NotOpened {
+    /// Nothing was seen of the peer.
+    pub(super) fn bare(answer: Answer) -> NotOpened {
+        NotOpened { answer, link: Link::default() }
+    }
+}
+
 /// A connection on which the floor is met.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -114,22 +121,6 @@ impl Wire {
     }
 }
 
-/// Connects.
-pub(super) async fn dial(address: SocketAddr, patience: Duration) -> Result<TcpStream, Answer> {
-    let words = match tokio::time::timeout(patience, TcpStream::connect(address)).await {
-        Ok(Ok(tcp)) => {
-            // Without this, the small packets of the dialog wait for each other's acknowledgements.
-            if tcp.set_nodelay(true).is_ok() {
-                return Ok(tcp);
-            }
-            "the connection broke at once".to_owned()
-        }
-        Ok(Err(error)) => format!("the connection failed: {}", error.kind()),
-        Err(_) => format!("no answer to the connection for {} s", patience.as_secs()),
-    };
-    Err(Answer::ours(Stage::Connect, Means::Later, words))
-}
-
 impl Connection {
     /// From a fresh connection to one on which the floor is met. Below the floor, not even EHLO is said under TLS.
     pub(super) async fn open(
@@ -138,15 +129,15 @@ impl Connection {
         wanted: Wanted<'_>,
         limits: &Delivery,
     ) -> Result<Connection, NotOpened> {
-        let bare = |answer| NotOpened { answer, link: Link::default() };
         let wire = Wire { stream: Stream::clear(tcp), replies: Replies::default() };
-        let (tcp, handshake) = start_tls(wire, hostname, limits).await.map_err(bare)?;
+        let (tcp, handshake) = start_tls(wire, hostname, limits).await.map_err(NotOpened::bare)?;
         let shaken = tokio::time::timeout(limits.command, client.connect(tcp, wanted));
         let (stream, judged) = match shaken.await {
             Ok(Ok(secured)) => secured,
             Ok(Err(broken)) => return Err(not_proved(broken)),
             Err(_) => {
-                return Err(bare(Answer::ours(Stage::Handshake, Means::Later, "the TLS handshake took too long")));
+                let answer = Answer::ours(Stage::Handshake, Means::Later, "the TLS handshake took too long");
+                return Err(NotOpened::bare(answer));
             }
         };
         let link = Link { tls: stream.tls_session(), judged: Some(judged.clone()) };

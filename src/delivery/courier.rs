@@ -64,7 +64,8 @@ pub struct Hop {
 pub struct Attempted {
     /// One for each recipient.
     pub answers: Vec<Answer>,
-    pub hop: Hop,
+    /// The host that gave each answer.
+    pub hops: Vec<Hop>,
     /// What is to be remembered of the destination from now on.
     pub seen: Option<Destination>,
     pub took: Duration,
@@ -94,8 +95,8 @@ pub async fn attempt(courier: &Courier, consignment: &Consignment, known: Option
 impl Attempted {
     /// The same answer for everybody.
     pub(super) fn alike(consignment: &Consignment, answer: Answer, took: Duration) -> Attempted {
-        let answers = vec![answer; consignment.recipients.len()];
-        Attempted { answers, hop: Hop::default(), seen: None, took }
+        let count = consignment.recipients.len();
+        Attempted { answers: vec![answer; count], hops: vec![Hop::default(); count], seen: None, took }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod connection;
 mod courier;
+mod dial;
 mod lanes;
 mod pool;
 mod report;

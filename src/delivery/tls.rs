@@ -1,11 +1,15 @@
 //! The method TLS: walks a domain's hosts until one proves the floor and answers, and never goes below it.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
+
 use crate::config::Onward;
-use crate::delivery::connection::{Connection, Link, NotOpened, dial};
+use crate::delivery::connection::{Connection, Link, NotOpened};
 use crate::delivery::courier::{Attempted, Consignment, Courier, Hop};
+use crate::delivery::dial::Race;
 use crate::delivery::pool::Key;
 use crate::directory::{Sighting, Standing, is_news, remember, standing};
 use crate::mail::{Assurance, Content};
@@ -17,7 +21,7 @@ use crate::store::Destination;
 /// Connections that one attempt tries to make, over all hosts and addresses.
 const MAX_DIALS: usize = 12;
 
-/// A host that did not take the message.
+/// What a host came to, for one recipient or for all.
 type Failure = (Hop, Answer);
 
 struct Walk<'a> {
@@ -26,6 +30,11 @@ struct Walk<'a> {
     found: &'a Found,
     trust: Trust,
     floor: Assurance,
+    /// For each recipient, what decided; none while another host may still take the message.
+    ends: Vec<Option<Failure>>,
+    /// For each recipient, the first host that could not carry the message.
+    unable: Vec<Option<Failure>>,
+    /// Hosts that heard of no recipient.
     failures: Vec<Failure>,
     dials: usize,
 }
@@ -56,88 +65,138 @@ pub(super) async fn send(
         let attempted = Attempted::alike(consignment, answer, Duration::ZERO);
         return remembered(courier, attempted, (names, known));
     }
-    let found = &targets.found;
-    let mut walk = Walk { courier, consignment, found, trust, floor, failures: Vec::new(), dials: 0 };
+    let mut walk = Walk::new(courier, consignment, (&targets.found, trust, floor));
     for host in &targets.hosts {
-        if let Some(attempted) = walk.try_host(host).await {
-            return remembered(courier, attempted, (names, known));
+        walk.try_host(host).await;
+        if walk.is_over() {
+            break;
         }
     }
-    let (hop, answer) = conclude(&walk.failures);
-    let attempted = Attempted { hop, ..Attempted::alike(consignment, answer, Duration::ZERO) };
-    remembered(courier, attempted, (names, known))
+    remembered(courier, walk.conclude(), (names, known))
 }
 
-impl Walk<'_> {
-    /// The answers of this host; none when another one is to be asked.
-    async fn try_host(&mut self, host: &Host) -> Option<Attempted> {
-        if let Some(attempted) = self.reuse(host).await {
-            return Some(attempted);
-        }
-        let allowed = &self.courier.config.delivery.allow_networks;
-        let addresses = match mx::addresses(&self.courier.resolver, host, self.found, allowed).await {
-            Ok(addresses) => addresses,
-            Err(unroutable) => {
-                self.failures.push((hop(host, None, Link::default()), not_found(unroutable)));
-                return None;
-            }
-        };
-        for address in addresses {
-            match self.connect(host, address).await {
-                Ok(connection) => return Some(self.carry(host, connection).await),
-                Err(NotOpened { answer, link }) => self.failures.push((hop(host, Some(address), link), answer)),
-            }
-        }
-        None
+impl<'a> Walk<'a> {
+    fn new(
+        courier: &'a Courier,
+        consignment: &'a Consignment,
+        (found, trust, floor): (&'a Found, Trust, Assurance),
+    ) -> Walk<'a> {
+        let nothing = vec![None; consignment.recipients.len()];
+        let (ends, unable, failures) = (nothing.clone(), nothing, Vec::new());
+        Walk { courier, consignment, found, trust, floor, ends, unable, failures, dials: MAX_DIALS }
     }
 
-    /// Over a kept connection; none when there is none, or when it had died while it was kept.
-    async fn reuse(&self, host: &Host) -> Option<Attempted> {
-        let kept = self.courier.pool.take(&self.key(host))?;
-        let connection = kept.ready(&self.courier.config.delivery).await?;
-        let attempted = self.carry(host, connection).await;
-        (!died_while_kept(&attempted.answers)).then_some(attempted)
+    fn is_over(&self) -> bool {
+        self.ends.iter().all(Option::is_some)
     }
 
-    async fn connect(&mut self, host: &Host, address: SocketAddr) -> Result<Connection, NotOpened> {
+    async fn try_host(&mut self, host: &Host) {
+        if self.reuse(host).await {
+            return;
+        }
         let courier = self.courier;
-        let bare = |answer| NotOpened { answer, link: Link::default() };
-        if courier.pool.is_dead(address, courier.now()) {
+        let allowed = &courier.config.delivery.allow_networks;
+        let addresses = match mx::addresses(&courier.resolver, host, self.found, allowed).await {
+            Ok(addresses) => addresses,
+            Err(unroutable) => return self.fail((host, None), NotOpened::bare(not_found(unroutable))),
+        };
+        let now = courier.now();
+        let (dead, live): (Vec<_>, Vec<_>) =
+            addresses.into_iter().partition(|address| courier.pool.is_dead(*address, now));
+        for address in dead {
             let words = "the host did not answer a short while ago, and was not tried again yet";
-            return Err(bare(Answer::ours(Stage::Connect, Means::Later, words)));
+            self.fail((host, Some(address)), NotOpened::bare(Answer::ours(Stage::Connect, Means::Later, words)));
         }
-        if self.dials >= MAX_DIALS {
-            return Err(bare(Answer::ours(Stage::Connect, Means::Later, "too many hosts were tried in one attempt")));
+        let mut waiting = VecDeque::from(live);
+        // Bounded: each turn uses up one of the dials.
+        while let Some((address, tcp)) = self.dial(host, &mut waiting).await {
+            let wanted = Wanted { name: &host.name, trust: &self.trust, floor: self.floor };
+            let ours = (&courier.tls, &courier.config.server.hostname);
+            match Connection::open((tcp, address), ours, wanted, &courier.config.delivery).await {
+                Ok(connection) => return drop(self.carry(host, connection).await),
+                Err(refused) => self.fail((host, Some(address)), refused),
+            }
         }
-        self.dials += 1;
-        let limits = &courier.config.delivery;
-        let tcp = dial(address, limits.connect).await.map_err(|answer| {
-            courier.pool.did_not_answer(address, courier.now());
-            bare(answer)
-        })?;
-        courier.pool.answered(address);
-        let wanted = Wanted { name: &host.name, trust: &self.trust, floor: self.floor };
-        let ours = (&courier.tls, &courier.config.server.hostname);
-        Connection::open((tcp, address), ours, wanted, limits).await
+        if !waiting.is_empty() {
+            let answer = Answer::ours(Stage::Connect, Means::Later, "too many hosts were tried in one attempt");
+            self.fail((host, None), NotOpened::bare(answer));
+        }
     }
 
-    async fn carry(&self, host: &Host, mut connection: Connection) -> Attempted {
+    /// The next of a host's addresses that answers.
+    async fn dial(&mut self, host: &Host, waiting: &mut VecDeque<SocketAddr>) -> Option<(SocketAddr, TcpStream)> {
+        let courier = self.courier;
+        let patience = courier.config.delivery.connect;
+        let mut race = Race { waiting: std::mem::take(waiting), dials: &mut self.dials, patience };
+        let (won, failed) = race.run().await;
+        *waiting = race.waiting;
+        for (address, answer) in failed {
+            courier.pool.did_not_answer(address, courier.now());
+            self.fail((host, Some(address)), NotOpened::bare(answer));
+        }
+        courier.pool.answered(won.as_ref()?.0);
+        won
+    }
+
+    fn fail(&mut self, (host, address): (&Host, Option<SocketAddr>), NotOpened { answer, link }: NotOpened) {
+        self.failures.push((hop(host, address, link), answer));
+    }
+
+    /// Over a kept connection. False when there is none, or when it had died while it was kept.
+    async fn reuse(&mut self, host: &Host) -> bool {
+        let Some(kept) = self.courier.pool.take(&self.key(host)) else { return false };
+        let Some(connection) = kept.ready(&self.courier.config.delivery).await else { return false };
+        self.carry(host, connection).await == Carried::Heard
+    }
+
+    /// Hands the message over for everybody who has no answer yet.
+    async fn carry(&mut self, host: &Host, mut connection: Connection) -> Carried {
         let consignment = self.consignment;
+        let open: Vec<usize> = (0..self.ends.len()).filter(|at| self.ends[*at].is_none()).collect();
+        let recipients: Vec<_> = open.iter().map(|at| consignment.recipients[*at].clone()).collect();
         let parcel = Parcel {
             sender: &consignment.sender,
-            recipients: &consignment.recipients,
+            recipients: &recipients,
             message: &consignment.message,
             utf8: consignment.utf8,
         };
+        let kept = connection.carried > 0;
         let answers = self.courier.carry(&mut connection, &parcel).await;
         let hop = hop(host, Some(connection.address), connection.link.clone());
         self.courier.keep(self.key(host), connection);
-        Attempted { answers, hop, seen: None, took: Duration::ZERO }
+        if kept && died_while_kept(&answers) {
+            return Carried::Unheard;
+        }
+        for (at, answer) in open.into_iter().zip(answers) {
+            // RFC 5321 §5.1: what one host of the domain cannot carry, another one may.
+            let slot = if answer.is_of_the_host() { &mut self.unable[at] } else { &mut self.ends[at] };
+            slot.get_or_insert((hop.clone(), answer));
+        }
+        Carried::Heard
+    }
+
+    /// An answer for every recipient.
+    fn conclude(self) -> Attempted {
+        let Walk { ends, unable, failures, .. } = self;
+        let told = ends.into_iter().zip(unable).map(|(end, unable)| match (end, unable) {
+            (Some(end), _) => end,
+            (None, Some(unable)) => conclude(&[failures.as_slice(), &[unable]].concat()),
+            (None, None) => conclude(&failures),
+        });
+        let (hops, answers) = told.unzip();
+        Attempted { answers, hops, seen: None, took: Duration::ZERO }
     }
 
     fn key(&self, host: &Host) -> Key {
         Key { host: host.clone(), trust: self.trust.clone(), floor: self.floor }
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carried {
+    Heard,
+    /// The connection had ended before it heard of the message.
+    Unheard,
 }
 
 fn hop(host: &Host, address: Option<SocketAddr>, link: Link) -> Hop {
@@ -175,7 +234,8 @@ fn remembered(
     if names.is_empty() {
         return attempted;
     }
-    let level = attempted.hop.link.judged.as_ref().map(|judged| judged.assurance);
+    let judged = attempted.hops.iter().filter_map(|hop| hop.link.judged.as_ref());
+    let level = judged.map(|judged| judged.assurance).max();
     let seen = remember(known.cloned(), Sighting { mx: names, level }, courier.now());
     Attempted { seen: Some(seen).filter(|seen| is_news(known, seen)), ..attempted }
 }
@@ -196,15 +256,18 @@ fn died_while_kept(answers: &[Answer]) -> bool {
 }
 
 /// What all the failures come to. Hosts that could not be reached say nothing about the floor; among those that
-/// could, the floor is unmet when none of them met it.
+/// could, the floor is unmet when none of them met it. That a host cannot carry the message decides when there is no
+/// other: one that is away for the moment, or whose TLS may be mended, may carry it.
 fn conclude(failures: &[Failure]) -> Failure {
     let reached = |(_, answer): &&Failure| answer.stage > Stage::Connect;
+    let later = |(_, answer): &&Failure| answer.means == Means::Later;
+    let below = |(_, answer): &&Failure| answer.means == Means::BelowFloor;
     let telling = failures
         .iter()
-        .find(|failure| reached(failure) && failure.1.means != Means::BelowFloor)
+        .find(|failure| reached(failure) && later(failure))
+        .or_else(|| failures.iter().find(|failure| reached(failure) && below(failure)))
+        .or_else(|| failures.iter().find(later))
         .or_else(|| failures.iter().find(reached))
-        // Nobody was reached: as long as one host may come back, it is worth trying again.
-        .or_else(|| failures.iter().find(|(_, answer)| answer.means == Means::Later))
         .or_else(|| failures.first());
     telling.cloned().unwrap_or_else(|| {
         let answer = Answer::ours(Stage::Connect, Means::Later, "no host could be tried");
@@ -238,5 +301,15 @@ mod tests {
         let forbidden = (Stage::Resolve, Means::Refused);
         check(&[forbidden, (Stage::Connect, Means::Later)], (Stage::Connect, Means::Later));
         check(&[forbidden], forbidden);
+    }
+
+    #[test]
+    fn that_one_host_cannot_carry_it_decides_only_when_no_other_may() {
+        let unable = (Stage::Mail, Means::Refused);
+        for other in [(Stage::Connect, Means::Later), (Stage::Greeting, Means::Later), (Stage::Hello, Means::BelowFloor)] {
+            check(&[unable, other], other);
+        }
+        check(&[(Stage::Resolve, Means::Refused), unable], unable);
+        check(&[unable, (Stage::Mail, Means::Unfit)], unable);
     }
 }

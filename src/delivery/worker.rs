@@ -69,7 +69,7 @@ async fn remembered(desk: &Desk, courier: &Courier, domain: &Domain) -> Result<O
 pub(super) async fn put_off(desk: Desk, batch: Vec<InHand>) -> Found {
     let words = "not tried: the destination does not answer, and too much is waiting for it";
     let answers = vec![Answer::ours(Stage::Connect, Means::Later, words); batch.len()];
-    let attempted = Attempted { answers, hop: Hop::default(), seen: None, took: Duration::ZERO };
+    let attempted = Attempted { answers, hops: vec![Hop::default(); batch.len()], seen: None, took: Duration::ZERO };
     settle(&desk, batch, attempted).await;
     Found::Dead
 }
@@ -98,7 +98,7 @@ async fn settle(desk: &Desk, batch: Vec<InHand>, attempted: Attempted) {
     let mut seen = attempted.seen;
     // All at once, so that they share a commit.
     let mut settling = JoinSet::new();
-    for (in_hand, answer) in batch.into_iter().zip(attempted.answers) {
+    for (in_hand, (answer, hop)) in batch.into_iter().zip(attempted.answers.into_iter().zip(attempted.hops)) {
         let job = in_hand.job;
         let result = report::result(answer.means);
         counter!("sealpost_delivery_attempts_total", "result" => result).increment(1);
@@ -107,13 +107,13 @@ async fn settle(desk: &Desk, batch: Vec<InHand>, attempted: Attempted) {
             job.id = %job.id,
             method = %job.method,
             recipient.domain = %job.recipient.domain(),
-            mx.host = attempted.hop.host,
+            mx.host = hop.host,
             stage = answer.stage.name(),
             reply.code = answer.reply.as_ref().map(|reply| reply.code.value()),
             took.ms = took_ms,
             "attempt {}: {result}", job.number
         );
-        let record = report::record(job.method, &attempted.hop, &answer, took_ms);
+        let record = report::record(job.method, &hop, &answer, took_ms);
         let sealed = desk.evidence.seal_attempt(job.id, job.number, &record);
         let evidence = match sealed {
             Ok(sealed) => Some(sealed),

@@ -1,11 +1,12 @@
 //! Which hosts take a domain's mail: a route, its MX records in order, or the domain itself.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use tokio::task::JoinSet;
 
-use crate::config::{Config, Onward, Route};
+use crate::config::{Config, Listener, Onward, Route};
 use crate::crypto;
 use crate::mail::{Assurance, Domain, Enhanced};
 use crate::net::{Exchange, LookupError, Resolver};
@@ -94,16 +95,24 @@ pub async fn targets(resolver: &Resolver, domain: &Domain, config: &Config) -> R
         return Ok(routed(route));
     }
     if let Some(address) = domain.literal() {
+        if is_ours(address, &config.listeners) {
+            return Err(Unroutable::LoopsBack);
+        }
         let host = Host { at: At::Address(address), port: SMTP, name: domain.clone() };
         return Ok(Targets { hosts: vec![host], found: Found::Literal });
     }
     match resolver.mx(domain).await {
         Ok(exchanges) => {
-            let hosts = in_order(exchanges, &config.server.hostname)?.into_iter().map(named).collect();
-            Ok(Targets { hosts, found: Found::Mx })
+            let before_us = before_us(in_order(exchanges)?, &config.server.hostname);
+            let hosts = not_here(resolver, before_us, &config.listeners).await?;
+            Ok(Targets { hosts: hosts.into_iter().map(named).collect(), found: Found::Mx })
         }
         Err(LookupError::NoRecords) if *domain == config.server.hostname => Err(Unroutable::LoopsBack),
-        Err(LookupError::NoRecords) => Ok(Targets { hosts: vec![named(domain.clone())], found: Found::Implicit }),
+        Err(LookupError::NoRecords) => {
+            // RFC 5321 §5.1: the domain counts as an MX of preference 0.
+            let hosts = not_here(resolver, vec![(0, domain.clone())], &config.listeners).await?;
+            Ok(Targets { hosts: hosts.into_iter().map(named).collect(), found: Found::Implicit })
+        }
         Err(LookupError::NoSuchDomain) => Err(Unroutable::NoSuchDomain),
         Err(LookupError::Unanswered | LookupError::NotConfigured) => Err(Unroutable::Unanswered),
     }
@@ -120,7 +129,7 @@ pub async fn addresses(
         At::Address(address) => vec![*address],
         At::Name(name) => resolver.addresses(name).await.map_err(|error| no_address(error, found))?,
     };
-    let reachable: Vec<_> = all
+    let reachable: Vec<_> = by_turns(all)
         .into_iter()
         .filter(|address| matches!(found, Found::Routed { .. }) || may_reach(*address, allowed))
         .map(|address| SocketAddr::new(address, host.port))
@@ -157,7 +166,8 @@ fn named(name: Domain) -> Host {
     Host { at: At::Name(name.clone()), port: SMTP, name }
 }
 
-fn in_order(exchanges: Vec<Exchange>, own: &Domain) -> Result<Vec<Domain>, Unroutable> {
+/// With their preferences, each host once.
+fn in_order(exchanges: Vec<Exchange>) -> Result<Vec<(u16, Domain)>, Unroutable> {
     // RFC 7505 §3: a null MX stands alone.
     if exchanges.iter().all(|exchange| exchange.host.is_none()) {
         return Err(Unroutable::NullMx);
@@ -166,20 +176,70 @@ fn in_order(exchanges: Vec<Exchange>, own: &Domain) -> Result<Vec<Domain>, Unrou
         exchanges.into_iter().filter_map(|exchange| Some((exchange.preference, tie_break(), exchange.host?))).collect();
     // RFC 5321 §5.1: hosts of one preference are tried in a random order, to spread the load.
     named.sort();
-    // RFC 5321 §5.1: when we are in the list, only hosts preferred to us may be tried, or the mail would come back.
-    if let Some(ours) = named.iter().filter(|(_, _, host)| host == own).map(|(preference, ..)| *preference).min() {
-        named.retain(|(preference, ..)| *preference < ours);
-    }
-    if named.is_empty() {
-        return Err(Unroutable::LoopsBack);
-    }
-    let mut hosts: Vec<Domain> = Vec::new();
-    for (_, _, host) in named {
-        if hosts.len() < MAX_HOSTS && !hosts.contains(&host) {
-            hosts.push(host);
+    let mut hosts: Vec<(u16, Domain)> = Vec::new();
+    for (preference, _, host) in named {
+        if !hosts.iter().any(|(_, known)| *known == host) {
+            hosts.push((preference, host));
         }
     }
     Ok(hosts)
+}
+
+/// RFC 5321 §5.1: when we are in the list, only hosts preferred to us may be tried, or the mail would come back.
+fn before_us(mut hosts: Vec<(u16, Domain)>, own: &Domain) -> Vec<(u16, Domain)> {
+    let ours = hosts.iter().filter(|(_, host)| host == own).map(|(preference, _)| *preference).min();
+    hosts.retain(|(preference, _)| ours.is_none_or(|ours| *preference < ours));
+    hosts.truncate(MAX_HOSTS);
+    hosts
+}
+
+/// The same for a host under another name whose address is one where we take mail from other servers ourselves.
+async fn not_here(
+    resolver: &Resolver,
+    mut hosts: Vec<(u16, Domain)>,
+    listeners: &[Listener],
+) -> Result<Vec<Domain>, Unroutable> {
+    if listeners.iter().any(|listener| listener.bind.port() == SMTP) {
+        let mut looking = JoinSet::new();
+        for (preference, host) in hosts.clone() {
+            let resolver = resolver.clone();
+            looking.spawn(async move { (preference, resolver.addresses(&host).await.unwrap_or_default()) });
+        }
+        let found = looking.join_all().await;
+        let here = found.iter().filter(|(_, addresses)| addresses.iter().any(|address| is_ours(*address, listeners)));
+        let ours = here.map(|(preference, _)| *preference).min();
+        hosts.retain(|(preference, _)| ours.is_none_or(|ours| *preference < ours));
+    }
+    if hosts.is_empty() {
+        return Err(Unroutable::LoopsBack);
+    }
+    Ok(hosts.into_iter().map(|(_, host)| host).collect())
+}
+
+/// Whether a listener of ours is what answers at this address, at the port of an MX.
+fn is_ours(address: IpAddr, listeners: &[Listener]) -> bool {
+    let serves = |bind: IpAddr| {
+        // `[::]` takes IPv4 as well.
+        let stands_for_all = bind.is_unspecified() && (bind.is_ipv6() || address.is_ipv4());
+        bind == address || (stands_for_all && is_of_this_machine(address))
+    };
+    listeners.iter().any(|listener| listener.bind.port() == SMTP && serves(listener.bind.ip()))
+}
+
+/// Only its own addresses can be bound.
+fn is_of_this_machine(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
+}
+
+/// RFC 8305 §4: IPv6 and IPv4 take turns, so that no family can keep the other from being tried.
+fn by_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+    let count = addresses.len();
+    let (first, second): (Vec<_>, Vec<_>) = {
+        let leading = addresses.first().is_some_and(IpAddr::is_ipv6);
+        addresses.into_iter().partition(|address| address.is_ipv6() == leading)
+    };
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    (0..count).flat_map(|_| [first.next(), second.next()]).flatten().collect()
 }
 
 fn tie_break() -> u64 {
@@ -251,6 +311,7 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::Role;
 
     fn domain(text: &str) -> Domain {
         Domain::parse(text).unwrap()
@@ -261,8 +322,8 @@ mod tests {
     }
 
     fn order(exchanges: &[Exchange]) -> Result<Vec<String>, Unroutable> {
-        let hosts = in_order(exchanges.to_vec(), &domain("relay.clinic.example"))?;
-        Ok(hosts.iter().map(ToString::to_string).collect())
+        let hosts = before_us(in_order(exchanges.to_vec())?, &domain("relay.clinic.example"));
+        Ok(hosts.iter().map(|(_, host)| host.to_string()).collect())
     }
 
     fn route(domains: &[&str], host: &str) -> Route {
@@ -301,7 +362,26 @@ mod tests {
     fn our_own_name_in_the_list_cuts_it_there() {
         let exchanges = [mx(10, "a.lab.example"), mx(20, "relay.clinic.example"), mx(30, "c.lab.example")];
         assert_eq!(order(&exchanges).unwrap(), ["a.lab.example"]);
-        assert_eq!(order(&[mx(10, "relay.clinic.example"), mx(20, "c.lab.example")]), Err(Unroutable::LoopsBack));
+        let all = [mx(10, "relay.clinic.example"), mx(10, "b.lab.example"), mx(20, "c.lab.example")];
+        assert_eq!(order(&all).unwrap(), [""; 0], "one of the same preference may send it back as well");
+    }
+
+    #[test]
+    fn only_a_listener_at_the_port_of_an_mx_makes_an_address_ours() {
+        let listener = |bind: &str| Listener { role: Role::Submission, bind: bind.parse().unwrap() };
+        let ours = |address: &str, bind| is_ours(address.parse().unwrap(), &[listener(bind)]);
+        assert!(ours("127.35.2.1", "127.35.2.1:25") && ours("127.35.2.1", "0.0.0.0:25") && ours("::1", "[::]:25"));
+        assert!(!ours("127.35.2.1", "127.35.2.1:587"), "somebody else answers at port 25 there");
+        assert!(!ours("127.35.2.2", "127.35.2.1:25") && !ours("192.0.2.1", "0.0.0.0:25"));
+        assert!(!ours("::1", "0.0.0.0:25"));
+    }
+
+    #[test]
+    fn the_two_kinds_of_address_take_turns() {
+        let addresses = |text: &str| text.split(' ').map(|one| one.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let all = addresses("::1 ::2 ::3 192.0.2.1 192.0.2.2");
+        assert_eq!(by_turns(all), addresses("::1 192.0.2.1 ::2 192.0.2.2 ::3"));
+        assert_eq!(by_turns(addresses("192.0.2.1 ::1 ::2")), addresses("192.0.2.1 ::1 ::2"));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hickory_resolver::proto::op::{Message, ResponseCode};
-use hickory_resolver::proto::rr::rdata::MX;
-use hickory_resolver::proto::rr::{Name, RData, Record};
+use hickory_resolver::proto::rr::rdata::{CNAME, MX};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::net::UdpSocket;
 
 use crate::config::Dns;
@@ -32,6 +32,11 @@ impl NameServer {
             IpAddr::V6(v6) => RData::AAAA(v6.into()),
         };
         self.with(host, data)
+    }
+
+    /// An alias, answered without what it stands for.
+    pub(crate) fn alias(self, alias: &str, host: &str) -> NameServer {
+        self.with(alias, RData::CNAME(CNAME(name(host))))
     }
 
     fn with(mut self, owner: &str, data: RData) -> NameServer {
@@ -64,7 +69,8 @@ impl NameServer {
         } else if !self.records.iter().any(|record| of_name(&record)) {
             answer.metadata.response_code = ResponseCode::NXDomain;
         }
-        let fitting = |record: &&Record| of_name(record) && record.record_type() == query.query_type();
+        let wanted = [query.query_type(), RecordType::CNAME];
+        let fitting = |record: &&Record| of_name(record) && wanted.contains(&record.record_type());
         answer.add_answers(self.records.iter().filter(fitting).cloned().collect::<Vec<_>>());
         answer
     }

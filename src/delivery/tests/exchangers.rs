@@ -1,7 +1,7 @@
 //! Which of a domain's hosts is given a message. The servers stand on port 25 of loopback addresses.
 
-use crate::delivery::tests::server::{Server, plain, saying};
-use crate::delivery::tests::{NOW, World, deliver, mail};
+use crate::delivery::tests::server::{Script, Server, plain, saying};
+use crate::delivery::tests::{NOW, World, deliver, mail, mail_of};
 use crate::delivery::{Attempted, attempt};
 use crate::mail::{Assurance, Enhanced};
 use crate::net::stand_in::NameServer;
@@ -30,7 +30,7 @@ async fn a_dead_host_gives_way_to_the_next() {
     let courier = world.courier_asking(two_hosts("127.0.25.1", "127.0.25.2").await, LOOPBACK);
     let attempted = deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await;
     assert_eq!((told(&attempted), server.count("MAIL")), (TAKEN, 1));
-    assert_eq!(attempted.hop.host, "mx.lab.example");
+    assert_eq!(attempted.hops[0].host, "mx.lab.example");
     let seen = attempted.seen.unwrap();
     assert_eq!((seen.mx.len(), seen.best, seen.seen), (2, Some(Assurance::Valid), NOW));
 }
@@ -68,7 +68,7 @@ async fn every_address_of_a_host_is_tried() {
     let courier = world.courier_asking(names.start().await, &["127.0.0.0/8", "::1/128"]);
     let attempted = deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await;
     assert_eq!(told(&attempted), TAKEN);
-    assert_eq!(attempted.hop.address.unwrap().to_string(), "127.0.25.7:25");
+    assert_eq!(attempted.hops[0].address.unwrap().to_string(), "127.0.25.7:25");
 }
 
 #[tokio::test]
@@ -122,4 +122,100 @@ async fn a_stranger_with_a_valid_certificate_is_not_valid() {
     assert_eq!(valid.seen.unwrap().newcomers.unwrap().mx, ["mx.lab.example"]);
     let encrypted = attempt(&courier, &mail(&["bo@lab.example"], "tls:encrypted"), Some(&usual)).await;
     assert_eq!(told(&encrypted), TAKEN);
+}
+
+#[tokio::test]
+async fn an_exchanger_that_is_an_alias_must_still_prove_the_name_of_the_record() {
+    let world = World::new();
+    let names = NameServer::new()
+        .mx("lab.example", 5, "mx.lab.example")
+        .alias("mx.lab.example", "hosted.elsewhere.example")
+        .address("hosted.elsewhere.example", "127.35.3.1");
+    Server::start_at("127.35.3.1:25", plain(), world.identity(Shows::Valid)).await;
+    let courier = world.courier_asking(names.start().await, LOOPBACK);
+    let attempted = deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await;
+    assert_eq!((told(&attempted), attempted.hops[0].host.as_str()), (TAKEN, "mx.lab.example"));
+}
+
+#[tokio::test]
+async fn a_host_that_is_this_very_listener_under_another_name_is_no_host() {
+    let world = World::new();
+    let names = NameServer::new()
+        .mx("lab.example", 5, "mx.lab.example")
+        .mx("lab.example", 10, "alias.lab.example")
+        .mx("lab.example", 10, "peer.lab.example")
+        .mx("lab.example", 20, "last.lab.example")
+        .mx("ours.example", 10, "alias.lab.example")
+        .mx("ours.example", 20, "mx.lab.example")
+        .address("mx.lab.example", "127.35.3.2")
+        .address("alias.lab.example", "127.35.3.3")
+        .address("peer.lab.example", "127.35.3.4")
+        .address("last.lab.example", "127.35.3.4")
+        .address("bare.example", "127.35.3.3");
+    let ours = Server::start_at("127.35.3.3:25", plain(), world.identity(Shows::Valid)).await;
+    let behind = Server::start_at("127.35.3.4:25", plain(), world.identity(Shows::Valid)).await;
+    let courier = world.courier_at("127.35.3.3:25", names.start().await, LOOPBACK);
+    let dead = deliver(&courier, &mail(&["bo@lab.example"], "tls:encrypted")).await;
+    assert_eq!((told(&dead), dead.hops[0].host.as_str()), ((Stage::Connect, Means::Later), "mx.lab.example"));
+    for domain in ["ours.example", "bare.example", "[127.35.3.3]"] {
+        let attempted = deliver(&courier, &mail(&[&format!("bo@{domain}")], "tls:encrypted")).await;
+        assert_eq!(told(&attempted), (Stage::Resolve, Means::Refused), "{domain}");
+        assert_eq!(attempted.answers[0].enhanced, Some(Enhanced::new(5, 4, 6)), "{domain}");
+    }
+    assert_eq!((ours.count("(connected)"), behind.count("(connected)")), (0, 0));
+}
+
+#[tokio::test]
+async fn what_one_host_cannot_carry_is_offered_to_the_next() {
+    for (net, offers, text, to, code) in [
+        (5, &["8BITMIME", "SIZE 10"][..], "Subject: x\r\n\r\nx\r\n", "bo@lab.example", (5, 3, 4)),
+        (6, &["SIZE"], "Subject: x\r\n\r\n\u{e9}\r\n", "bo@lab.example", (5, 6, 3)),
+        (7, &["8BITMIME"], "Subject: x\r\n\r\nx\r\n", "zo\u{eb}@lab.example", (5, 6, 7)),
+    ] {
+        let world = World::new();
+        let first_at = format!("127.35.{net}.1");
+        let poor = Script { offers, ..plain() };
+        let first = Server::start_at(&format!("127.35.{net}.1:25"), poor.clone(), world.identity_of("mx0.lab.example")).await;
+        let second = Server::start_at(&format!("127.35.{net}.2:25"), plain(), world.identity(Shows::Valid)).await;
+        let courier = world.courier_asking(two_hosts(&first_at, &format!("127.35.{net}.2")).await, LOOPBACK);
+        let parcel = mail_of(&[to], "tls:valid", text);
+        let attempted = deliver(&courier, &parcel).await;
+        assert_eq!((told(&attempted), first.count("MAIL"), second.count("MAIL")), (TAKEN, 0, 1), "{offers:?}");
+        assert_eq!(attempted.hops[0].host, "mx.lab.example");
+        // Where nobody can carry it, the first refusal counts; where somebody is away, nothing is final.
+        let poorer = Server::start_at(&format!("127.35.{net}.3:25"), poor, world.identity(Shows::Valid)).await;
+        let courier = world.courier_asking(two_hosts(&first_at, &format!("127.35.{net}.3")).await, LOOPBACK);
+        let attempted = deliver(&courier, &parcel).await;
+        assert_eq!(attempted.answers[0].enhanced, Some(Enhanced::new(code.0, code.1, code.2)));
+        assert_eq!((poorer.count("MAIL"), attempted.hops[0].host.as_str()), (0, "mx0.lab.example"));
+        let courier = world.courier_asking(two_hosts(&first_at, &format!("127.35.{net}.99")).await, LOOPBACK);
+        assert_eq!(told(&deliver(&courier, &parcel).await), (Stage::Connect, Means::Later));
+    }
+}
+
+#[tokio::test]
+async fn recipients_part_where_a_host_can_carry_only_some_of_them() {
+    let world = World::new();
+    let poor = Script { offers: &["PIPELINING"], ..plain() };
+    let first = Server::start_at("127.35.3.8:25", poor, world.identity_of("mx0.lab.example")).await;
+    let second = Server::start_at("127.35.3.9:25", plain(), world.identity(Shows::Valid)).await;
+    let courier = world.courier_asking(two_hosts("127.35.3.8", "127.35.3.9").await, LOOPBACK);
+    let attempted = deliver(&courier, &mail(&["zo\u{eb}@lab.example", "bo@lab.example"], "tls:valid")).await;
+    let hosts: Vec<_> = attempted.hops.iter().map(|hop| hop.host.as_str()).collect();
+    assert!(attempted.answers.iter().all(|answer| answer.means == Means::Taken));
+    assert_eq!(hosts, ["mx.lab.example", "mx0.lab.example"]);
+    assert_eq!((first.count("RCPT"), second.count("RCPT")), (1, 1), "nobody is told twice");
+}
+
+#[tokio::test]
+async fn a_size_that_is_refused_at_the_sender_is_offered_to_the_next_host_too() {
+    let world = World::new();
+    let full = saying(&[("MAIL", "552 5.3.4 too big for me")]);
+    let first = Server::start_at("127.35.3.10:25", full, world.identity_of("mx0.lab.example")).await;
+    Server::start_at("127.35.3.11:25", plain(), world.identity(Shows::Valid)).await;
+    let courier = world.courier_asking(two_hosts("127.35.3.10", "127.35.3.11").await, LOOPBACK);
+    assert_eq!(told(&deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await), TAKEN);
+    // 452 is about now and not about the message: the same host, later.
+    first.will_say("MAIL", "452 4.3.1 no room");
+    assert_eq!(told(&deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await), (Stage::Mail, Means::Later));
 }

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use crate::clock::{ManualClock, Timestamp};
 use crate::config::{
-    Config, Database, Delivery, Dns, Http, Limits, Log, LogFormat, Notify, Onward, Policy, Queue, Retention, Route,
+    Config, Database, Delivery, Dns, Http, Limits, Listener, Log, LogFormat, Notify, Onward, Policy, Queue, Retention, Route,
     Server, Tls,
 };
 use crate::delivery::{Attempted, Consignment, Courier, attempt};
-use crate::mail::{Address, Assurance, Content, Domain, Message, Method, ReversePath, Utf8, WireLimits};
+use crate::mail::{Address, Assurance, Content, Domain, Message, Method, ReversePath, Role, Utf8, WireLimits};
 use crate::net::tls::stand_in::{Ca, Identity, Shows};
 
 pub(super) const MX: &str = "mx.lab.example";
@@ -40,6 +40,11 @@ impl World {
         self.ca.identity(MX, shows)
     }
 
+    /// A good certificate for another name.
+    pub(super) fn identity_of(&self, name: &str) -> Identity {
+        self.ca.identity(name, Shows::Valid)
+    }
+
     pub(super) fn ca_file(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
@@ -55,10 +60,21 @@ impl World {
 
     /// A courier that asks a name server, and may reach `networks`.
     pub(super) fn courier_asking(&self, dns: Dns, networks: &[&str]) -> Courier {
+        courier_of(self.asking(dns, networks))
+    }
+
+    /// The same beside a listener of ours.
+    pub(super) fn courier_at(&self, bind: &str, dns: Dns, networks: &[&str]) -> Courier {
+        let mut config = self.asking(dns, networks);
+        config.listeners = vec![Listener { role: Role::Submission, bind: bind.parse().unwrap() }];
+        courier_of(config)
+    }
+
+    fn asking(&self, dns: Dns, networks: &[&str]) -> Config {
         let mut config = config(Vec::new(), self.ca_file());
         config.dns = dns;
         config.delivery.allow_networks = networks.iter().map(|network| network.parse().unwrap()).collect();
-        courier_of(config)
+        config
     }
 }
 

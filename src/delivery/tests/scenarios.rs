@@ -42,9 +42,9 @@ async fn a_valid_host_is_given_the_message_as_it_is() {
         "> two",
     ];
     assert_eq!(server.heard(), expected);
-    let judged = attempted.hop.link.judged.unwrap();
+    let judged = attempted.hops[0].link.judged.clone().unwrap();
     assert_eq!((judged.assurance, judged.why_not), (Assurance::Valid, None));
-    assert_eq!(attempted.hop.link.tls.unwrap().version, "TLSv1.3");
+    assert_eq!(attempted.hops[0].link.tls.clone().unwrap().version, "TLSv1.3");
 }
 
 #[tokio::test]
@@ -81,13 +81,13 @@ async fn a_host_below_the_floor_hears_no_sender_and_no_second_ehlo() {
         let (server, courier) = with(&world, plain(), shows).await;
         let attempted = deliver(&courier, &mail(&[BO, CY], "tls:valid")).await;
         assert_eq!(told(&attempted), [(Stage::Handshake, Means::BelowFloor); 2], "{shows:?}");
-        let judged = attempted.hop.link.judged.unwrap();
+        let judged = attempted.hops[0].link.judged.clone().unwrap();
         assert_eq!(judged.why_not.as_deref(), Some(why));
         assert_eq!((server.count("MAIL"), server.count("EHLO"), server.count("(tls)")), (0, 1, 0), "{shows:?}");
         // The same host is good enough where encryption is all that is asked for, and the evidence still says why.
         let attempted = deliver(&courier, &mail(&[BO], "tls:encrypted")).await;
         assert_eq!(told(&attempted), [(Stage::Content, Means::Taken)], "{shows:?}");
-        assert_eq!(attempted.hop.link.judged.unwrap().why_not.as_deref(), Some(why));
+        assert_eq!(attempted.hops[0].link.judged.clone().unwrap().why_not.as_deref(), Some(why));
     }
 }
 

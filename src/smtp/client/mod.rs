@@ -84,6 +84,16 @@ impl Answer {
         Answer { enhanced: Some(enhanced), ..self }
     }
 
+    /// Whether it says what this host cannot carry, and not what becomes of the recipient: a size, or an extension that it
+    /// does not offer. Nobody was named to it.
+    pub fn is_of_the_host(&self) -> bool {
+        match self.means {
+            Means::Unfit => self.stage == Stage::Mail,
+            Means::Refused => self.stage == Stage::Mail && self.reply.is_none(),
+            Means::Taken | Means::Later | Means::BelowFloor => false,
+        }
+    }
+
     pub(crate) fn from_reply(stage: Stage, means: Means, reply: Reply) -> Answer {
         let words = match means {
             Means::Taken => "accepted by the next hop",
