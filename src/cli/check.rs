@@ -68,7 +68,7 @@ async fn postmasters_exchanger(resolver: &Resolver, config: &Config) -> Option<S
     match found.found {
         Found::Mx | Found::Implicit | Found::Literal => found.hosts.first().map(|host| host.name.to_string()),
         // Routes are tried anyway.
-        Found::Routed { .. } => None,
+        Found::Routed(_) => None,
     }
 }
 
@@ -150,6 +150,7 @@ pub(super) async fn run(subject: &Subject<'_>, resolve: impl AsyncFn(&Domain) ->
     findings.extend(listeners(subject.config, subject.now));
     findings.push(clock(subject.now));
     findings.extend(files::certificates(subject));
+    findings.extend(files::proofs(subject));
     findings.push(authorities(subject.config, system_roots()));
     findings.push(files::master_key(subject));
     findings.extend(files::data_dir(subject.config));
@@ -483,5 +484,29 @@ mod tests {
         assert_eq!((status(&config, 0), status(&config, 140)), (Status::Fail, Status::Ok));
         config.delivery.ca_file = Some("partners-ca.pem".into());
         assert_eq!(status(&config, 0), Status::Warn);
+    }
+
+    #[tokio::test]
+    async fn what_we_prove_ourselves_with_is_looked_at() {
+        let mut set_up = set_up();
+        let folder = set_up.made.config.parent().unwrap().to_owned();
+        let text = "[[route]]\ndomains = [\"lab.example\"]\nhost = \"127.35.0.1:9\"\nname = \"smtp.provider.example\"\n\
+                    onward = \"final\"\nlogin = \"clinic\"\npassword_file = \"smarthost.password\"\n\
+                    client_certificate = { chain = \"tls/chain.pem\", key = \"tls/key.pem\" }\n";
+        let whole = std::fs::read_to_string(&set_up.made.config).unwrap() + text;
+        set_up.config.routes = config::parse(&whole).unwrap().resolve(&folder).routes;
+        let file = folder.join("smarthost.password");
+        for (written, mode, status) in
+            [(None, 0, Status::Fail), (Some("x\n"), 0o644, Status::Fail), (Some("x\n"), 0o600, Status::Ok)]
+        {
+            if let Some(text) = written {
+                std::fs::write(&file, text).unwrap();
+                std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+            }
+            let findings = check(&set_up, &[], NOW).await;
+            let found = |what: &str| findings.iter().find(|finding| finding.what.starts_with(what)).unwrap().status;
+            assert_eq!(found("password for 127.35.0.1"), status, "{mode:o}");
+            assert_eq!(found("client certificate"), Status::Ok);
+        }
     }
 }

@@ -20,7 +20,7 @@ pub struct Tls {
 }
 
 /// `[[tls.certificate]]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Certificate {
     pub chain: PathBuf,
     pub key: PathBuf,

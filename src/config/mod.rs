@@ -32,7 +32,7 @@ pub use queue::Queue;
 pub use rate::{Rate, Rates};
 pub use reader::Mistake;
 pub use reference::{REFERENCE, page as reference_page};
-pub use route::{Onward, Route};
+pub use route::{Onward, Route, RouteLogin};
 pub use server::{Http, Log, LogFormat, Notify, Server};
 
 use reader::{Reader, Table};
@@ -119,7 +119,14 @@ impl Config {
             resolve(&mut certificate.key);
         }
         self.tls.client_ca_file.iter_mut().for_each(resolve);
-        self.routes.iter_mut().filter_map(|route| route.ca_file.as_mut()).for_each(resolve);
+        for route in &mut self.routes {
+            route.ca_file.iter_mut().for_each(resolve);
+            route.login.iter_mut().for_each(|login| resolve(&mut login.password_file));
+            if let Some(certificate) = &mut route.client_certificate {
+                resolve(&mut certificate.chain);
+                resolve(&mut certificate.key);
+            }
+        }
         self.delivery.ca_file.iter_mut().for_each(resolve);
         self
     }

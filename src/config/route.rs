@@ -1,10 +1,12 @@
 //! `[[route]]`: where mail for some domains goes, instead of to their MX.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use toml::de::DeValue;
 
+use crate::config::Certificate;
 use crate::config::reader::{Absent, Seen, Table};
 use crate::config::value;
 use crate::mail::{Assurance, Domain};
@@ -22,7 +24,7 @@ pub enum Onward {
 }
 
 /// `[[route]]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// `lab.example`, `*.lab.example`, `*`.
     pub domains: Vec<String>,
@@ -33,6 +35,16 @@ pub struct Route {
     pub tls: Assurance,
     pub ca_file: Option<PathBuf>,
     pub onward: Onward,
+    pub login: Option<RouteLogin>,
+    /// Shown to this next hop alone.
+    pub client_certificate: Option<Certificate>,
+}
+
+/// Whom we log in as at a next hop. The password stands in a file of its own: a config is kept as evidence.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct RouteLogin {
+    pub name: String,
+    pub password_file: PathBuf,
 }
 
 /// A next hop as it is written: the port is 25 where there is none.
@@ -51,17 +63,56 @@ pub(super) fn read_all(root: &mut Table<'_, '_>) -> Vec<Route> {
         let name_line = table.line_of("name");
         let name_given = table.has("name");
         let name = table.optional("name", value::domain);
+        let tls_line = table.line_of("tls");
         let tls = table.setting("tls", |written| tls(written).map(Some));
         let ca_file = table.optional("ca_file", value::path);
         let onward = table.setting("onward", onward);
+        let login = login(table);
+        let client_certificate = client_certificate(table);
         let (NextHop { host, port, name: own }, tls) = (next_hop?, tls?);
         if own.is_none() && !name_given && tls > Assurance::Encrypted {
             let text =
                 "is missing: write the name that the certificate of this address carries, or tls = \"encrypted\"";
             table.mistake(name_line, "name", text);
         }
+        let proves = login.is_some() || client_certificate.is_some();
+        if proves && tls == Assurance::Encrypted {
+            let text =
+                "write \"valid\" or \"authenticated\": we prove who we are only to a host that has proved it first";
+            table.mistake(tls_line, "tls", text);
+        }
         let name = name.or(own).or_else(|| Domain::parse(&literal(&host)).ok())?;
-        Some(Route { domains, host, port, name, tls, ca_file, onward })
+        Some(Route { domains, host, port, name, tls, ca_file, onward, login, client_certificate })
+    })
+}
+
+/// One without the other is a mistake.
+fn login(table: &mut Table<'_, '_>) -> Option<RouteLogin> {
+    let written = ["login", "password_file"].map(|key| (key, table.has(key), table.line_of(key)));
+    let name = table.optional("login", login_name);
+    let password_file = table.optional("password_file", value::path);
+    if let [(key, true, line), (other, false, _)] | [(other, false, _), (key, true, line)] = written {
+        table.mistake(line, key, format!("stands alone: write {other} beside it"));
+    }
+    Some(RouteLogin { name: name?, password_file: password_file? })
+}
+
+fn login_name(written: &DeValue<'_>) -> Result<String, String> {
+    value::text(written).and_then(|name| match name.len() {
+        0..=255 => Ok(name),
+        _ => Err("write at most 255 octets".into()),
+    })
+}
+
+fn client_certificate(table: &mut Table<'_, '_>) -> Option<Certificate> {
+    let given = table.has("client_certificate");
+    table.table("client_certificate", |inner| {
+        if !given {
+            return None;
+        }
+        let chain = inner.required("chain", value::path);
+        let key = inner.required("key", value::path);
+        Some(Certificate { chain: chain?, key: key? })
     })
 }
 
@@ -105,4 +156,11 @@ fn tls(written: &DeValue<'_>) -> Result<Assurance, String> {
 fn onward(written: &DeValue<'_>) -> Result<Onward, String> {
     let words = [("final", Onward::Final), ("enforced", Onward::Enforced), ("unknown", Onward::Unknown)];
     value::one_of(written, words)
+}
+
+/// The name may be somebody's mail address.
+impl fmt::Debug for RouteLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouteLogin").field("password_file", &self.password_file).finish_non_exhaustive()
+    }
 }

@@ -1,5 +1,5 @@
 //! Looks from time to time at what will stop mail one day: certificates that end, a disk that fills, keys that others
-//! can read. What fails is logged when it begins to, and stands in the postmaster's daily report.
+//! can read, and hears what delivery found amiss at next hops. What fails is logged when it begins to, and stands in the postmaster's daily report.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Certificate, Config, Listener};
 use crate::daemon::parts::free_bytes;
-use crate::delivery::Courier;
+use crate::delivery::{Courier, Trouble};
 use crate::keyring::certificate::{self, Validity};
 use crate::mail::Quarantine;
 use crate::notice::FailedCheck;
@@ -32,15 +32,20 @@ pub(super) async fn run(
     until: CancellationToken,
 ) {
     loop {
-        let config = Arc::clone(couriers.borrow_and_update().config());
-        let now = clock.now();
+        let courier = Arc::clone(&couriers.borrow_and_update());
+        let (config, now) = (Arc::clone(courier.config()), clock.now());
         match tokio::task::spawn_blocking(move || failing(&config, now)).await {
-            Ok(found) => tell(&found, &failed),
+            Ok(mut found) => {
+                let troubles = courier.troubles().list().into_iter();
+                found.extend(troubles.map(|Trouble { name, advice }| FailedCheck { name, advice }));
+                tell(&found, &failed);
+            }
             Err(error) => tracing::error!(checks.panicked = error.is_panic(), "the self-checks ended badly"),
         }
         tokio::select! {
             () = until.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
+            () = courier.troubles().changed() => {}
             // Without couriers there is no daemon either, and the token says so.
             Ok(()) = couriers.changed() => {}
         }
@@ -61,27 +66,33 @@ fn tell(found: &[FailedCheck], failed: &watch::Sender<Vec<FailedCheck>>) {
 /// Cheap checks only: the config's own files, and no network.
 fn failing(config: &Config, now: Timestamp) -> Vec<FailedCheck> {
     let mut found: Vec<FailedCheck> =
-        config.tls.certificates.iter().filter_map(|given| certificate(given, now)).collect();
+        config.tls.certificates.iter().filter_map(|given| certificate(given, "senders", now)).collect();
     found.extend(config.tls.certificates.iter().filter_map(|given| open_to_others("certificate's key", &given.key)));
     found.extend(open_to_others("master key", &config.server.master_key));
+    for route in &config.routes {
+        found.extend(route.client_certificate.iter().filter_map(|given| certificate(given, "next hops", now)));
+        found.extend(
+            route.client_certificate.iter().filter_map(|given| open_to_others("client certificate's key", &given.key)),
+        );
+    }
     found.extend(disk(config));
     found.extend(config.listeners.iter().filter_map(|listener| legacy(listener, now)));
     found
 }
 
-fn certificate(given: &Certificate, now: Timestamp) -> Option<FailedCheck> {
+fn certificate(given: &Certificate, whom: &str, now: Timestamp) -> Option<FailedCheck> {
     let shown = given.chain.display();
     let check = |advice: String| Some(FailedCheck { name: format!("certificate {shown}"), advice });
     let read = fs::read(&given.chain).map_err(|error| error.to_string());
     let chain = match read.and_then(|bytes| certificate::read(&bytes).map_err(|error| error.to_string())) {
         Ok(chain) => chain,
-        Err(error) => return check(format!("{error}: put it back, or nobody can log in after a restart")),
+        Err(error) => return check(format!("{error}: put it back, or the next restart fails")),
     };
     match chain.validity(now) {
-        Validity::Expired => check(format!("it ended at {}: renew it, senders refuse it", chain.not_after)),
+        Validity::Expired => check(format!("it ended at {}: renew it, {whom} refuse it", chain.not_after)),
         Validity::NotYet => check(format!("it begins at {}: set the clock, or use another one", chain.not_before)),
         Validity::Now if chain.not_after < now.plus(RENEW_BEFORE) => {
-            check(format!("it ends at {}: renew it now, afterwards senders refuse it", chain.not_after))
+            check(format!("it ends at {}: renew it now, afterwards {whom} refuse it", chain.not_after))
         }
         Validity::Now => None,
     }

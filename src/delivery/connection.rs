@@ -12,19 +12,29 @@ use crate::mail::{Domain, Message, Reply, TlsSession};
 use crate::net::Stream;
 use crate::net::tls::{Broken, Client, Judged, Wanted};
 use crate::smtp::client::{
-    Answer, Encoder, Framing, Greeting, Handshake, Leaves, Means, Next, Parcel, Replies, Secured, Stage,
+    Admitted, Answer, Encoder, Framing, Greeting, Handshake, Leaves, Login, Means, Next, Parcel, Replies, Said,
+    Secured, Stage, Terms,
 };
 
 const READ: usize = 4096;
 /// How long a peer that stopped taking content is still listened to for its reason.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 const GOODBYE: Duration = Duration::from_secs(2);
+const BEFORE_ASKED: &str = "the next hop answered before it was asked";
 
 /// What was seen of the peer on this connection, for the evidence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Link {
     pub tls: Option<TlsSession>,
     pub judged: Option<Judged>,
+}
+
+/// Who we are to a next hop.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ourselves<'a> {
+    pub(super) tls: &'a Client,
+    pub(super) hostname: &'a Domain,
+    pub(super) login: Option<&'a Login>,
 }
 
 /// Why there is no connection, and what was seen until then.
@@ -125,13 +135,13 @@ impl Connection {
     /// From a fresh connection to one on which the floor is met. Below the floor, not even EHLO is said under TLS.
     pub(super) async fn open(
         (tcp, address): (TcpStream, SocketAddr),
-        (client, hostname): (&Client, &Domain),
+        ours: Ourselves<'_>,
         wanted: Wanted<'_>,
         limits: &Delivery,
     ) -> Result<Connection, NotOpened> {
         let wire = Wire { stream: Stream::clear(tcp), replies: Replies::default() };
-        let (tcp, handshake) = start_tls(wire, hostname, limits).await.map_err(NotOpened::bare)?;
-        let shaken = tokio::time::timeout(limits.command, client.connect(tcp, wanted));
+        let (tcp, handshake) = start_tls(wire, ours.hostname, limits).await.map_err(NotOpened::bare)?;
+        let shaken = tokio::time::timeout(limits.command, ours.tls.connect(tcp, wanted));
         let (stream, judged) = match shaken.await {
             Ok(Ok(secured)) => secured,
             Ok(Err(broken)) => return Err(not_proved(broken)),
@@ -143,10 +153,12 @@ impl Connection {
         let link = Link { tls: stream.tls_session(), judged: Some(judged.clone()) };
         let because = |answer| NotOpened { answer, link: link.clone() };
         let mut wire = Wire { stream, replies: Replies::default() };
-        let again = handshake.judged(judged.assurance, wanted.floor).map_err(because)?;
+        let terms = Terms { floor: wanted.floor, login: ours.login.cloned() };
+        let again = handshake.judged(judged.assurance, terms).map_err(because)?;
         let heard = exchange(&mut wire, &again.send, limits.command).await;
         let reply = heard.map_err(|silence| because(Answer::ours(Stage::Hello, Means::Later, silence)))?;
-        let secured = again.state.on(reply).map_err(because)?;
+        let admitted = again.state.on(reply).map_err(because)?;
+        let secured = log_in(&mut wire, admitted, limits).await.map_err(because)?;
         Ok(Connection { wire, secured, leaves: Leaves::Clean, address, link, carried: 0, _open: Counted::new("open") })
     }
 
@@ -191,7 +203,7 @@ impl Connection {
             if matches!(next, Next::Send(_) | Next::SendContent(_)) && !self.wire.replies.is_empty() {
                 // An answer to what was not said yet would be taken for the one to the message, and a refusal that comes
                 // behind it would never be read.
-                transaction.cut("the next hop answered before it was asked");
+                transaction.cut(BEFORE_ASKED);
                 self.leaves = Leaves::Broken;
                 break;
             }
@@ -266,7 +278,24 @@ async fn start_tls(mut wire: Wire, hostname: &Domain, limits: &Delivery) -> Resu
     Ok((tcp, handshake))
 }
 
+/// As far as the route asks for it. Each step has fewer steps left behind it.
+async fn log_in(wire: &mut Wire, mut admitted: Admitted, limits: &Delivery) -> Result<Secured, Answer> {
+    loop {
+        let Said { state, send } = match admitted {
+            Admitted::Ready(secured) => return Ok(secured),
+            Admitted::Waiting(said) => said,
+        };
+        let heard = exchange(wire, &send, limits.command).await;
+        let reply = heard.map_err(|silence| Answer::ours(Stage::Login, Means::Later, silence))?;
+        admitted = state.on(reply)?;
+    }
+}
+
 async fn exchange(wire: &mut Wire, bytes: &[u8], patience: Duration) -> Result<Reply, Silence> {
+    // What answers a command that was not said yet is taken for the answer to the next one.
+    if !wire.replies.is_empty() {
+        return Err(BEFORE_ASKED.into());
+    }
     wire.say(bytes, patience).await?;
     wire.hear(patience).await
 }

@@ -1,5 +1,6 @@
 //! What carries a message to a next hop under one config: resolver, TLS, kept connections.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,15 +8,19 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Timestamp};
-use crate::config::{Config, Route};
+use crate::config::{Config, Route, RouteLogin};
 use crate::delivery::connection::{Connection, Link};
 use crate::delivery::lanes::Limits;
 use crate::delivery::pool::{Key, Pool};
 use crate::delivery::tls;
+use crate::delivery::troubles::Troubles;
+use crate::keyring::KeyringError;
+use crate::keyring::master::Surroundings;
+use crate::keyring::password;
 use crate::mail::{Address, Content, Domain, Message, Method, ReversePath, Utf8};
-use crate::net::tls::{Client, TrustError};
+use crate::net::tls::{Client, ClientError};
 use crate::net::{LookupError, Resolver, mx};
-use crate::smtp::client::{Answer, Means, Parcel, Stage};
+use crate::smtp::client::{Answer, Login, Means, Parcel, Stage};
 use crate::store::Destination;
 
 /// Why nothing can be delivered under a config.
@@ -23,8 +28,10 @@ use crate::store::Destination;
 pub enum NotReady {
     #[error("the resolver is not ready: {0}")]
     Resolver(#[from] LookupError),
-    #[error("the trusted roots are not ready: {0}")]
-    Trust(#[from] TrustError),
+    #[error(transparent)]
+    Tls(#[from] ClientError),
+    #[error("the password of a route is not ready: {0}")]
+    Password(#[from] KeyringError),
 }
 
 /// One per config: with a new config comes a new courier, and so an empty pool.
@@ -34,6 +41,8 @@ pub struct Courier {
     pub(super) resolver: Resolver,
     pub(super) tls: Client,
     pub(super) pool: Pool,
+    logins: HashMap<RouteLogin, Login>,
+    pub(super) troubles: Arc<Troubles>,
     clock: Arc<dyn Clock>,
 }
 
@@ -104,7 +113,17 @@ impl Courier {
     pub fn new(config: Arc<Config>, clock: Arc<dyn Clock>) -> Result<Courier, NotReady> {
         let resolver = Resolver::new(&config.dns)?;
         let tls = Client::load(&config, clock.clone())?;
-        Ok(Courier { config, resolver, tls, pool: Pool::default(), clock })
+        let logins = logins(&config)?;
+        Ok(Courier { config, resolver, tls, pool: Pool::default(), logins, troubles: Arc::default(), clock })
+    }
+
+    /// What is to be mended at next hops.
+    pub fn troubles(&self) -> &Arc<Troubles> {
+        &self.troubles
+    }
+
+    pub(super) fn login(&self, of: &RouteLogin) -> Option<&Login> {
+        self.logins.get(of)
     }
 
     /// The config that is in force as long as this courier is.
@@ -157,9 +176,10 @@ impl Courier {
         self.pool.put(key, connection, (delivery.connections, self.now()));
     }
 
-    /// Has hosts that did not answer dialled again at once.
+    /// Has hosts that did not answer, or refused a login, tried again at once.
     pub fn forget_the_dead(&self) {
         self.pool.forget_the_dead();
+        self.troubles.try_at_once();
     }
 
     /// Says QUIT on what was idle for too long.
@@ -171,6 +191,16 @@ impl Courier {
     pub(super) async fn close(&self) {
         part(self.pool.take_leaving(self.now())).await;
     }
+}
+
+/// The passwords are read once, with the config.
+fn logins(config: &Config) -> Result<HashMap<RouteLogin, Login>, KeyringError> {
+    let surroundings = Surroundings::of_this_process();
+    let read = |login: &RouteLogin| {
+        let password = password::read(&surroundings, &login.password_file)?;
+        Ok((login.clone(), Login::new(login.name.clone(), password)))
+    };
+    config.routes.iter().filter_map(|route| route.login.as_ref()).map(read).collect()
 }
 
 async fn part(connections: Vec<Connection>) {

@@ -9,6 +9,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod troubles;
 mod worker;
 
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ use crate::queue::{Job, Queue};
 
 pub use connection::Link;
 pub use courier::{Attempted, Consignment, Courier, Hop, NotReady, attempt};
+pub use troubles::{Trouble, Troubles};
 
 /// Jobs that are leased to us at once: under way, or waiting for their destination's turn.
 const MAX_IN_HAND: usize = 4096;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use metrics::counter;
 
 use crate::clock::Timestamp;
+use crate::config::{Certificate, RouteLogin};
 use crate::delivery::connection::{Connection, Counted};
 use crate::mail::Assurance;
 use crate::net::mx::Host;
@@ -23,13 +24,16 @@ const UNCHUNKED_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Addresses remembered for that.
 const MAX_UNCHUNKED: usize = 1_000;
 
-/// A connection serves only what it was opened for: the host, its name, and what its TLS had to prove.
+/// A connection serves only what it was opened for: the host, its name, what its TLS had to prove, and as whom.
 /// The pool belongs to one courier, and so to one config.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) host: Host,
     pub(super) trust: Trust,
     pub(super) floor: Assurance,
+    /// Who we are on it.
+    pub(super) login: Option<RouteLogin>,
+    pub(super) shows: Option<Certificate>,
 }
 
 #[derive(Debug)]

@@ -66,6 +66,7 @@ fn failure(answer: &Answer, hop: &Hop) -> Option<Failure> {
         Stage::StartTls => record::Stage::StartTls,
         Stage::Handshake if answer.means == Means::BelowFloor && hop.link.judged.is_some() => record::Stage::Floor,
         Stage::Handshake => record::Stage::Handshake,
+        Stage::Login => record::Stage::Login,
         Stage::Reset | Stage::Mail => record::Stage::Sender,
         Stage::Recipient => record::Stage::Recipient,
         Stage::Data => record::Stage::Data,

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use crate::config::Onward;
-use crate::delivery::connection::{Connection, Link, NotOpened};
+use crate::config::{Onward, Route};
+use crate::delivery::connection::{Connection, Link, NotOpened, Ourselves};
 use crate::delivery::courier::{Attempted, Consignment, Courier, Hop};
 use crate::delivery::dial::Race;
 use crate::delivery::pool::Key;
+use crate::delivery::troubles::Trouble;
 use crate::directory::{Sighting, Standing, is_news, remember, standing};
 use crate::mail::{Assurance, Content};
 use crate::net::mx::{self, Found, Host, Targets, Unroutable};
@@ -30,6 +31,7 @@ struct Walk<'a> {
     found: &'a Found,
     trust: Trust,
     floor: Assurance,
+    route: Option<&'a Route>,
     /// For each recipient, what decided; none while another host may still take the message.
     ends: Vec<Option<Failure>>,
     /// For each recipient, the first host that could not carry the message.
@@ -49,14 +51,10 @@ pub(super) async fn send(
         Err(unroutable) => return Attempted::alike(consignment, not_found(unroutable), Duration::ZERO),
     };
     let (trust, floor) = match &targets.found {
-        Found::Routed { onward: Onward::Unknown, .. } if consignment.content == Content::Mail => {
-            let words = "the route does not say what lies behind its host, so it carries notices only";
-            let answer = Answer::ours(Stage::Resolve, Means::Unfit, words);
-            return Attempted::alike(consignment, answer, Duration::ZERO);
-        }
-        Found::Routed { floor, ca_file, .. } => {
-            (ca_file.clone().map_or(Trust::Public, Trust::Own), assurance.max(*floor))
-        }
+        Found::Routed(route) => match by_route(courier, consignment, route) {
+            Ok(trust) => (trust, assurance.max(route.tls)),
+            Err(answer) => return Attempted::alike(consignment, answer, Duration::ZERO),
+        },
         Found::Mx | Found::Implicit | Found::Literal => (Trust::Public, assurance),
     };
     let names = exchangers(&targets);
@@ -75,6 +73,25 @@ pub(super) async fn send(
     remembered(courier, walk.conclude(), (names, known))
 }
 
+/// Whom a route trusts, unless nothing may go over it now.
+fn by_route(courier: &Courier, consignment: &Consignment, route: &Route) -> Result<Trust, Answer> {
+    if route.onward == Onward::Unknown && consignment.content == Content::Mail {
+        let words = "the route does not say what lies behind its host, so it carries notices only";
+        return Err(Answer::ours(Stage::Resolve, Means::Unfit, words));
+    }
+    if route.login.is_some() && courier.troubles.is_paused(&login_of(route), courier.now()) {
+        let words = "the next hop refused our login a short while ago, and was not tried again yet";
+        return Err(Answer::ours(Stage::Login, Means::Later, words));
+    }
+    Ok(route.ca_file.clone().map_or(Trust::Public, Trust::Own))
+}
+
+/// What the postmaster reads of a login that fails.
+fn login_of(route: &Route) -> String {
+    let file = route.login.as_ref().map(|login| login.password_file.display().to_string()).unwrap_or_default();
+    format!("login at {}:{} with {file}", route.host, route.port)
+}
+
 impl<'a> Walk<'a> {
     fn new(
         courier: &'a Courier,
@@ -83,7 +100,11 @@ impl<'a> Walk<'a> {
     ) -> Walk<'a> {
         let nothing = vec![None; consignment.recipients.len()];
         let (ends, unable, failures) = (nothing.clone(), nothing, Vec::new());
-        Walk { courier, consignment, found, trust, floor, ends, unable, failures, dials: MAX_DIALS }
+        let route = match found {
+            Found::Routed(route) => Some(route.as_ref()),
+            Found::Mx | Found::Implicit | Found::Literal => None,
+        };
+        Walk { courier, consignment, found, trust, floor, route, ends, unable, failures, dials: MAX_DIALS }
     }
 
     fn is_over(&self) -> bool {
@@ -110,10 +131,11 @@ impl<'a> Walk<'a> {
         let mut waiting = VecDeque::from(live);
         // Bounded: each turn uses up one of the dials.
         while let Some((address, tcp)) = self.dial(host, &mut waiting).await {
-            let wanted = Wanted { name: &host.name, trust: &self.trust, floor: self.floor };
-            let ours = (&courier.tls, &courier.config.server.hostname);
-            match Connection::open((tcp, address), ours, wanted, &courier.config.delivery).await {
-                Ok(connection) => return drop(self.carry(host, connection).await),
+            match self.open(host, (tcp, address)).await {
+                Ok(connection) => {
+                    self.carry(host, connection).await;
+                    return;
+                }
                 Err(refused) => self.fail((host, Some(address)), refused),
             }
         }
@@ -136,6 +158,19 @@ impl<'a> Walk<'a> {
         }
         courier.pool.answered(won.as_ref()?.0);
         won
+    }
+
+    async fn open(&self, host: &Host, dialled: (TcpStream, SocketAddr)) -> Result<Connection, NotOpened> {
+        let courier = self.courier;
+        let login = self.route.and_then(|route| courier.login(route.login.as_ref()?));
+        let ours = Ourselves { tls: &courier.tls, hostname: &courier.config.server.hostname, login };
+        let shows = self.route.and_then(|route| route.client_certificate.as_ref());
+        let wanted = Wanted { name: &host.name, trust: &self.trust, floor: self.floor, shows };
+        let opened = Connection::open(dialled, ours, wanted, &courier.config.delivery).await;
+        if let Some(route) = self.route.filter(|route| route.login.is_some()) {
+            note_login(courier, route, &opened);
+        }
+        opened
     }
 
     fn fail(&mut self, (host, address): (&Host, Option<SocketAddr>), NotOpened { answer, link }: NotOpened) {
@@ -188,7 +223,14 @@ impl<'a> Walk<'a> {
     }
 
     fn key(&self, host: &Host) -> Key {
-        Key { host: host.clone(), trust: self.trust.clone(), floor: self.floor }
+        let route = self.route;
+        Key {
+            host: host.clone(),
+            trust: self.trust.clone(),
+            floor: self.floor,
+            login: route.and_then(|route| route.login.clone()),
+            shows: route.and_then(|route| route.client_certificate.clone()),
+        }
     }
 }
 
@@ -197,6 +239,25 @@ enum Carried {
     Heard,
     /// The connection had ended before it heard of the message.
     Unheard,
+}
+
+/// A login that is refused for good is for somebody to mend; one that cannot be checked now mends itself.
+fn note_login(courier: &Courier, route: &Route, opened: &Result<Connection, NotOpened>) {
+    match opened {
+        Ok(_) => courier.troubles.end(&login_of(route)),
+        Err(NotOpened { answer, .. }) if answer.stage == Stage::Login => {
+            if answer.reply.as_ref().is_some_and(|reply| !reply.code.is_permanent()) {
+                return;
+            }
+            let code = answer.reply.as_ref().map(|reply| format!(" ({})", reply.code)).unwrap_or_default();
+            let advice = format!(
+                "{}{code}: set login and the password right and reload; mail that goes this way waits",
+                answer.words
+            );
+            courier.troubles.begin(Trouble { name: login_of(route), advice }, courier.now());
+        }
+        Err(_) => {}
+    }
 }
 
 fn hop(host: &Host, address: Option<SocketAddr>, link: Link) -> Hop {
@@ -212,7 +273,7 @@ fn exchangers(targets: &Targets) -> Vec<String> {
             names.sort();
             names
         }
-        Found::Literal | Found::Routed { .. } => Vec::new(),
+        Found::Literal | Found::Routed(_) => Vec::new(),
     }
 }
 
@@ -306,7 +367,9 @@ mod tests {
     #[test]
     fn that_one_host_cannot_carry_it_decides_only_when_no_other_may() {
         let unable = (Stage::Mail, Means::Refused);
-        for other in [(Stage::Connect, Means::Later), (Stage::Greeting, Means::Later), (Stage::Hello, Means::BelowFloor)] {
+        for other in
+            [(Stage::Connect, Means::Later), (Stage::Greeting, Means::Later), (Stage::Hello, Means::BelowFloor)]
+        {
             check(&[unable, other], other);
         }
         check(&[(Stage::Resolve, Means::Refused), unable], unable);

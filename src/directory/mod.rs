@@ -109,6 +109,8 @@ mod tests {
             tls: Assurance::Valid,
             ca_file: None,
             onward: Onward::Final,
+            login: None,
+            client_certificate: None,
         };
         let known = Destination {
             mx: vec!["mx.lab.example".into()],

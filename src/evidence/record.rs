@@ -181,6 +181,7 @@ pub enum Stage {
     Handshake,
     /// TLS stands, and proves less than was asked for.
     Floor,
+    Login,
     Sender,
     Recipient,
     Data,

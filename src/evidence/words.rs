@@ -110,6 +110,7 @@ pub(super) const fn stage(stage: Stage) -> &'static str {
         Stage::StartTls => "asking for encryption",
         Stage::Handshake => "setting up encryption",
         Stage::Floor => "checking whether the connection is as safe as it must be",
+        Stage::Login => "logging in",
         Stage::Sender => "naming the sender",
         Stage::Recipient => "naming the recipient",
         Stage::Data => "sending the message",

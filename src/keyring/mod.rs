@@ -5,6 +5,7 @@ pub mod authority;
 pub mod certificate;
 mod file;
 pub mod master;
+pub mod password;
 pub mod recovery;
 
 use std::io;
@@ -34,6 +35,8 @@ pub enum KeyringError {
     NotAKey(String),
     #[error("{} is there already, and is not overwritten", .0.display())]
     AlreadyThere(PathBuf),
+    #[error("{} does not hold a password: one line of text is expected", .0.display())]
+    NotAPassword(PathBuf),
     #[error("cannot read {}: {error}", path.display())]
     Read { path: PathBuf, error: io::Error },
     #[error("cannot write {}: {error}", path.display())]

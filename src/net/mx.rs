@@ -1,14 +1,13 @@
 //! Which hosts take a domain's mail: a route, its MX records in order, or the domain itself.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
 
 use ipnet::IpNet;
 use tokio::task::JoinSet;
 
-use crate::config::{Config, Listener, Onward, Route};
+use crate::config::{Config, Listener, Route};
 use crate::crypto;
-use crate::mail::{Assurance, Domain, Enhanced};
+use crate::mail::{Domain, Enhanced};
 use crate::net::{Exchange, LookupError, Resolver};
 
 /// Hosts of one domain that are tried.
@@ -44,7 +43,7 @@ pub enum Found {
     /// An address literal.
     Literal,
     /// A `[[route]]` says so.
-    Routed { floor: Assurance, ca_file: Option<PathBuf>, onward: Onward },
+    Routed(Box<Route>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +130,7 @@ pub async fn addresses(
     };
     let reachable: Vec<_> = by_turns(all)
         .into_iter()
-        .filter(|address| matches!(found, Found::Routed { .. }) || may_reach(*address, allowed))
+        .filter(|address| matches!(found, Found::Routed(_)) || may_reach(*address, allowed))
         .map(|address| SocketAddr::new(address, host.port))
         .take(MAX_ADDRESSES)
         .collect();
@@ -158,8 +157,7 @@ fn routed(route: &Route) -> Targets {
         (Err(_), Err(_)) => At::Name(route.name.clone()),
     };
     let host = Host { at, port: route.port, name: route.name.clone() };
-    let found = Found::Routed { floor: route.tls, ca_file: route.ca_file.clone(), onward: route.onward };
-    Targets { hosts: vec![host], found }
+    Targets { hosts: vec![host], found: Found::Routed(Box::new(route.clone())) }
 }
 
 fn named(name: Domain) -> Host {
@@ -250,7 +248,7 @@ fn tie_break() -> u64 {
 fn no_address(error: LookupError, found: &Found) -> Unroutable {
     match (error, found) {
         (LookupError::NoSuchDomain | LookupError::NoRecords, Found::Implicit) => Unroutable::NoAddress,
-        (LookupError::NoSuchDomain | LookupError::NoRecords, Found::Mx | Found::Literal | Found::Routed { .. }) => {
+        (LookupError::NoSuchDomain | LookupError::NoRecords, Found::Mx | Found::Literal | Found::Routed(_)) => {
             Unroutable::HostWithoutAddress
         }
         (LookupError::Unanswered | LookupError::NotConfigured, _) => Unroutable::Unanswered,
@@ -311,7 +309,8 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::Role;
+    use crate::config::Onward;
+    use crate::mail::{Assurance, Role};
 
     fn domain(text: &str) -> Domain {
         Domain::parse(text).unwrap()
@@ -335,6 +334,8 @@ mod tests {
             tls: Assurance::Valid,
             ca_file: None,
             onward: Onward::Final,
+            login: None,
+            client_certificate: None,
         }
     }
 

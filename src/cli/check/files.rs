@@ -11,6 +11,7 @@ use crate::daemon::RENEW_BEFORE;
 use crate::keyring::KeyringError;
 use crate::keyring::certificate::{self, KeyMatch, Signed, Validity};
 use crate::keyring::master::{self, Source};
+use crate::keyring::password;
 
 pub(super) fn config(subject: &Subject<'_>) -> Vec<Finding> {
     let what = format!("config {}", subject.file.display());
@@ -33,40 +34,10 @@ pub(super) fn certificates(subject: &Subject<'_>) -> Vec<Finding> {
 /// The first thing that is wrong with a certificate, or how long it is good.
 fn certificate(subject: &Subject<'_>, given: &Certificate) -> Finding {
     let what = format!("certificate {}", given.chain.display());
-    let read = fs::read(&given.chain).map_err(|error| format!("cannot read it: {error}"));
-    let chain = match read.and_then(|bytes| certificate::read(&bytes).map_err(|error| error.to_string())) {
+    let chain = match sound(subject, given, &what) {
         Ok(chain) => chain,
-        Err(found) => {
-            return Finding::fail(what, found, "put the certificate there in PEM, its intermediates behind it");
-        }
+        Err(finding) => return finding,
     };
-    let key = given.key.display();
-    let matched = fs::read(&given.key).map_err(|error| format!("cannot read its key {key}: {error}"));
-    match matched.and_then(|bytes| chain.key_match(&bytes).map_err(|error| error.to_string())) {
-        Ok(KeyMatch::Matches) => {}
-        Ok(KeyMatch::Differs) => {
-            return Finding::fail(
-                what,
-                format!("{key} is the key of another one"),
-                "put the two together that are one",
-            );
-        }
-        Err(found) => return Finding::fail(what, found, format!("put its private key into {key}, in PEM")),
-    }
-    if fs::metadata(&given.key).is_ok_and(|about| about.mode() & 0o077 != 0) {
-        let found = format!("its key {key} can be read by others");
-        return Finding::fail(what, found, format!("chmod 600 {key}; if others use this machine, get a new one"));
-    }
-    match chain.validity(subject.now) {
-        Validity::Expired => {
-            return Finding::fail(what, format!("it ended at {}", chain.not_after), "renew it: senders refuse it");
-        }
-        Validity::NotYet => {
-            let found = format!("it begins at {}", chain.not_before);
-            return Finding::fail(what, found, "set the clock, or use the certificate that is good now");
-        }
-        Validity::Now => {}
-    }
     if !chain.covers(&subject.config.server.hostname) {
         let found = format!("it is for {}, not for the host name", chain.names.join(", "));
         return Finding::fail(what, found, "get one for the host name, or set server.hostname to a name that it has");
@@ -86,6 +57,80 @@ fn certificate(subject: &Subject<'_>, given: &Certificate) -> Finding {
             Finding::warn(what, found, "renew it now; afterwards senders refuse it")
         }
         Signed::ByNext | Signed::ByOther => Finding::ok(what, found),
+    }
+}
+
+/// A certificate that can be read, with the key that belongs to it, on a day on which it is good.
+fn sound(subject: &Subject<'_>, given: &Certificate, what: &str) -> Result<certificate::Certificate, Finding> {
+    let read = fs::read(&given.chain).map_err(|error| format!("cannot read it: {error}"));
+    let chain = match read.and_then(|bytes| certificate::read(&bytes).map_err(|error| error.to_string())) {
+        Ok(chain) => chain,
+        Err(found) => {
+            return Err(Finding::fail(what, found, "put the certificate there in PEM, its intermediates behind it"));
+        }
+    };
+    let key = given.key.display();
+    let matched = fs::read(&given.key).map_err(|error| format!("cannot read its key {key}: {error}"));
+    match matched.and_then(|bytes| chain.key_match(&bytes).map_err(|error| error.to_string())) {
+        Ok(KeyMatch::Matches) => {}
+        Ok(KeyMatch::Differs) => {
+            let found = format!("{key} is the key of another one");
+            return Err(Finding::fail(what, found, "put the two together that are one"));
+        }
+        Err(found) => return Err(Finding::fail(what, found, format!("put its private key into {key}, in PEM"))),
+    }
+    if fs::metadata(&given.key).is_ok_and(|about| about.mode() & 0o077 != 0) {
+        let found = format!("its key {key} can be read by others");
+        let advice = format!("chmod 600 {key}; if others use this machine, get a new one");
+        return Err(Finding::fail(what, found, advice));
+    }
+    match chain.validity(subject.now) {
+        Validity::Expired => {
+            let found = format!("it ended at {}", chain.not_after);
+            Err(Finding::fail(what, found, "renew it: it is refused"))
+        }
+        Validity::NotYet => {
+            let found = format!("it begins at {}", chain.not_before);
+            Err(Finding::fail(what, found, "set the clock, or use the certificate that is good now"))
+        }
+        Validity::Now => Ok(chain),
+    }
+}
+
+/// What we prove ourselves with to smarthosts.
+pub(super) fn proofs(subject: &Subject<'_>) -> Vec<Finding> {
+    let routes = &subject.config.routes;
+    let certificates = routes.iter().filter_map(|route| route.client_certificate.as_ref());
+    let shown = certificates.map(|given| client_certificate(subject, given));
+    let logins = routes.iter().filter_map(|route| Some((route, route.login.as_ref()?)));
+    shown.chain(logins.map(|(route, login)| password(subject, &route.host, &login.password_file))).collect()
+}
+
+fn client_certificate(subject: &Subject<'_>, given: &Certificate) -> Finding {
+    let what = format!("client certificate {}", given.chain.display());
+    let chain = match sound(subject, given, &what) {
+        Ok(chain) => chain,
+        Err(finding) => return finding,
+    };
+    let found = format!("good until {}", chain.not_after);
+    if chain.not_after < subject.now.plus(RENEW_BEFORE) {
+        return Finding::warn(what, found, "renew it now; afterwards the next hop refuses it");
+    }
+    Finding::ok(what, found)
+}
+
+/// Where systemd lays credentials while the service runs.
+const CREDENTIALS: &str = "/run/credentials";
+
+fn password(subject: &Subject<'_>, host: &str, file: &Path) -> Finding {
+    let what = format!("password for {host}");
+    let given_to_service = file.starts_with(CREDENTIALS) && subject.keys.credentials.is_none();
+    match password::read(subject.keys, file) {
+        Ok(_) => Finding::ok(what, format!("{} can be read, and by nobody else", file.display())),
+        Err(_) if given_to_service => {
+            Finding::warn(what, "a credential of the service, which only it can read", "see its log when it starts")
+        }
+        Err(error) => Finding::fail(what, error.to_string(), "Sealpost does not start without it"),
     }
 }
 

@@ -175,7 +175,8 @@ async fn what_one_host_cannot_carry_is_offered_to_the_next() {
         let world = World::new();
         let first_at = format!("127.35.{net}.1");
         let poor = Script { offers, ..plain() };
-        let first = Server::start_at(&format!("127.35.{net}.1:25"), poor.clone(), world.identity_of("mx0.lab.example")).await;
+        let first =
+            Server::start_at(&format!("127.35.{net}.1:25"), poor.clone(), world.identity_of("mx0.lab.example")).await;
         let second = Server::start_at(&format!("127.35.{net}.2:25"), plain(), world.identity(Shows::Valid)).await;
         let courier = world.courier_asking(two_hosts(&first_at, &format!("127.35.{net}.2")).await, LOOPBACK);
         let parcel = mail_of(&[to], "tls:valid", text);

@@ -2,21 +2,23 @@
 
 mod chunks;
 mod exchangers;
+mod logins;
 mod run;
 mod scenarios;
 mod server;
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{ManualClock, Timestamp};
 use crate::config::{
-    Config, Database, Delivery, Dns, Http, Limits, Listener, Log, LogFormat, Notify, Onward, Policy, Queue, Retention, Route,
-    Server, Tls,
+    Certificate, Config, Database, Delivery, Dns, Http, Limits, Listener, Log, LogFormat, Notify, Onward, Policy,
+    Queue, Retention, Route, RouteLogin, Server, Tls,
 };
-use crate::delivery::{Attempted, Consignment, Courier, attempt};
+use crate::delivery::{Attempted, Consignment, Courier, NotReady, attempt};
 use crate::mail::{Address, Assurance, Content, Domain, Message, Method, ReversePath, Role, Utf8, WireLimits};
 use crate::net::tls::stand_in::{Ca, Identity, Shows};
 
@@ -45,6 +47,19 @@ impl World {
         self.ca.identity(name, Shows::Valid)
     }
 
+    /// A client certificate in files.
+    pub(super) fn certificate(&self, name: &str) -> Certificate {
+        self.ca.write(name, self.folder.path())
+    }
+
+    /// Ann's login, with this as her password.
+    pub(super) fn login(&self, password: &str) -> RouteLogin {
+        let password_file = self.folder.path().join(format!("{password}.password"));
+        std::fs::write(&password_file, password).unwrap();
+        std::fs::set_permissions(&password_file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        RouteLogin { name: "ann".into(), password_file }
+    }
+
     pub(super) fn ca_file(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
@@ -56,6 +71,10 @@ impl World {
 
     pub(super) fn courier_with(&self, routes: Vec<Route>) -> Courier {
         courier_of(config(routes, self.ca_file()))
+    }
+
+    pub(super) fn try_courier(&self, routes: Vec<Route>) -> Result<Courier, NotReady> {
+        Courier::new(Arc::new(config(routes, self.ca_file())), Arc::new(ManualClock::at(NOW)))
     }
 
     /// A courier that asks a name server, and may reach `networks`.
@@ -91,6 +110,8 @@ pub(super) fn route(domain: &str, address: SocketAddr) -> Route {
         tls: Assurance::Encrypted,
         ca_file: None,
         onward: Onward::Final,
+        login: None,
+        client_certificate: None,
     }
 }
 

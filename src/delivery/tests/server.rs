@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use data_encoding::BASE64;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -18,7 +19,7 @@ pub(super) struct Script {
     pub(super) offers: &'static [&'static str],
     pub(super) starttls: &'static [&'static str],
     /// Answers given in place of the usual one, each once: at `GREETING`, `EHLO`, `STARTTLS`, `TLS-EHLO`, `MAIL`,
-    /// `RCPT`, `DATA`, `CONTENT`, `BDAT` or `RSET`. At `HANDSHAKE`, behind the 220, it can hang up only.
+    /// `AUTH`, `RCPT`, `DATA`, `CONTENT`, `BDAT` or `RSET`. At `HANDSHAKE`, behind the 220, it can hang up only.
     pub(super) says: Vec<(&'static str, &'static str)>,
 }
 
@@ -101,6 +102,9 @@ impl Server {
                 self.answer("HANDSHAKE", "")?;
                 let tls = self.identity.accept(clear.into_inner()).await.ok()?;
                 self.note("(tls)");
+                if tls.get_ref().1.peer_certificates().is_some() {
+                    self.note("(client certificate)");
+                }
                 return self.talk(BufReader::new(tls)).await;
             }
         }
@@ -112,6 +116,10 @@ impl Server {
             self.note(&line);
             let answer = match verb(&line).as_str() {
                 "EHLO" => self.answer("TLS-EHLO", &hello(self.script.offers))?,
+                "AUTH" => {
+                    let asked = log_in(&line, &mut tls).await?;
+                    self.answer("AUTH", if asked { "235 2.7.0 welcome" } else { "535 5.7.8 no" })?
+                }
                 "MAIL" => self.answer("MAIL", "250 2.1.0 ok")?,
                 "RCPT" => self.answer("RCPT", "250 2.1.5 ok")?,
                 "DATA" => self.answer("DATA", "354 go ahead")?,
@@ -147,6 +155,21 @@ impl Server {
             .for_each(|line| self.note(&format!("> {}", line.trim_end())));
         Some(answer)
     }
+}
+
+/// Whether a login, in whichever way, is Ann's.
+async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(line: &str, tls: &mut BufReader<S>) -> Option<bool> {
+    let decoded = |text: &str| String::from_utf8(BASE64.decode(text.as_bytes()).unwrap()).unwrap();
+    if let Some(initial) = line.strip_prefix("AUTH PLAIN ") {
+        return Some(decoded(initial) == "\0ann\0correct horse");
+    }
+    let mut said = Vec::new();
+    for challenge in ["VXNlcm5hbWU6", "UGFzc3dvcmQ6"] {
+        tls.write_all(format!("334 {challenge}\r\n").as_bytes()).await.ok()?;
+        tls.flush().await.ok()?;
+        said.push(decoded(&read(tls).await?));
+    }
+    Some(said == ["ann", "correct horse"])
 }
 
 async fn read<S: AsyncRead + Unpin>(from: &mut BufReader<S>) -> Option<String> {

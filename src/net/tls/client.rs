@@ -8,15 +8,17 @@ use std::time::Duration;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, SignatureScheme, version};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, Certificate};
 use crate::mail::{Assurance, Domain};
 use crate::net::Stream;
+use crate::net::tls::certificate::{TlsError, load};
 use crate::net::tls::judge::{Chain, Judged, Roots, Trust, TrustError};
 
 /// Why there is no connection under TLS.
@@ -32,19 +34,37 @@ pub enum Broken {
     NotLoaded,
 }
 
-/// What a connection must prove, and to whom.
+/// Why there is no TLS towards next hops under a config.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("the trusted roots are not ready: {0}")]
+    Trust(#[from] TrustError),
+    #[error("a client_certificate is not ready: {0}")]
+    Certificate(#[from] TlsError),
+}
+
+/// What a connection must prove, and to whom; and who we are, where its route has that proved too.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     pub name: &'a Domain,
     pub trust: &'a Trust,
     pub floor: Assurance,
+    pub shows: Option<&'a Certificate>,
 }
 
-/// The client side of TLS for one config. Sessions are resumed per name, within one trust and one floor.
+/// The client side of TLS for one config. Sessions are resumed per name, within one context.
 #[derive(Clone)]
 pub struct Client {
-    contexts: Arc<HashMap<(Trust, Assurance), Context>>,
+    contexts: Arc<HashMap<Terms, Context>>,
     clock: Arc<dyn Clock>,
+}
+
+/// Connections on different terms have nothing in common, least of all sessions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Terms {
+    trust: Trust,
+    floor: Assurance,
+    shows: Option<Certificate>,
 }
 
 #[derive(Clone)]
@@ -60,18 +80,27 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    pub fn load(config: &config::Config, clock: Arc<dyn Clock>) -> Result<Client, TrustError> {
+    pub fn load(config: &config::Config, clock: Arc<dyn Clock>) -> Result<Client, ClientError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let algorithms = provider.signature_verification_algorithms;
-        let mut all = HashMap::from([(Trust::Public, Roots::public(config.delivery.ca_file.as_deref(), algorithms)?)]);
-        for path in config.routes.iter().filter_map(|route| route.ca_file.as_ref()) {
-            all.insert(Trust::Own(path.clone()), Roots::own(path, algorithms)?);
+        let public = Roots::public(config.delivery.ca_file.as_deref(), algorithms)?;
+        let mut all = vec![(Trust::Public, None, public.clone(), None)];
+        for route in &config.routes {
+            let (trust, roots) = match &route.ca_file {
+                Some(path) => (Trust::Own(path.clone()), Roots::own(path, algorithms)?),
+                None => (Trust::Public, public.clone()),
+            };
+            let shows = route.client_certificate.clone();
+            let key = shows.as_ref().map(|certificate| load(certificate, &provider)).transpose()?;
+            all.push((trust, shows, roots, key.map(|loaded| loaded.key)));
         }
         let mut contexts = HashMap::new();
-        for (trust, roots) in all {
+        for (trust, shows, roots, key) in all {
             for floor in Assurance::ALL {
-                let config = client_config(&provider, Gate { roots: roots.clone(), floor }, clock.clone())?;
-                contexts.insert((trust.clone(), floor), Context { roots: roots.clone(), config });
+                let gate = Gate { roots: roots.clone(), floor };
+                let config = client_config(&provider, gate, (clock.clone(), key.clone()))?;
+                let terms = Terms { trust: trust.clone(), floor, shows: shows.clone() };
+                contexts.insert(terms, Context { roots: roots.clone(), config });
             }
         }
         Ok(Client { contexts: Arc::new(contexts), clock })
@@ -79,8 +108,9 @@ impl Client {
 
     /// Shakes hands as a client of `wanted.name`. What comes back has met the floor.
     pub async fn connect(&self, stream: TcpStream, wanted: Wanted<'_>) -> Result<(Stream, Judged), Broken> {
-        let Wanted { name, trust, floor } = wanted;
-        let context = self.contexts.get(&(trust.clone(), floor)).ok_or(Broken::NotLoaded)?;
+        let Wanted { name, trust, floor, shows } = wanted;
+        let terms = Terms { trust: trust.clone(), floor, shows: shows.cloned() };
+        let context = self.contexts.get(&terms).ok_or(Broken::NotLoaded)?;
         let name = server_name(name)?;
         let connector = TlsConnector::from(context.config.clone());
         let tls = connector.connect(name.clone(), stream).await.map_err(|error| broken(&error))?;
@@ -100,14 +130,18 @@ impl Client {
 fn client_config(
     provider: &Arc<CryptoProvider>,
     gate: Gate,
-    clock: Arc<dyn Clock>,
+    (clock, key): (Arc<dyn Clock>, Option<Arc<CertifiedKey>>),
 ) -> Result<Arc<ClientConfig>, TrustError> {
     // Every suite that rustls knows for these two versions is AEAD.
-    let mut config = ClientConfig::builder_with_details(provider.clone(), Arc::new(Now(clock)))
+    let config = ClientConfig::builder_with_details(provider.clone(), Arc::new(Now(clock)))
         .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(gate))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(gate));
+    // RFC 8446 §4.4.2: it is shown behind the server's own, and that has met the floor by then.
+    let mut config = match key {
+        Some(key) => config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))),
+        None => config.with_no_client_auth(),
+    };
     config.enable_sni = true;
     Ok(Arc::new(config))
 }

@@ -12,7 +12,7 @@ pub(crate) mod stand_in;
 pub(crate) mod trial;
 
 pub use certificate::TlsError;
-pub use client::{Broken, Client, Wanted};
+pub use client::{Broken, Client, ClientError, Wanted};
 pub(in crate::net) use connection::{Connection, session};
 pub use judge::{Judged, Trust, TrustError, system_roots};
 pub use left::Left;

@@ -1,14 +1,19 @@
 //! The server side of TLS for scripted servers in tests: a CA made on the spot, and good and bad certificates.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::PrivateKeyDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+use crate::config;
 
 /// What a scripted server shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +41,18 @@ impl Ca {
         self.0.pem()
     }
 
+    /// A certificate of this CA in files: the chain, and its key.
+    pub(crate) fn write(&self, name: &str, folder: &Path) -> config::Certificate {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let files = ["pem", "key"].map(|ending| folder.join(format!("{name}.{ending}")));
+        std::fs::write(&files[0], certificate.pem()).unwrap();
+        std::fs::write(&files[1], key.serialize_pem()).unwrap();
+        let [chain, key] = files;
+        config::Certificate { chain, key }
+    }
+
     pub(crate) fn identity(&self, name: &str, shows: Shows) -> Identity {
         let key = KeyPair::generate().unwrap();
         let name = if shows == Shows::WrongName { "other.example" } else { name };
@@ -53,10 +70,21 @@ impl Ca {
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(self.asks_for_one())
             .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
         Identity(TlsAcceptor::from(Arc::new(config)))
+    }
+}
+
+impl Ca {
+    /// Each client is asked for a certificate, and may have none.
+    fn asks_for_one(&self) -> Arc<dyn ClientCertVerifier> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        builder.allow_unauthenticated().build().unwrap()
     }
 }
 

@@ -3,12 +3,15 @@
 //! Nothing here reads or writes. A state takes the peer's reply and gives the next state with the bytes to send.
 
 mod content;
+mod login;
 mod replies;
+mod scram;
 mod transaction;
 
 use crate::mail::{Assurance, Domain, Enhanced, Reply};
 
 pub use content::{Encoder, Framing};
+pub use login::{Admitted, LoggingIn, Login};
 pub use replies::{BadDialog, MAX_REPLY_BYTES, MAX_REPLY_LINES, Replies};
 pub use transaction::{Leaves, Next, Parcel, Transaction};
 
@@ -21,6 +24,7 @@ pub enum Stage {
     Hello,
     StartTls,
     Handshake,
+    Login,
     Mail,
     Recipient,
     Data,
@@ -37,6 +41,7 @@ impl Stage {
             Stage::Hello => "ehlo",
             Stage::StartTls => "starttls",
             Stage::Handshake => "handshake",
+            Stage::Login => "login",
             Stage::Mail => "mail",
             Stage::Recipient => "rcpt",
             Stage::Data => "data",
@@ -192,13 +197,23 @@ pub struct Handshake {
     hostname: Domain,
 }
 
+/// What must come about on a connection before a sender is named on it.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub floor: Assurance,
+    /// Whom we log in as, where the route says so.
+    pub login: Option<Login>,
+}
+
 /// EHLO is out again, under TLS that meets the floor.
 #[derive(Debug)]
 pub struct HelloAgain {
     assurance: Assurance,
+    login: Option<Login>,
 }
 
-/// The floor is met on this connection. Only this state can name a sender.
+/// The floor is met on this connection, and we are logged in where the route asks for it. Only this state can name a
+/// sender.
 #[derive(Debug)]
 pub struct Secured {
     offers: Offers,
@@ -264,22 +279,30 @@ impl StartTls {
 
 impl Handshake {
     /// The handshake is done, and this connection was judged. Below the floor, nothing more is said on it.
-    pub fn judged(self, assurance: Assurance, floor: Assurance) -> Result<Said<HelloAgain>, Answer> {
+    pub fn judged(self, assurance: Assurance, terms: Terms) -> Result<Said<HelloAgain>, Answer> {
+        let Terms { floor, login } = terms;
         if assurance < floor {
             let words = format!("the connection is {assurance}, and {floor} is asked for");
             return Err(Answer::ours(Stage::Handshake, Means::BelowFloor, words));
         }
         // RFC 3207 §4.2: what was learned before TLS is forgotten, so EHLO is said again.
-        Ok(Said { state: HelloAgain { assurance }, send: ehlo(&self.hostname) })
+        Ok(Said { state: HelloAgain { assurance, login }, send: ehlo(&self.hostname) })
     }
 }
 
 impl HelloAgain {
-    pub fn on(self, reply: Reply) -> Result<Secured, Answer> {
-        if reply.code.is_positive() {
-            return Ok(Secured { offers: Offers::read(&reply), assurance: self.assurance });
+    pub fn on(self, reply: Reply) -> Result<Admitted, Answer> {
+        if !reply.code.is_positive() {
+            return Err(Answer::from_reply(Stage::Hello, Means::Later, reply));
         }
-        Err(Answer::from_reply(Stage::Hello, Means::Later, reply))
+        let secured = Secured { offers: Offers::read(&reply), assurance: self.assurance };
+        let Some(login) = self.login else { return Ok(Admitted::Ready(secured)) };
+        // RFC 4954 §9: whoever answers in the place of the host we mean would have the password.
+        if self.assurance < Assurance::Valid {
+            let words = "the next hop's certificate does not prove its name, so it is not told our password";
+            return Err(Answer::ours(Stage::Login, Means::BelowFloor, words));
+        }
+        login::begin(secured, &reply, login)
     }
 }
 
@@ -341,16 +364,19 @@ mod tests {
         let start = hello.state.on(reply("250-mx.lab.example|250-SIZE 100|250 STARTTLS")).unwrap();
         assert_eq!(start.send, b"STARTTLS\r\n");
         let handshake = start.state.on(reply("220 go ahead"), Replies::default()).unwrap();
-        let again = handshake.judged(Assurance::Valid, Assurance::Valid).unwrap();
+        let terms = Terms { floor: Assurance::Valid, login: None };
+        let again = handshake.judged(Assurance::Valid, terms).unwrap();
         assert_eq!(again.send, b"EHLO relay.clinic.example\r\n");
-        let secured = again.state.on(reply("250-mx.lab.example|250-PIPELINING|250-X-NEW|250 SIZE 0")).unwrap();
+        let admitted = again.state.on(reply("250-mx.lab.example|250-PIPELINING|250-X-NEW|250 SIZE 0")).unwrap();
+        let Admitted::Ready(secured) = admitted else { panic!("no login was asked for") };
         assert!(secured.offers().has(Extension::Pipelining) && !secured.offers().has(Extension::EightBitMime));
         assert_eq!(secured.offers().size(), Some(None));
     }
 
     #[test]
     fn a_connection_below_the_floor_goes_no_further() {
-        let below = Handshake { hostname: name() }.judged(Assurance::Encrypted, Assurance::Valid).unwrap_err();
+        let terms = Terms { floor: Assurance::Valid, login: None };
+        let below = Handshake { hostname: name() }.judged(Assurance::Encrypted, terms).unwrap_err();
         assert_eq!((below.stage, below.means), (Stage::Handshake, Means::BelowFloor));
     }
 
