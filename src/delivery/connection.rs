@@ -1,10 +1,13 @@
 //! One connection to a next hop: the socket around the client dialog, every wait with its limit.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use metrics::{Gauge, gauge};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::config::Delivery;
@@ -116,6 +119,15 @@ impl Wire {
         }
     }
 
+    /// Whether the peer says nothing at this moment. What it does say is kept for `hear`; its end counts as said.
+    async fn is_quiet(&mut self) -> bool {
+        let mut bytes = [0; READ];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let quiet = poll_fn(|cx| Poll::Ready(Pin::new(&mut self.stream).poll_read(cx, &mut buffer).is_pending())).await;
+        self.replies.feed(buffer.filled());
+        quiet && self.replies.is_empty()
+    }
+
     async fn next_reply(&mut self) -> Result<Reply, Silence> {
         let mut bytes = [0; READ];
         // Bounded: the replies refuse to hold more than MAX_REPLY_BYTES.
@@ -179,8 +191,14 @@ impl Connection {
         self.secured.without_chunks();
     }
 
-    /// Clears what the last transaction left open.
-    pub(super) async fn ready(self, limits: &Delivery) -> Option<Connection> {
+    /// Clears what the last transaction left open. A peer that spoke unasked in between is not listened to any more: each
+    /// later answer of its would be taken for the one before it.
+    pub(super) async fn ready(mut self, limits: &Delivery) -> Option<Connection> {
+        // What came while the connection was kept is known only once the runtime has looked.
+        tokio::task::yield_now().await;
+        if !self.wire.is_quiet().await {
+            return None;
+        }
         match self.leaves {
             Leaves::Clean => Some(self),
             Leaves::Broken | Leaves::Misunderstood => None,
@@ -200,7 +218,13 @@ impl Connection {
         let mut transaction = self.secured.envelope(parcel);
         let mut next = transaction.start();
         loop {
-            if matches!(next, Next::Send(_) | Next::SendContent(_)) && !self.wire.replies.is_empty() {
+            let unasked = match next {
+                Next::Send(_) | Next::SendContent(Framing::Dots) => !self.wire.replies.is_empty(),
+                // The BDAT goes out with its octets: unlike behind 354, there is nothing yet to refuse.
+                Next::SendContent(Framing::Chunk) => !self.wire.is_quiet().await,
+                Next::Read | Next::Done(_) => false,
+            };
+            if unasked {
                 // An answer to what was not said yet would be taken for the one to the message, and a refusal that comes
                 // behind it would never be read.
                 transaction.cut(BEFORE_ASKED);
@@ -226,11 +250,12 @@ impl Connection {
                 (Ok(reply), Ok(())) => next = transaction.on(reply),
                 (Ok(reply), Err(silence)) => {
                     // A refusal counts; an acceptance of content that did not get there whole does not.
-                    if !reply.code.is_positive() {
-                        transaction.on(reply);
-                    }
+                    let next = (!reply.code.is_positive()).then(|| transaction.on(reply));
                     transaction.cut(&silence);
-                    self.leaves = Leaves::Broken;
+                    self.leaves = match next {
+                        Some(Next::Done(Leaves::Misunderstood)) => Leaves::Misunderstood,
+                        _ => Leaves::Broken,
+                    };
                     break;
                 }
                 (Err(silence), said) => {
@@ -249,6 +274,10 @@ impl Connection {
         limits: &Delivery,
     ) -> Result<(), Silence> {
         for piece in Encoder::new(framing, message) {
+            // A refusal in the middle ends it at once; an acceptance of what is not there yet is none.
+            if !self.wire.is_quiet().await {
+                return Err(BEFORE_ASKED.into());
+            }
             self.wire.say(&piece, limits.data).await?;
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! A message as one chunk, where the next hop offers CHUNKING (RFC 3030).
 
+use crate::delivery::tests::run::wait_for;
 use crate::delivery::tests::server::{CLOSE, Script, Server, plain};
 use crate::delivery::tests::{World, deliver, mail, mail_of};
 use crate::delivery::{Attempted, Courier};
@@ -86,6 +87,30 @@ async fn a_host_that_does_not_know_the_bdat_it_offers_is_sent_data_from_then_on(
         assert_eq!(server.count("(connected)"), connections);
     }
     assert_eq!((server.count("BDAT"), server.count("DATA"), server.count("RSET")), (1, 2, 0));
+}
+
+#[tokio::test]
+async fn that_bdat_is_not_known_is_remembered_when_it_is_heard_in_the_middle_of_the_chunk() {
+    let world = World::new();
+    let (server, courier) = with(&world, &[("BDAT", "500 5.5.1 what")]).await;
+    let text = format!("Subject: x\r\n\r\n{}", "See you on Monday.\r\n".repeat(40_000));
+    let large = mail_of(&[BO], "tls:valid", &text);
+    assert_eq!(told(&deliver(&courier, &large).await), [(Stage::Content, Means::Later)]);
+    assert_eq!(told(&deliver(&courier, &large).await), [TAKEN]);
+    assert_eq!((server.count("BDAT"), server.count("DATA")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_connection_on_which_the_host_speaks_unasked_behind_a_chunk_is_used_no_more() {
+    let world = World::new();
+    for (at, says) in [("BEHIND", "250 2.0.0 ok"), ("BDAT", "250 2.0.0 ok\r\n250 2.0.0 ok")] {
+        let (server, courier) = with(&world, &[(at, says)]).await;
+        for _ in 0..2 {
+            assert_eq!(told(&deliver(&courier, &mail(&[BO], "tls:valid")).await), [TAKEN], "{at}");
+            wait_for(|| at == "BDAT" || server.count("(spoke unasked)") == 1).await;
+        }
+        assert_eq!((server.count("(connected)"), server.count("BDAT")), (2, 2), "{at}");
+    }
 }
 
 #[tokio::test]

@@ -19,7 +19,9 @@ use crate::config::{
     Queue, Retention, Route, RouteLogin, Server, Tls,
 };
 use crate::delivery::{Attempted, Consignment, Courier, NotReady, attempt};
-use crate::mail::{Address, Assurance, Content, Domain, Message, Method, ReversePath, Role, Utf8, WireLimits};
+use crate::mail::{
+    Address, Assurance, Content, Domain, LineEnds, Message, Method, ReversePath, Role, Utf8, WireLimits,
+};
 use crate::net::tls::stand_in::{Ca, Identity, Shows};
 
 pub(super) const MX: &str = "mx.lab.example";
@@ -85,7 +87,8 @@ impl World {
     /// The same beside a listener of ours.
     pub(super) fn courier_at(&self, bind: &str, dns: Dns, networks: &[&str]) -> Courier {
         let mut config = self.asking(dns, networks);
-        config.listeners = vec![Listener { role: Role::Submission, bind: bind.parse().unwrap() }];
+        config.listeners =
+            vec![Listener { role: Role::Submission, bind: bind.parse().unwrap(), line_ends: LineEnds::Strict }];
         courier_of(config)
     }
 

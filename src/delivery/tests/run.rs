@@ -130,7 +130,7 @@ async fn nothing_is_attempted_while_the_store_cannot_write() {
     tokio::time::timeout(Duration::from_secs(20), running).await.unwrap().unwrap();
 }
 
-async fn wait_for(come_about: impl Fn() -> bool) {
+pub(super) async fn wait_for(come_about: impl Fn() -> bool) {
     let mut look = tokio::time::interval(Duration::from_millis(20));
     let wait = async {
         while !come_about() {

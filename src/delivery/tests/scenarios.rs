@@ -1,6 +1,7 @@
 //! What happens to a message, by what the next hop shows and says.
 
 use crate::config::Onward;
+use crate::delivery::tests::run::wait_for;
 use crate::delivery::tests::server::{CLOSE, Script, Server, plain, saying};
 use crate::delivery::tests::{World, deliver, mail, mail_of, route};
 use crate::delivery::{Attempted, Courier, attempt};
@@ -68,6 +69,36 @@ async fn an_answer_that_comes_before_the_message_is_not_taken_for_its_acceptance
     let attempted = deliver(&courier, &mail(&[BO], "tls:valid")).await;
     assert_eq!(told(&attempted), [(Stage::Content, Means::Later)]);
     assert_eq!(server.count("> "), 0);
+}
+
+#[tokio::test]
+async fn a_kept_connection_on_which_the_host_speaks_unasked_is_used_no_more() {
+    let world = World::new();
+    for (at, says) in [("BEHIND", "250 2.0.0 ok"), ("CONTENT", "250 2.0.0 ok\r\n250 2.0.0 ok")] {
+        let (server, courier) = with(&world, saying(&[(at, says)]), Shows::Valid).await;
+        for _ in 0..2 {
+            assert_eq!(
+                told(&deliver(&courier, &mail(&[BO], "tls:valid")).await),
+                [(Stage::Content, Means::Taken)],
+                "{at}"
+            );
+            // It is said before the connection is wanted again.
+            wait_for(|| at == "CONTENT" || server.count("(spoke unasked)") == 1).await;
+        }
+        assert_eq!((server.count("(connected)"), server.count("MAIL")), (2, 2), "{at}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_answers_in_clear_before_it_is_asked_is_left() {
+    let world = World::new();
+    let all = "220 mx\r\n250-mx\r\n250 STARTTLS\r\n220 go ahead";
+    for (at, says) in [("GREETING", all), ("EHLO", "250-mx\r\n250 STARTTLS\r\n220 go ahead")] {
+        let (server, courier) = with(&world, saying(&[(at, says)]), Shows::Valid).await;
+        let attempted = deliver(&courier, &mail(&[BO], "tls:encrypted")).await;
+        assert_eq!((attempted.answers[0].means, server.count("(tls)")), (Means::Later, 0), "{at}");
+        assert_eq!(attempted.answers[0].words, "the next hop answered before it was asked", "{at}");
+    }
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ pub(super) struct Script {
     pub(super) offers: &'static [&'static str],
     pub(super) starttls: &'static [&'static str],
     /// Answers given in place of the usual one, each once: at `GREETING`, `EHLO`, `STARTTLS`, `TLS-EHLO`, `MAIL`,
-    /// `AUTH`, `RCPT`, `DATA`, `CONTENT`, `BDAT` or `RSET`. At `HANDSHAKE`, behind the 220, it can hang up only.
+    /// `AUTH`, `RCPT`, `DATA`, `CONTENT`, `BDAT`, `BEHIND` these or `RSET`. At `HANDSHAKE`, behind the 220, it can hang up only.
     pub(super) says: Vec<(&'static str, &'static str)>,
 }
 
@@ -53,6 +53,8 @@ impl Server {
         let serving = server.clone();
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
+                // What is said leaves at once, and not with the peer's next acknowledgement.
+                tcp.set_nodelay(true).unwrap();
                 serving.note("(connected)");
                 let server = serving.clone();
                 tokio::spawn(async move { server.greet(tcp).await });
@@ -137,11 +139,25 @@ impl Server {
                 tls.write_all(answer.as_bytes()).await.ok()?;
             }
             tls.flush().await.ok()?;
+            if matches!(verb(&line).as_str(), "DATA" | "BDAT") {
+                self.speak_unasked(&mut tls).await?;
+            }
         }
     }
 }
 
 impl Server {
+    /// Behind the answer to a message, what nobody asked for.
+    async fn speak_unasked<S: AsyncWrite + Unpin>(&self, tls: &mut S) -> Option<()> {
+        let behind = self.answer("BEHIND", "")?;
+        if !behind.trim().is_empty() {
+            tls.write_all(behind.as_bytes()).await.ok()?;
+            tls.flush().await.ok()?;
+            self.note("(spoke unasked)");
+        }
+        Some(())
+    }
+
     /// Reads the octets that were announced, and answers them. A server that does not know BDAT reads commands instead.
     async fn chunk<S: AsyncRead + AsyncWrite + Unpin>(&self, tls: &mut BufReader<S>, line: &str) -> Option<String> {
         let answer = self.answer("BDAT", "250 2.0.0 Ok: queued as 5Y8R")?;

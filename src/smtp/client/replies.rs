@@ -26,11 +26,15 @@ pub enum BadDialog {
 #[derive(Default)]
 pub struct Replies {
     buffer: Vec<u8>,
+    /// Whether a line may have ended since the last look. Without this, a peer that sends octet by octet has all of its
+    /// lines read again for each.
+    stirred: bool,
 }
 
 impl Replies {
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+        self.stirred |= bytes.contains(&b'\n');
     }
 
     /// Whether nothing is left over.
@@ -40,6 +44,12 @@ impl Replies {
 
     /// The next whole reply; none when more bytes are needed.
     pub fn next_reply(&mut self) -> Result<Option<Reply>, BadDialog> {
+        if self.buffer.len() > MAX_REPLY_BYTES && !self.stirred {
+            return Err(BadDialog::TooLong);
+        }
+        if !std::mem::take(&mut self.stirred) {
+            return Ok(None);
+        }
         let mut lines = Vec::new();
         let mut at = 0;
         while let Some(length) = self.buffer[at..].iter().position(|byte| *byte == b'\n') {
@@ -55,6 +65,7 @@ impl Replies {
             if !more {
                 let reply = Reply::parse(&lines)?;
                 self.buffer.drain(..at);
+                self.stirred = true;
                 return Ok(Some(reply));
             }
             if lines.len() >= MAX_REPLY_LINES {

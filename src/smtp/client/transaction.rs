@@ -418,6 +418,16 @@ mod tests {
     }
 
     #[test]
+    fn each_pipelined_recipient_has_its_own_answer_and_a_421_answers_for_the_rest() {
+        let to = ["a@lab.example", "b@lab.example", "c@lab.example", "d@lab.example", "e@lab.example"];
+        let replies = ["250 ok", "250 ok", "550 5.1.1 who", "451 4.2.1 later", "421 4.3.2 bye"];
+        let (wire, answers, leaves) = play(&[Extension::Pipelining], &to, BODY, &replies);
+        let (later, refused) = ((Stage::Recipient, Means::Later), (Stage::Recipient, Means::Refused));
+        assert_eq!(answers, [later, refused, later, later, later], "who was accepted was not sent anything");
+        assert_eq!((wire.contains("(content)"), leaves), (false, Leaves::Broken));
+    }
+
+    #[test]
     fn each_reply_means_one_thing_at_each_stage() {
         let check = |replies: &[&str], expected: (Stage, Means)| {
             let (_, answers, _) = play(&[], &["bo@lab.example"], BODY, replies);
