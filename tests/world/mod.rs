@@ -10,6 +10,7 @@ pub mod behaviour;
 pub mod client;
 pub mod daemon;
 pub mod dns;
+pub mod hostile;
 pub mod mx;
 pub mod proxy;
 pub mod wire;

@@ -193,7 +193,7 @@ impl Clear<'_> {
 }
 
 /// The first thing that is not a TLS record (RFC 8446 §5.1); a record cut off by the end is one.
-fn not_tls(mut bytes: &[u8]) -> Option<String> {
+pub fn not_tls(mut bytes: &[u8]) -> Option<String> {
     while let [kind, rest @ ..] = bytes {
         let length = match rest {
             _ if !(0x14..=0x17).contains(kind) => {

@@ -2,6 +2,7 @@
 
 mod connections;
 mod floors;
+mod hostile_hops;
 mod mail_exchangers;
 mod replies;
 mod reports;
