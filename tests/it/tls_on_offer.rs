@@ -75,3 +75,29 @@ fn check(client: &Client, always: &[&str], besides: &[&str]) {
     offered.sort_unstable();
     assert_eq!(offered, expected);
 }
+
+/// Connects, says QUIT and listens to the end, so that the tickets behind the handshake are read.
+fn s_client_to_the_end(clinic: &Clinic, arguments: &[&str]) -> String {
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"printf 'QUIT\r\n' | openssl s_client -ign_eof "$@""#, "sh"]);
+    command.args(["-connect", &clinic.submission.to_string(), "-servername", HOSTNAME, "-starttls", "smtp"]);
+    command.args(arguments);
+    let printed = clinic.run(command);
+    printed.out + &printed.err
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_kept_its_session_resumes_it() {
+    let clinic = Clinic::open(&[], "").await;
+    let folder = tempfile::tempdir().unwrap();
+    for version in ["-tls1_3", "-tls1_2"] {
+        let file = folder.path().join(version);
+        let file = file.to_str().unwrap();
+        let first = s_client_to_the_end(&clinic, &[version, "-sess_out", file]);
+        assert!(first.contains("New, TLSv1"), "{version}: {first}");
+        for _ in 0..2 {
+            let again = s_client_to_the_end(&clinic, &[version, "-sess_in", file]);
+            assert!(again.contains("Reused, TLSv1"), "{version}: {again}");
+        }
+    }
+}

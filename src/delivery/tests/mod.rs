@@ -3,6 +3,7 @@
 mod chunks;
 mod exchangers;
 mod logins;
+mod resumption;
 mod run;
 mod scenarios;
 mod server;
@@ -73,6 +74,11 @@ impl World {
 
     pub(super) fn courier_with(&self, routes: Vec<Route>) -> Courier {
         courier_of(config(routes, self.ca_file()))
+    }
+
+    /// A courier whose clock can be moved.
+    pub(super) fn courier_by(&self, clock: Arc<ManualClock>, routes: Vec<Route>) -> Courier {
+        Courier::new(Arc::new(config(routes, self.ca_file())), clock).unwrap()
     }
 
     pub(super) fn try_courier(&self, routes: Vec<Route>) -> Result<Courier, NotReady> {

@@ -5,12 +5,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, SignatureScheme, version};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, HandshakeKind, OtherError, SignatureScheme, version,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -20,6 +23,10 @@ use crate::mail::{Assurance, Domain};
 use crate::net::Stream;
 use crate::net::tls::certificate::{TlsError, load};
 use crate::net::tls::judge::{Chain, Judged, Roots, Trust, TrustError};
+use crate::net::tls::sessions::Sessions;
+
+/// What stands behind a judgement when the host did not show its certificate on this very connection.
+const RESUMED: &str = ", in a session of the last hour that was resumed";
 
 /// Why there is no connection under TLS.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +77,7 @@ struct Terms {
 #[derive(Clone)]
 struct Context {
     roots: Roots,
+    sessions: Arc<Sessions>,
     config: Arc<ClientConfig>,
 }
 
@@ -98,9 +106,12 @@ impl Client {
         for (trust, shows, roots, key) in all {
             for floor in Assurance::ALL {
                 let gate = Gate { roots: roots.clone(), floor };
-                let config = client_config(&provider, gate, (clock.clone(), key.clone()))?;
+                let sessions = Arc::new(Sessions::new(clock.clone()));
+                let mut config = client_config(&provider, gate, (clock.clone(), key.clone()))?;
+                config.resumption = Resumption::store(sessions.clone());
                 let terms = Terms { trust: trust.clone(), floor, shows: shows.clone() };
-                contexts.insert(terms, Context { roots: roots.clone(), config });
+                let config = Arc::new(config);
+                contexts.insert(terms, Context { roots: roots.clone(), sessions, config });
             }
         }
         Ok(Client { contexts: Arc::new(contexts), clock })
@@ -114,12 +125,20 @@ impl Client {
         let name = server_name(name)?;
         let connector = TlsConnector::from(context.config.clone());
         let tls = connector.connect(name.clone(), stream).await.map_err(|error| broken(&error))?;
-        // A resumed session is judged again, by the certificate it began with: that may have expired since.
-        let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
+        let (_, session) = tls.get_ref();
+        let chain = session.peer_certificates().unwrap_or_default();
         let Some((leaf, intermediates)) = chain.split_first() else {
             return Err(Broken::Disagreed("the server has no certificate".into()));
         };
-        let judged = context.roots.judge(Chain { leaf, intermediates }, &name, unix_time(self.clock.as_ref()));
+        // A resumed session is judged again, now, by the certificate that it began with: rustls keeps the chain with the
+        // session, and does not ask the verifier.
+        let mut judged = context.roots.judge(Chain { leaf, intermediates }, &name, unix_time(self.clock.as_ref()));
+        match session.handshake_kind() {
+            Some(HandshakeKind::Resumed) => judged.how.push_str(RESUMED),
+            Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) | None => {
+                context.sessions.proved(&name)
+            }
+        }
         if judged.assurance < floor {
             return Err(Broken::BelowFloor(judged));
         }
@@ -131,7 +150,7 @@ fn client_config(
     provider: &Arc<CryptoProvider>,
     gate: Gate,
     (clock, key): (Arc<dyn Clock>, Option<Arc<CertifiedKey>>),
-) -> Result<Arc<ClientConfig>, TrustError> {
+) -> Result<ClientConfig, TrustError> {
     // Every suite that rustls knows for these two versions is AEAD.
     let config = ClientConfig::builder_with_details(provider.clone(), Arc::new(Now(clock)))
         .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
@@ -143,7 +162,7 @@ fn client_config(
         None => config.with_no_client_auth(),
     };
     config.enable_sni = true;
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 fn server_name(name: &Domain) -> Result<ServerName<'static>, Broken> {

@@ -6,6 +6,7 @@ mod connection;
 mod judge;
 mod left;
 mod server;
+mod sessions;
 #[cfg(test)]
 pub(crate) mod stand_in;
 #[cfg(test)]

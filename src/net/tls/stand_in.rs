@@ -22,6 +22,8 @@ pub(crate) enum Shows {
     SelfSigned,
     WrongName,
     Expired,
+    /// Until the end of 24 November 2026.
+    EndsSoon,
 }
 
 pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
@@ -62,9 +64,14 @@ impl Ca {
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2021, 1, 1);
         }
+        if shows == Shows::EndsSoon {
+            params.not_after = date_time_ymd(2026, 11, 25);
+        }
         let certificate = match shows {
             Shows::SelfSigned => params.self_signed(&key).unwrap(),
-            Shows::Valid | Shows::WrongName | Shows::Expired => params.signed_by(&key, &self.0).unwrap(),
+            Shows::Valid | Shows::WrongName | Shows::Expired | Shows::EndsSoon => {
+                params.signed_by(&key, &self.0).unwrap()
+            }
         };
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
