@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -213,7 +214,8 @@ impl Connection {
     }
 
     /// One transaction: an answer for each recipient.
-    pub(super) async fn carry(&mut self, parcel: &Parcel<'_>, limits: &Delivery) -> Vec<Answer> {
+    /// `given` tells whoever breaks this off whether the host may have the message.
+    pub(super) async fn carry(&mut self, parcel: &Parcel<'_>, limits: &Delivery, given: &AtomicBool) -> Vec<Answer> {
         self.carried += 1;
         let mut transaction = self.secured.envelope(parcel);
         let mut next = transaction.start();
@@ -245,6 +247,7 @@ impl Connection {
                 (Ok(()), Stage::Content) => limits.data,
                 (Ok(()), _) => limits.command,
             };
+            given.store(said.is_ok() && transaction.unsaid() == Means::Unanswered, Ordering::Relaxed);
             // A peer that closes on us may have said why before it did.
             match (self.wire.hear(patience).await, said) {
                 (Ok(reply), Ok(())) => next = transaction.on(reply),
@@ -258,13 +261,19 @@ impl Connection {
                     };
                     break;
                 }
-                (Err(silence), said) => {
-                    transaction.cut(&said.err().unwrap_or(silence));
+                (Err(silence), Ok(())) => {
+                    transaction.unheard(&silence);
+                    self.leaves = Leaves::Broken;
+                    break;
+                }
+                (Err(_), Err(silence)) => {
+                    transaction.cut(&silence);
                     self.leaves = Leaves::Broken;
                     break;
                 }
             }
         }
+        given.store(false, Ordering::Relaxed);
         transaction.answers()
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -83,8 +84,10 @@ pub struct Attempted {
 /// Tries once. Bounded by the lease: what takes longer may already be somebody else's.
 pub async fn attempt(courier: &Courier, consignment: &Consignment, known: Option<&Destination>) -> Attempted {
     let start = Instant::now();
+    // Whether the whole message is out and its answer awaited.
+    let given = AtomicBool::new(false);
     let sending = match consignment.method {
-        Method::Tls(assurance) => tls::send(courier, consignment, (assurance, known)),
+        Method::Tls(assurance) => tls::send(courier, consignment, (assurance, known), &given),
         Method::Pgp | Method::Smime | Method::Portal => {
             let words = format!("{} is not available on this installation", consignment.method);
             let answer = Answer::ours(Stage::Resolve, Means::Unfit, words);
@@ -95,7 +98,8 @@ pub async fn attempt(courier: &Courier, consignment: &Consignment, known: Option
     match tokio::time::timeout(patience, Box::pin(sending)).await {
         Ok(sent) => Attempted { took: start.elapsed(), ..sent },
         Err(_) => {
-            let answer = Answer::ours(Stage::Content, Means::Later, "the attempt took longer than its lease allows");
+            let means = if given.load(Ordering::Relaxed) { Means::Unanswered } else { Means::Later };
+            let answer = Answer::ours(Stage::Content, means, "the attempt took longer than its lease allows");
             Attempted::alike(consignment, answer, start.elapsed())
         }
     }
@@ -153,11 +157,16 @@ impl Courier {
     }
 
     /// One transaction: an answer for each recipient. A host that once did not know the BDAT it offers is sent DATA.
-    pub(super) async fn carry(&self, connection: &mut Connection, parcel: &Parcel<'_>) -> Vec<Answer> {
+    pub(super) async fn carry(
+        &self,
+        connection: &mut Connection,
+        parcel: &Parcel<'_>,
+        given: &AtomicBool,
+    ) -> Vec<Answer> {
         if self.pool.takes_no_chunks(connection.address, self.now()) {
             connection.without_chunks();
         }
-        let answers = connection.carry(parcel, &self.config.delivery).await;
+        let answers = connection.carry(parcel, &self.config.delivery, given).await;
         if connection.misunderstood() {
             self.pool.did_not_take_a_chunk(connection.address, self.now());
         }

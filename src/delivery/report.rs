@@ -11,6 +11,7 @@ pub(super) const fn progress(means: Means) -> Progress {
     match means {
         Means::Taken => Progress::Delivered,
         Means::Later => Progress::Later,
+        Means::Unanswered => Progress::Unanswered,
         Means::Refused => Progress::Refused,
         Means::BelowFloor => Progress::FloorUnmet,
         Means::Unfit => Progress::MethodUnusable,
@@ -22,6 +23,7 @@ pub(super) const fn result(means: Means) -> &'static str {
     match means {
         Means::Taken => "delivered",
         Means::Later => "later",
+        Means::Unanswered => "unanswered",
         Means::Refused => "refused",
         Means::BelowFloor => "floor_unmet",
         Means::Unfit => "method_unusable",

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -32,6 +33,8 @@ struct Walk<'a> {
     trust: Trust,
     floor: Assurance,
     route: Option<&'a Route>,
+    /// Set while the whole message is out and its answer awaited.
+    given: &'a AtomicBool,
     /// For each recipient, what decided; none while another host may still take the message.
     ends: Vec<Option<Failure>>,
     /// For each recipient, the first host that could not carry the message.
@@ -45,6 +48,7 @@ pub(super) async fn send(
     courier: &Courier,
     consignment: &Consignment,
     (assurance, known): (Assurance, Option<&Destination>),
+    given: &AtomicBool,
 ) -> Attempted {
     let targets = match mx::targets(&courier.resolver, &consignment.domain, &courier.config).await {
         Ok(targets) => targets,
@@ -63,7 +67,7 @@ pub(super) async fn send(
         let attempted = Attempted::alike(consignment, answer, Duration::ZERO);
         return remembered(courier, attempted, (names, known));
     }
-    let mut walk = Walk::new(courier, consignment, (&targets.found, trust, floor));
+    let mut walk = Walk::new(courier, consignment, (&targets.found, trust, floor), given);
     for host in &targets.hosts {
         walk.try_host(host).await;
         if walk.is_over() {
@@ -97,6 +101,7 @@ impl<'a> Walk<'a> {
         courier: &'a Courier,
         consignment: &'a Consignment,
         (found, trust, floor): (&'a Found, Trust, Assurance),
+        given: &'a AtomicBool,
     ) -> Walk<'a> {
         let nothing = vec![None; consignment.recipients.len()];
         let (ends, unable, failures) = (nothing.clone(), nothing, Vec::new());
@@ -104,7 +109,7 @@ impl<'a> Walk<'a> {
             Found::Routed(route) => Some(route.as_ref()),
             Found::Mx | Found::Implicit | Found::Literal => None,
         };
-        Walk { courier, consignment, found, trust, floor, route, ends, unable, failures, dials: MAX_DIALS }
+        Walk { courier, consignment, found, trust, floor, route, given, ends, unable, failures, dials: MAX_DIALS }
     }
 
     fn is_over(&self) -> bool {
@@ -196,7 +201,7 @@ impl<'a> Walk<'a> {
             utf8: consignment.utf8,
         };
         let kept = connection.carried > 0;
-        let answers = self.courier.carry(&mut connection, &parcel).await;
+        let answers = self.courier.carry(&mut connection, &parcel, self.given).await;
         let hop = hop(host, Some(connection.address), connection.link.clone());
         self.courier.keep(self.key(host), connection);
         if kept && died_while_kept(&answers) {

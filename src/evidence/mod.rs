@@ -261,6 +261,7 @@ mod tests {
             attempts,
             expires: Timestamp::from_millis(i64::MAX),
             floor_since: None,
+            unanswered: 0,
             delay: Delay::Untold,
             owed: None,
         }

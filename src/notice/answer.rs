@@ -15,6 +15,8 @@ pub(super) fn told(voice: &Voice, owed: &Owed) -> Vec<Address> {
     let postmaster = &voice.postmaster;
     let Some(sender) = owed.to.mailbox() else { return vec![postmaster.clone()] };
     match owed.about {
+        // To the sender the message is late, as others are.
+        About::Unanswered => vec![postmaster.clone()],
         About::Held | About::Expired if sender != postmaster => vec![sender.clone(), postmaster.clone()],
         About::Held | About::Expired | About::Failed | About::Delayed | About::Rejected | About::Undeliverable => {
             vec![sender.clone()]
@@ -59,6 +61,7 @@ fn what(owed: &Owed, decided: Option<&Recipient>) -> What {
         About::Failed => What::Refused,
         About::Expired => What::Expired,
         About::Delayed => What::Delayed { until },
+        About::Unanswered => What::Unanswered { until },
         About::Undeliverable => What::Undeliverable,
         About::Rejected => What::Rejected { text: decided.and_then(rule_words).unwrap_or_default() },
         About::Held => {

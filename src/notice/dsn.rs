@@ -46,7 +46,7 @@ fn action_and_status(fate: &Fate) -> Option<(&'static str, Enhanced)> {
         What::Rejected { .. } => Some(("failed", Enhanced::new(5, 7, 1))),
         // RFC 3463 §3.8: X.7.4 is "security features not supported".
         What::Undeliverable => Some(("failed", Enhanced::new(5, 7, 4))),
-        What::Held { .. } => None,
+        What::Held { .. } | What::Unanswered { .. } => None,
     }
 }
 
@@ -63,6 +63,7 @@ fn diagnostic(fate: &Fate) -> String {
         What::Rejected { .. } => return "x-sealpost; refused by policy".into(),
         What::Undeliverable => return "x-sealpost; no way is protected well enough".into(),
         What::Held { .. } => "held",
+        What::Unanswered { .. } => "not answered",
     };
     codes.unwrap_or_else(|| format!("x-sealpost; {ours}"))
 }

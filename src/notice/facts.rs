@@ -43,6 +43,8 @@ pub enum What {
     Expired,
     /// It is late, and is tried until then.
     Delayed { until: Timestamp },
+    /// The next hop takes it and does not say so; it is tried until then.
+    Unanswered { until: Timestamp },
     /// Policy refused it for this recipient; the words are the rule's.
     Rejected { text: String },
     /// No allowed method was left, and policy wants it sent back.

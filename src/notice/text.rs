@@ -17,6 +17,7 @@ pub(super) fn of(fate: &Fate) -> Text {
         What::Refused => ("Not delivered", refused(fate)),
         What::Expired => ("Not delivered in time", expired(fate)),
         What::Delayed { until } => ("Still trying to deliver", delayed(fate, *until)),
+        What::Unanswered { until } => ("Perhaps delivered more than once", unanswered(fate, *until)),
         What::Rejected { text } => ("Not sent", rejected(fate, text)),
         What::Undeliverable => ("Not sent: no protected way", undeliverable(fate)),
         What::Held { cause, reason, until } => ("Held", held(fate, (*cause, reason.as_deref()), *until)),
@@ -87,6 +88,20 @@ fn delayed(fate: &Fate, until: Timestamp) -> String {
         "Your message has not reached one of its recipients yet, at {domain}. You need not do anything.\n\n\
          We are still trying, until {}, and tell you if it fails.\n\
          The full address is in the attached report.\n",
+        until.rfc5322()
+    )
+}
+
+fn unanswered(fate: &Fate, until: Timestamp) -> String {
+    let domain = fate.recipient.domain();
+    let reference = fate.reference;
+    format!(
+        "A mail server of {domain} takes a message and breaks off before it says whether it has it. That happened three\n\
+         times with this message, so its recipient may have it up to three times, or not at all.\n\n\
+         It is tried further until {}, four hours from now and then more and more rarely. Most often a filter there\n\
+         fails on the message: please tell the people who run that server.\n\n\
+         For you:\n  sealpost explain {reference}          shows each attempt\n  \
+         sealpost queue cancel {reference}     ends it, when the recipient says that it came\n",
         until.rfc5322()
     )
 }

@@ -148,8 +148,9 @@ impl Play {
                     Progress::Later,
                     Progress::FloorUnmet,
                     Progress::MethodUnusable,
+                    Progress::Unanswered,
                 ];
-                let progress = all[usize::try_from(self.dice.roll(5)).unwrap()];
+                let progress = all[usize::try_from(self.dice.roll(6)).unwrap()];
                 self.queue.settle(job, Outcome { progress, evidence: None, seen: None }).await.unwrap();
             }
             5 => self.clock.advance(MINUTE * u32::try_from(self.dice.roll(8)).unwrap()),

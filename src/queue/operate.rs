@@ -111,7 +111,8 @@ impl Queue {
     pub async fn release(&self, selection: &Selection, actor: Actor) -> Result<Moved, QueueError> {
         let now = self.now();
         self.each(selection, &actor, |row| {
-            let mut next = Standing { owed: None, floor_since: None, ..row.standing.clone() };
+            // Who lets it go takes further copies into account.
+            let mut next = Standing { owed: None, floor_since: None, unanswered: 0, ..row.standing.clone() };
             match row.standing.state {
                 JobState::Held { .. } => {
                     let Some(method) = next.methods.first() else { return Wanted::NoMethod };

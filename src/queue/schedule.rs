@@ -17,6 +17,8 @@ pub enum Progress {
     Refused,
     /// A connect failure or 4xx: the same method, later.
     Later,
+    /// The whole message was given, and the next hop did not answer: it may have it. The same method, later, and ever later.
+    Unanswered,
     /// No reachable MX met the floor.
     FloorUnmet,
     /// This method cannot carry this message: the next one, now.
@@ -40,6 +42,12 @@ pub struct Case {
 /// A tenth of the wait at most is added, so that what failed together does not come back together.
 const JITTER_SHARE: u32 = 10;
 
+/// So many tries without an answer are made as any other; an accident may happen twice.
+const UNANSWERED_LIMIT: u32 = 3;
+/// The wait behind the last of them; each further one doubles it.
+const UNANSWERED_WAIT: Duration = Duration::from_secs(4 * 60 * 60);
+const UNANSWERED_LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Where a job stands after an attempt. `owed` is what this attempt alone makes owed.
 pub fn next(
     (standing, accepted, owes): (&Standing, Timestamp, Owes),
@@ -55,6 +63,11 @@ pub fn next(
             // Nothing was learnt of the floor: patience starts anew with the next unmet one.
             next.floor_since = None;
             wait(&mut next, moment, config);
+        }
+        Progress::Unanswered => {
+            next.floor_since = None;
+            next.unanswered = next.unanswered.saturating_add(1);
+            wait_unanswered(&mut next, owes, moment, config);
         }
         Progress::FloorUnmet => {
             let since = *next.floor_since.get_or_insert(moment.now);
@@ -92,6 +105,7 @@ pub fn first(methods: Vec<Method>, last: Last, case: Case, config: &config::Queu
         expires: case.now.plus(config.expire),
         floor_since: None,
         delay: Delay::Untold,
+        unanswered: 0,
         owed: None,
     };
     start_method(&mut first, case, config);
@@ -152,6 +166,20 @@ fn wait(next: &mut Standing, moment: Moment, config: &config::Queue) {
         JobState::Queued { method: *method, due: moment.now.plus(pause(next.attempts, moment.jitter, config)) };
 }
 
+/// Each try may be one more copy at the recipient, so after a few they become rare. To stop altogether would lose the message
+/// where the next hop threw each of them away.
+fn wait_unanswered(next: &mut Standing, owes: Owes, moment: Moment, config: &config::Queue) {
+    wait(next, moment, config);
+    let Some(further) = next.unanswered.checked_sub(UNANSWERED_LIMIT) else { return };
+    let long = UNANSWERED_WAIT.saturating_mul(1_u32.checked_shl(further).unwrap_or(u32::MAX)).min(UNANSWERED_LONGEST);
+    if let JobState::Queued { method: _, due } = &mut next.state {
+        *due = (*due).max(moment.now.plus(long));
+    }
+    if further == 0 {
+        next.owed = told(About::Unanswered, owes);
+    }
+}
+
 /// The wait behind attempt number `attempts`.
 fn pause(attempts: u32, jitter: u64, config: &config::Queue) -> Duration {
     let step = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -172,7 +200,7 @@ fn expire_or_delay(next: &mut Standing, (accepted, owes): (Timestamp, Owes), now
     if next.delay == Delay::Untold && now >= late {
         next.delay = Delay::Told;
         next.owed = told(About::Delayed, owes);
-    } else if next.delay == Delay::Untold {
+    } else if next.delay == Delay::Untold && next.unanswered < UNANSWERED_LIMIT {
         // Tried at that minute, and told if in vain: not at the next retry behind it, which may be an hour later.
         due = due.min(late);
     }
@@ -259,6 +287,39 @@ mod tests {
         let before = held.clone();
         not_before(&mut held, at(3), &config());
         assert_eq!(held, before, "what is held waits for somebody, not for a moment");
+    }
+
+    #[test]
+    fn a_next_hop_that_takes_and_never_answers_gets_few_copies_and_the_postmaster_is_told_once() {
+        let mut job = fresh(&[VALID], Last::Hold, Owes::Sender);
+        let mut now = 0;
+        let (mut waits, mut owed) = (Vec::new(), Vec::new());
+        while matches!(job.state, JobState::Queued { .. }) {
+            job = step(&job, Progress::Unanswered, now, Owes::Sender);
+            owed.extend(job.owed);
+            let JobState::Queued { method: _, due } = job.state else { break };
+            let next = u32::try_from(due.since(at(0)).as_secs().div_ceil(60)).unwrap();
+            waits.push(next - now);
+            now = next;
+        }
+        assert_eq!(waits, [1, 5, 240, 480, 960, 1440, 1440, 1440, 1194], "ten copies in five days, and not a hundred");
+        assert_eq!(owed, [About::Unanswered, About::Delayed, About::Expired]);
+        assert_eq!(job.state, JobState::Ended { end: End::Expired });
+    }
+
+    #[test]
+    fn what_comes_between_two_unanswered_ones_does_not_make_them_fewer() {
+        let mut job = fresh(&[VALID], Last::Hold, Owes::Postmaster);
+        for (now, progress) in [(0, Progress::Unanswered), (1, Progress::Later), (6, Progress::Unanswered)] {
+            job = step(&job, progress, now, Owes::Postmaster);
+            assert_eq!(job.owed, None);
+        }
+        job = step(&job, Progress::Unanswered, 66, Owes::Postmaster);
+        assert_eq!((due(&job), job.owed), (at(66 + 240), Some(About::Unanswered)));
+        assert_eq!(
+            step(&job, Progress::Delivered, 306, Owes::Postmaster).state,
+            JobState::Ended { end: End::Delivered }
+        );
     }
 
     #[test]

@@ -112,16 +112,16 @@ async fn settle(connection: &mut AnyConnection, mut all: Vec<&Settlement>) -> sq
 
 async fn settle_jobs(connection: &mut AnyConnection, some: &[&Settlement]) -> sqlx::Result<Vec<(JobId, i64)>> {
     let outcomes = "with outcome (job, held, methods, state, cause, ended_as, due, expires, attempts, floor_since, \
-                    delay_told, owed, moved) as (";
+                    delay_told, unanswered, owed, moved) as (";
     // A delay that is still to be told stays owed while the job waits on, and is overtaken by the job's end.
     let update = ") update job set methods = outcome.methods, state = outcome.state, cause = outcome.cause, \
                   ended_as = outcome.ended_as, due = outcome.due, wake = outcome.due, expires = outcome.expires, \
                   attempts = outcome.attempts, floor_since = outcome.floor_since, delay_told = outcome.delay_told, \
-                  owed = case when outcome.state = 'queued' then coalesce(outcome.owed, job.owed) \
+                  unanswered = outcome.unanswered, owed = case when outcome.state = 'queued' then coalesce(outcome.owed, job.owed) \
                   else outcome.owed end, moved = outcome.moved, lease_node = '', fence = fence + 1 \
                   from outcome where job.id = outcome.job and job.fence = outcome.held and job.state = 'queued' \
                   returning job.id, job.fence - 1";
-    let text = text(outcomes, 13, some.len()) + update;
+    let text = text(outcomes, 14, some.len()) + update;
     let mut statement = sqlx::query_as(AssertSqlSafe(text));
     for Settlement { job, fence, next, at, .. } in some {
         let (state, cause, ended_as, due) = state_columns(&next.state);
@@ -137,6 +137,7 @@ async fn settle_jobs(connection: &mut AnyConnection, some: &[&Settlement]) -> sq
             .bind(i64::from(next.attempts))
             .bind(next.floor_since.map(Timestamp::millis))
             .bind(delay_column(next.delay))
+            .bind(i64::from(next.unanswered))
             .bind(next.owed.map(Word::word))
             .bind(at.millis());
     }
@@ -174,8 +175,8 @@ async fn move_job(connection: &mut AnyConnection, moved: &Move) -> sqlx::Result<
     let (state, cause, ended_as, due) = state_columns(&next.state);
     let done = sqlx::query(
         "update job set methods = $1, state = $2, cause = $3, ended_as = $4, due = $5, wake = $6, expires = $7, \
-         floor_since = $8, owed = $9, moved = $10, lease_node = '', fence = fence + 1 \
-         where id = $11 and fence = $12 and state <> 'ended' and (lease_node = '' or wake <= $13)",
+         floor_since = $8, unanswered = $9, owed = $10, moved = $11, lease_node = '', fence = fence + 1 \
+         where id = $12 and fence = $13 and state <> 'ended' and (lease_node = '' or wake <= $14)",
     )
     .bind(methods_column(&next.methods))
     .bind(state)
@@ -185,6 +186,7 @@ async fn move_job(connection: &mut AnyConnection, moved: &Move) -> sqlx::Result<
     .bind(due)
     .bind(next.expires.millis())
     .bind(next.floor_since.map(Timestamp::millis))
+    .bind(i64::from(next.unanswered))
     .bind(next.owed.map(Word::word))
     .bind(moved.at.millis())
     .bind(moved.job.to_string())

@@ -91,6 +91,8 @@ pub struct Standing {
     /// Since when the current method's floor has not been met.
     pub floor_since: Option<Timestamp>,
     pub delay: Delay,
+    /// How often the whole message was given and no answer came: the recipient may have as many copies.
+    pub unanswered: u32,
     pub owed: Option<About>,
 }
 
@@ -120,6 +122,8 @@ pub enum About {
     Expired,
     Delayed,
     Held,
+    /// A next hop takes it and does not say so; it is tried on, and the recipient may have copies.
+    Unanswered,
     /// Refused by policy, for this recipient of several.
     Rejected,
     /// No allowed method was left, and the policy wants no hold.
@@ -301,8 +305,15 @@ pub(crate) trait Word: Copy + 'static {
 }
 
 impl Word for About {
-    const ALL: &'static [About] =
-        &[About::Failed, About::Expired, About::Delayed, About::Held, About::Rejected, About::Undeliverable];
+    const ALL: &'static [About] = &[
+        About::Failed,
+        About::Expired,
+        About::Delayed,
+        About::Held,
+        About::Unanswered,
+        About::Rejected,
+        About::Undeliverable,
+    ];
 
     fn word(self) -> &'static str {
         match self {
@@ -310,6 +321,7 @@ impl Word for About {
             About::Expired => "expired",
             About::Delayed => "delayed",
             About::Held => "held",
+            About::Unanswered => "unanswered",
             About::Rejected => "rejected",
             About::Undeliverable => "undeliverable",
         }

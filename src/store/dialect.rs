@@ -54,12 +54,20 @@ impl Dialect {
     }
 
     pub(crate) fn migrator(self) -> Migrator {
-        let spine = match self {
-            Dialect::Sqlite => include_str!("../../migrations/sqlite/0001_spine.sql"),
-            Dialect::Postgres => include_str!("../../migrations/postgres/0001_spine.sql"),
+        let all = match self {
+            Dialect::Sqlite => [
+                (1, "spine", include_str!("../../migrations/sqlite/0001_spine.sql")),
+                (2, "unanswered", include_str!("../../migrations/sqlite/0002_unanswered.sql")),
+            ],
+            Dialect::Postgres => [
+                (1, "spine", include_str!("../../migrations/postgres/0001_spine.sql")),
+                (2, "unanswered", include_str!("../../migrations/postgres/0002_unanswered.sql")),
+            ],
         };
-        let all = vec![Migration::new(1, "spine".into(), MigrationType::Simple, spine.into_sql_str(), false)];
-        Migrator::with_migrations(all)
+        let migration = |(version, name, text): (i64, &'static str, &'static str)| {
+            Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
+        };
+        Migrator::with_migrations(all.into_iter().map(migration).collect())
     }
 
     /// Sets what the guarantees need, and reads it back: a setting that a build or a server ignores is an error.
@@ -195,9 +203,11 @@ mod tests {
 
     #[test]
     fn both_databases_have_the_same_tables_and_columns() {
-        let sqlite = include_str!("../../migrations/sqlite/0001_spine.sql");
-        let postgres = include_str!("../../migrations/postgres/0001_spine.sql");
-        assert_eq!(sqlite.replace(" blob", " bytea"), postgres);
+        let text = |dialect: Dialect| {
+            let all: Vec<_> = dialect.migrator().iter().map(|one| one.sql.as_str().to_owned()).collect();
+            all.join("\n")
+        };
+        assert_eq!(text(Dialect::Sqlite).replace(" blob", " bytea"), text(Dialect::Postgres));
     }
 
     #[test]

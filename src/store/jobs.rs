@@ -15,7 +15,7 @@ use crate::store::{Delay, Fence, Owes, Standing, Store, StoreError, failed};
 macro_rules! job_columns {
     () => {
         "id, message, accepted, content, owes, client, domain, epoch, envelope, wrapped_key, methods, last, state, \
-         cause, ended_as, due, wake, expires, attempts, floor_since, delay_told, lease_node, fence, owed"
+         cause, ended_as, due, wake, expires, attempts, floor_since, delay_told, unanswered, lease_node, fence, owed"
     };
 }
 
@@ -299,6 +299,7 @@ fn standing(row: &AnyRow) -> sqlx::Result<Standing> {
         last: word(&text("last")?, "last")?,
         attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).map_err(|_| strange("attempts"))?,
         expires: moment("expires")?,
+        unanswered: u32::try_from(row.try_get::<i64, _>("unanswered")?).map_err(|_| strange("unanswered"))?,
         floor_since: row.try_get::<Option<i64>, _>("floor_since")?.map(Timestamp::from_millis),
         delay: if row.try_get::<i64, _>("delay_told")? == 0 { Delay::Untold } else { Delay::Told },
         owed: owed.map(|about| word(&about, "owed")).transpose()?,

@@ -132,7 +132,7 @@ async fn a_database_of_a_newer_sealpost_is_refused() {
     .unwrap();
     connection.close().await.unwrap();
     let refused = open(folder.path(), &master).await.unwrap_err();
-    assert_eq!(refused, StoreError::NewerSchema { found: 99, known: 1 });
+    assert_eq!(refused, StoreError::NewerSchema { found: 99, known: 2 });
 }
 
 #[tokio::test]

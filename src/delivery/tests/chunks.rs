@@ -54,8 +54,9 @@ async fn each_answer_to_a_chunk_settles_the_message() {
         ("451 4.3.0 later", Means::Later),
         ("554 5.7.1 no", Means::Refused),
         ("552 5.3.4 big", Means::Unfit),
-        ("354 what", Means::Later),
-        (CLOSE, Means::Later),
+        ("354 what", Means::Unanswered),
+        (CLOSE, Means::Unanswered),
+        ("421 4.3.2 bye", Means::Later),
     ] {
         let (server, courier) = with(&world, &[("BDAT", answer)]).await;
         assert_eq!(told(&deliver(&courier, &mail(&[BO], "tls:valid")).await), [(Stage::Content, means)], "{answer}");

@@ -76,6 +76,13 @@ impl World {
         courier_of(config(routes, self.ca_file()))
     }
 
+    /// A courier whose attempts may take a second, whatever its waits are.
+    pub(super) fn courier_in_haste(&self, routes: Vec<Route>) -> Courier {
+        let mut config = config(routes, self.ca_file());
+        config.queue.lease = Duration::from_millis(1500);
+        courier_of(config)
+    }
+
     /// A courier whose clock can be moved.
     pub(super) fn courier_by(&self, clock: Arc<ManualClock>, routes: Vec<Route>) -> Courier {
         Courier::new(Arc::new(config(routes, self.ca_file())), clock).unwrap()

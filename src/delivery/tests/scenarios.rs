@@ -2,7 +2,7 @@
 
 use crate::config::Onward;
 use crate::delivery::tests::run::wait_for;
-use crate::delivery::tests::server::{CLOSE, Script, Server, plain, saying};
+use crate::delivery::tests::server::{CLOSE, HANG, Script, Server, plain, saying};
 use crate::delivery::tests::{World, deliver, mail, mail_of, route};
 use crate::delivery::{Attempted, Courier, attempt};
 use crate::mail::{Assurance, Content, Enhanced};
@@ -201,9 +201,21 @@ async fn each_answer_and_each_silence_under_tls_means_one_thing() {
                 let script = Script { offers, ..saying(&[(at, says)]) };
                 let (_, courier) = with(&world, script, Shows::Valid).await;
                 let attempted = deliver(&courier, &mail(&[BO], "tls:valid")).await;
+                // Whoever hangs up behind the message may have it.
+                let means = if (at, says) == ("CONTENT", CLOSE) { Means::Unanswered } else { means };
                 assert_eq!(told(&attempted), [(stage, means)], "{at} {says} {offers:?}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_runs_out_of_its_lease_tells_whether_the_message_was_given() {
+    for (at, expected) in [("CONTENT", Means::Unanswered), ("DATA", Means::Later)] {
+        let world = World::new();
+        let server = Server::start(saying(&[(at, HANG)]), world.identity(Shows::Valid)).await;
+        let courier = world.courier_in_haste(vec![route("lab.example", server.address)]);
+        assert_eq!(told(&deliver(&courier, &mail(&[BO], "tls:valid")).await), [(Stage::Content, expected)], "{at}");
     }
 }
 

@@ -10,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::net::tls::stand_in::Identity;
 
+/// Says nothing any more.
+pub(super) const HANG: &str = "hang";
 /// Hangs up instead of answering.
 pub(super) const CLOSE: &str = "close";
 
@@ -130,12 +132,14 @@ impl Server {
                 "QUIT" => "221 bye\r\n".to_owned(),
                 _ => "500 what\r\n".to_owned(),
             };
+            hang_if(&answer).await;
             tls.write_all(answer.as_bytes()).await.ok()?;
             if answer.starts_with("354") {
                 while let Some(line) = read(&mut tls).await.filter(|line| line != ".") {
                     self.note(&format!("> {}", line.strip_prefix('.').unwrap_or(&line)));
                 }
                 let answer = self.answer("CONTENT", "250 2.0.0 Ok: queued as 4X7Q")?;
+                hang_if(&answer).await;
                 tls.write_all(answer.as_bytes()).await.ok()?;
             }
             tls.flush().await.ok()?;
@@ -170,6 +174,12 @@ impl Server {
             .split_inclusive("\r\n")
             .for_each(|line| self.note(&format!("> {}", line.trim_end())));
         Some(answer)
+    }
+}
+
+async fn hang_if(answer: &str) {
+    if answer.trim() == HANG {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -136,7 +136,7 @@ impl Client {
         match session.handshake_kind() {
             Some(HandshakeKind::Resumed) => judged.how.push_str(RESUMED),
             Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) | None => {
-                context.sessions.proved(&name)
+                context.sessions.proved(&name);
             }
         }
         if judged.assurance < floor {

@@ -111,6 +111,8 @@ fn the_sender_is_told_and_the_postmaster_of_what_waits_or_ran_out() {
         (About::Undeliverable, ann, &[ann]),
         (About::Held, ann, &[ann, it]),
         (About::Expired, ann, &[ann, it]),
+        (About::Unanswered, ann, &[it]),
+        (About::Unanswered, "", &[it]),
         (About::Held, it, &[it]),
         (About::Held, "", &[it]),
         (About::Failed, "", &[it]),

@@ -125,6 +125,16 @@ fn a_recipient_is_named_in_final_recipient_and_nowhere_else() {
 }
 
 #[test]
+fn the_postmaster_hears_of_copies_without_a_name() {
+    let text = composed(&fate_of(What::Unanswered { until: NOON }, None));
+    assert!(
+        text.contains("Subject: Perhaps delivered more than once") && text.contains("sealpost queue cancel"),
+        "{text}"
+    );
+    assert!(!text.contains("maribel") && !text.contains("delivery-status"), "{text}");
+}
+
+#[test]
 fn a_recipient_beyond_ascii_is_named_in_ascii() {
     let mut fate = fate_of(What::Refused, None);
     fate.recipient = address("ärztin+x@lab.example");

@@ -57,6 +57,8 @@ pub enum Means {
     Taken,
     /// Worth trying again in the same way.
     Later,
+    /// The whole message was given, and no answer that counts came: the host may have it.
+    Unanswered,
     /// For good: nobody of this name, or not from us.
     Refused,
     /// This host does not prove what the floor asks for.
@@ -95,7 +97,7 @@ impl Answer {
         match self.means {
             Means::Unfit => self.stage == Stage::Mail,
             Means::Refused => self.stage == Stage::Mail && self.reply.is_none(),
-            Means::Taken | Means::Later | Means::BelowFloor => false,
+            Means::Taken | Means::Later | Means::Unanswered | Means::BelowFloor => false,
         }
     }
 
@@ -103,6 +105,7 @@ impl Answer {
         let words = match means {
             Means::Taken => "accepted by the next hop",
             Means::Later => "the next hop asked to try again later",
+            Means::Unanswered => "the next hop did not say whether it has the message",
             Means::Refused => "refused by the next hop for good",
             Means::BelowFloor => "the next hop does not start TLS",
             Means::Unfit => "too large for the next hop",

@@ -151,6 +151,23 @@ impl Transaction {
         self.leaves = Leaves::Broken;
     }
 
+    /// The same, where everything that was to be said before had been said: behind the end of the content, the host may have
+    /// taken the message.
+    pub fn unheard(&mut self, words: &str) {
+        let means = self.unsaid();
+        let answer = Answer::ours(self.stage(), means, words);
+        self.answer_rest(&answer);
+        self.leaves = Leaves::Broken;
+    }
+
+    /// What it means when no answer comes.
+    pub fn unsaid(&self) -> Means {
+        match self.awaited.front() {
+            Some(Command::Content | Command::Chunk) => Means::Unanswered,
+            Some(Command::Mail | Command::Recipient(_) | Command::Data | Command::Nobody) | None => Means::Later,
+        }
+    }
+
     /// One answer per recipient, in the parcel's order.
     pub fn answers(self) -> Vec<Answer> {
         let missing = || Answer::ours(Stage::Mail, Means::Later, "the transaction was not finished");
@@ -215,7 +232,9 @@ impl Transaction {
             let means = means(Stage::Content, &reply);
             self.answer_rest(&Answer::from_reply(Stage::Content, means, reply));
         } else {
-            return self.out_of_step(Stage::Content);
+            let words = "the next hop's reply to the message says neither yes nor no";
+            self.answer_rest(&Answer::ours(Stage::Content, Means::Unanswered, words));
+            return self.broken();
         }
         Next::Done(self.leaves)
     }
@@ -375,7 +394,7 @@ mod tests {
                 Next::Done(leaves) => break leaves,
             }
             let Some(text) = replies.next() else {
-                transaction.cut("closed");
+                transaction.unheard("closed");
                 break Leaves::Broken;
             };
             next = transaction.on(reply(text));
@@ -447,7 +466,9 @@ mod tests {
         check(&["250 ok", "250 ok", "354 go", "451 no"], (Stage::Content, Means::Later));
         check(&["250 ok", "250 ok", "354 go", "554 5.7.1 no"], (Stage::Content, Means::Refused));
         check(&["250 ok", "250 ok", "354 go", "552 5.3.4 big"], (Stage::Content, Means::Unfit));
-        check(&["250 ok", "250 ok", "354 go"], (Stage::Content, Means::Later));
+        check(&["250 ok", "250 ok", "354 go"], (Stage::Content, Means::Unanswered));
+        check(&["250 ok", "250 ok", "354 go", "354 more"], (Stage::Content, Means::Unanswered));
+        check(&["250 ok", "250 ok", "354 go", "421 bye"], (Stage::Content, Means::Later));
         check(&[], (Stage::Mail, Means::Later));
         check(&["250 ok", "250 ok", "354 go", "250 ok"], TAKEN);
     }
@@ -489,7 +510,7 @@ mod tests {
         check("421 bye", (Means::Later, Leaves::Broken));
         check("552 5.3.4 big", (Means::Unfit, Leaves::Open));
         check("554 5.7.1 no", (Means::Refused, Leaves::Open));
-        check("354 go", (Means::Later, Leaves::Broken));
+        check("354 go", (Means::Unanswered, Leaves::Broken));
         // It offered BDAT and does not know it: for this message there is DATA.
         check("500 what", (Means::Later, Leaves::Misunderstood));
         check("502 5.5.1 not here", (Means::Later, Leaves::Misunderstood));
@@ -497,7 +518,7 @@ mod tests {
         // About the message, whatever the code before says.
         check("500 5.7.1 spam", (Means::Refused, Leaves::Open));
         let (_, answers, leaves) = play(&CHUNKS, &["bo@lab.example"], BODY, &["250 ok", "250 ok"]);
-        assert_eq!((answers, leaves), (vec![(Stage::Content, Means::Later)], Leaves::Broken));
+        assert_eq!((answers, leaves), (vec![(Stage::Content, Means::Unanswered)], Leaves::Broken));
     }
 
     #[test]
