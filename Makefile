@@ -12,7 +12,7 @@ BUILD_PACKAGES := ca-certificates gcc g++ libc6-dev make cmake
 # What other people send with: tests/it/other_peoples_clients.
 CLIENT_PACKAGES := curl msmtp nodejs node-nodemailer php-cli libphp-phpmailer default-jdk-headless libjakarta-mail-java
 # swaks speaks TLS only with libnet-ssleay-perl.
-TEST_PACKAGES := swaks libnet-ssleay-perl openssl gnupg strace python3 haproxy postgresql sqlite3 $(CLIENT_PACKAGES)
+TEST_PACKAGES := swaks libnet-ssleay-perl openssl gnupg strace python3 haproxy postgresql sqlite3 $(BENCH_PACKAGES) $(CLIENT_PACKAGES)
 DEMO_PACKAGES := swaks libnet-ssleay-perl
 BENCH_PACKAGES := postfix sasl2-bin libsasl2-modules
 CONFORMANCE_PACKAGES := postfix sasl2-bin libsasl2-modules python3-venv

@@ -280,6 +280,24 @@ async fn what_a_host_cannot_carry_is_not_sent_and_not_changed() {
 }
 
 #[tokio::test]
+async fn a_domain_in_u_labels_goes_as_a_labels_and_needs_no_extension() {
+    let world = World::new();
+    let server = Server::start(Script { offers: &["PIPELINING"], ..plain() }, world.identity(Shows::Valid)).await;
+    let courier = world.courier(&[("*", server.address)]);
+    for (to, said) in [
+        ("bo@b\u{fc}cher.example", "RCPT TO:<bo@xn--bcher-kva.example>"),
+        ("bo@xn--bcher-kva.example", "RCPT TO:<bo@xn--bcher-kva.example>"),
+    ] {
+        assert_eq!(told(&deliver(&courier, &mail(&[to], "tls:valid")).await), [(Stage::Content, Means::Taken)], "{to}");
+        assert_eq!(server.heard().iter().rfind(|line| line.starts_with("RCPT")).unwrap(), said);
+    }
+    // A local part has no other spelling.
+    let attempted = deliver(&courier, &mail(&["zo\u{eb}@b\u{fc}cher.example"], "tls:valid")).await;
+    assert_eq!(attempted.answers[0].enhanced, Some(Enhanced::new(5, 6, 7)));
+    assert_eq!(server.count("RCPT"), 2);
+}
+
+#[tokio::test]
 async fn a_dead_destination_is_not_dialled_again_at_once_and_delays_nobody() {
     let world = World::new();
     let server = Server::start(plain(), world.identity(Shows::Valid)).await;

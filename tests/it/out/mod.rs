@@ -6,3 +6,4 @@ mod hostile_hops;
 mod mail_exchangers;
 mod replies;
 mod reports;
+mod smarthost;
