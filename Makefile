@@ -9,13 +9,13 @@ SHELL := /bin/bash
 PREFIX := /usr/local
 
 BUILD_PACKAGES := ca-certificates gcc g++ libc6-dev make cmake
+BENCH_PACKAGES := postfix sasl2-bin libsasl2-modules
 # What other people send with: tests/it/other_peoples_clients.
 CLIENT_PACKAGES := curl msmtp nodejs node-nodemailer php-cli libphp-phpmailer default-jdk-headless libjakarta-mail-java
 # swaks speaks TLS only with libnet-ssleay-perl.
 TEST_PACKAGES := swaks libnet-ssleay-perl openssl gnupg strace python3 haproxy postgresql sqlite3 $(BENCH_PACKAGES) $(CLIENT_PACKAGES)
 DEMO_PACKAGES := swaks libnet-ssleay-perl
-BENCH_PACKAGES := postfix sasl2-bin libsasl2-modules
-CONFORMANCE_PACKAGES := postfix sasl2-bin libsasl2-modules python3-venv
+CONFORMANCE_PACKAGES := $(BENCH_PACKAGES) python3-venv
 
 help:             ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20

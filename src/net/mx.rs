@@ -309,8 +309,8 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Onward;
-    use crate::mail::{Assurance, LineEnds, Role};
+    use crate::config::{Door, Onward};
+    use crate::mail::Assurance;
 
     fn domain(text: &str) -> Domain {
         Domain::parse(text).unwrap()
@@ -369,8 +369,7 @@ mod tests {
 
     #[test]
     fn only_a_listener_at_the_port_of_an_mx_makes_an_address_ours() {
-        let listener =
-            |bind: &str| Listener { role: Role::Submission, bind: bind.parse().unwrap(), line_ends: LineEnds::Strict };
+        let listener = |bind: &str| Listener::new(Door::Submission, bind.parse().unwrap());
         let ours = |address: &str, bind| is_ours(address.parse().unwrap(), &[listener(bind)]);
         assert!(ours("127.35.2.1", "127.35.2.1:25") && ours("127.35.2.1", "0.0.0.0:25") && ours("::1", "[::]:25"));
         assert!(!ours("127.35.2.1", "127.35.2.1:587"), "somebody else answers at port 25 there");

@@ -16,13 +16,11 @@ use std::time::Duration;
 
 use crate::clock::{ManualClock, Timestamp};
 use crate::config::{
-    Certificate, Config, Database, Delivery, Dns, Http, Limits, Listener, Log, LogFormat, Notify, Onward, Policy,
+    Certificate, Config, Database, Delivery, Dns, Door, Http, Limits, Listener, Log, LogFormat, Notify, Onward, Policy,
     Queue, Retention, Route, RouteLogin, Server, Tls,
 };
 use crate::delivery::{Attempted, Consignment, Courier, NotReady, attempt};
-use crate::mail::{
-    Address, Assurance, Content, Domain, LineEnds, Message, Method, ReversePath, Role, Utf8, WireLimits,
-};
+use crate::mail::{Address, Assurance, Content, Domain, Message, Method, ReversePath, Utf8, WireLimits};
 use crate::net::tls::stand_in::{Ca, Identity, Shows};
 
 pub(super) const MX: &str = "mx.lab.example";
@@ -100,8 +98,7 @@ impl World {
     /// The same beside a listener of ours.
     pub(super) fn courier_at(&self, bind: &str, dns: Dns, networks: &[&str]) -> Courier {
         let mut config = self.asking(dns, networks);
-        config.listeners =
-            vec![Listener { role: Role::Submission, bind: bind.parse().unwrap(), line_ends: LineEnds::Strict }];
+        config.listeners = vec![Listener::new(Door::Submission, bind.parse().unwrap())];
         courier_of(config)
     }
 
