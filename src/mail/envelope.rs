@@ -1,6 +1,8 @@
 //! Who sends to whom, and what the transport must be able to carry.
 
-use crate::mail::Address;
+use std::collections::HashMap;
+
+use crate::mail::{Address, Asked, Wishes};
 
 /// The reverse-path: where failures are reported (RFC 5321 §4.1.1.2).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -45,15 +47,25 @@ pub enum Content {
 pub struct Envelope {
     sender: ReversePath,
     recipients: Vec<Address>,
+    /// Of those who have any.
+    wishes: HashMap<Address, Wishes>,
     pub body: BodyType,
     pub utf8: Utf8,
+    pub asked: Asked,
 }
 
 impl Envelope {
     pub fn new(sender: ReversePath, first: Address, rest: Vec<Address>) -> Envelope {
         let mut recipients = rest;
         recipients.insert(0, first);
-        Envelope { sender, recipients, body: BodyType::SevenBit, utf8: Utf8::NotDeclared }
+        Envelope {
+            sender,
+            recipients,
+            wishes: HashMap::new(),
+            body: BodyType::SevenBit,
+            utf8: Utf8::NotDeclared,
+            asked: Asked::default(),
+        }
     }
 
     pub fn sender(&self) -> &ReversePath {
@@ -63,5 +75,15 @@ impl Envelope {
     /// Never empty, in the order in which they were named.
     pub fn recipients(&self) -> &[Address] {
         &self.recipients
+    }
+    /// Sets what is asked for one recipient.
+    pub fn wish(&mut self, recipient: &Address, wishes: Wishes) {
+        if wishes != Wishes::default() {
+            self.wishes.insert(recipient.clone(), wishes);
+        }
+    }
+
+    pub fn wishes(&self, recipient: &Address) -> Wishes {
+        self.wishes.get(recipient).cloned().unwrap_or_default()
     }
 }

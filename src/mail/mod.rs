@@ -9,6 +9,8 @@ mod message;
 mod method;
 mod peer;
 mod reply;
+mod wishes;
+mod xtext;
 
 pub use address::{Address, BadAddress};
 pub use domain::{BadDomain, Domain};
@@ -19,3 +21,4 @@ pub use message::{LineEnds, Malformed, Mended, Message, WireLimits};
 pub use method::{Assurance, BadMethod, Method};
 pub use peer::{Arrival, ClientName, Peer, Proof, Protocol, Quarantine, Role, TlsSession};
 pub use reply::{BadReply, Code, Enhanced, Reply};
+pub use wishes::{Asked, EnvelopeId, Notify, Occasion, Occasions, OriginalRecipient, RequireTls, Returned, Wishes};

@@ -1,6 +1,8 @@
 //! One command line, read once into what it asks for (RFC 5321 §4.1).
 
-use crate::mail::{BodyType, Reply, ReversePath, Utf8};
+use crate::mail::{
+    Asked, BodyType, EnvelopeId, Notify, OriginalRecipient, Reply, RequireTls, Returned, ReversePath, Utf8, Wishes,
+};
 use crate::phi::Phi;
 use crate::smtp::Mechanism;
 use crate::smtp::path::{Recipient, forward_path, reverse_path};
@@ -14,7 +16,7 @@ pub enum Command {
     StartTls,
     Auth { mechanism: Mechanism, initial: Option<Phi<String>> },
     Mail(Mail),
-    Rcpt(Recipient),
+    Rcpt { recipient: Recipient, wishes: Wishes },
     Data,
     Bdat(Chunk),
     Rset,
@@ -47,6 +49,7 @@ pub struct Mail {
     pub size: Option<u64>,
     pub body: BodyType,
     pub utf8: Utf8,
+    pub asked: Asked,
 }
 
 /// Why a line is no command.
@@ -160,7 +163,8 @@ fn auth(rest: &str) -> Result<Command, Syntax> {
 fn mail(rest: &str) -> Result<Command, Syntax> {
     let path = behind(rest, "FROM:").ok_or(Syntax::BadSender)?;
     let (sender, rest) = reverse_path(path)?;
-    let mut mail = Mail { sender, size: None, body: BodyType::SevenBit, utf8: Utf8::NotDeclared };
+    let mut mail =
+        Mail { sender, size: None, body: BodyType::SevenBit, utf8: Utf8::NotDeclared, asked: Asked::default() };
     let mut seen = Vec::new();
     for (keyword, value) in parameters(rest)? {
         if seen.contains(&keyword) {
@@ -175,6 +179,11 @@ fn mail(rest: &str) -> Result<Command, Syntax> {
             // RFC 4954 §5: who does not trust the client to vouch for others behaves as if AUTH=<> was given.
             "AUTH" if value.is_some_and(is_xtext) => {}
             "AUTH" => return Err(Syntax::BadParameter),
+            "RET" => mail.asked.returned = Some(read(value, Returned::parse)?),
+            "ENVID" => mail.asked.envelope_id = Some(read(value, EnvelopeId::parse)?),
+            // RFC 8689 §2: REQUIRETLS takes no value.
+            "REQUIRETLS" if value.is_some() => return Err(Syntax::BadParameter),
+            "REQUIRETLS" => mail.asked.require_tls = RequireTls::Yes,
             _ => return Err(Syntax::UnknownParameter),
         }
         seen.push(keyword);
@@ -185,10 +194,24 @@ fn mail(rest: &str) -> Result<Command, Syntax> {
 fn rcpt(rest: &str) -> Result<Command, Syntax> {
     let path = behind(rest, "TO:").ok_or(Syntax::BadRecipient)?;
     let (recipient, rest) = forward_path(path)?;
-    match parameters(rest)?.first() {
-        None => Ok(Command::Rcpt(recipient)),
-        Some(_) => Err(Syntax::UnknownParameter),
+    let mut wishes = Wishes::default();
+    let mut seen = Vec::new();
+    for (keyword, value) in parameters(rest)? {
+        if seen.contains(&keyword) {
+            return Err(Syntax::BadParameter);
+        }
+        match keyword.as_str() {
+            "NOTIFY" => wishes.notify = read(value, Notify::parse)?,
+            "ORCPT" => wishes.original = Some(read(value, OriginalRecipient::parse)?),
+            _ => return Err(Syntax::UnknownParameter),
+        }
+        seen.push(keyword);
     }
+    Ok(Command::Rcpt { recipient, wishes })
+}
+
+fn read<T>(value: Option<&str>, parse: impl Fn(&str) -> Option<T>) -> Result<T, Syntax> {
+    value.and_then(parse).ok_or(Syntax::BadParameter)
 }
 
 /// RFC 3030 §2: `BDAT SP chunk-size [SP "LAST"]`.
@@ -279,7 +302,7 @@ mod tests {
 
     fn from(address: &str) -> Mail {
         let sender = ReversePath::Mailbox(Address::parse(address).unwrap());
-        Mail { sender, size: None, body: BodyType::SevenBit, utf8: Utf8::NotDeclared }
+        Mail { sender, size: None, body: BodyType::SevenBit, utf8: Utf8::NotDeclared, asked: Asked::default() }
     }
 
     #[test]
@@ -371,11 +394,11 @@ mod tests {
         check("MAIL FROM:<> BODY=BINARYMIME", &Err(Syntax::BadParameter));
         check("MAIL FROM:<> SMTPUTF8=yes", &Err(Syntax::BadParameter));
         check("MAIL FROM:<> AUTH=+4", &Err(Syntax::BadParameter));
-        check("MAIL FROM:<> RET=HDRS", &Err(Syntax::UnknownParameter));
         check("MAIL FROM:<>SIZE=1", &Err(Syntax::BadArgument));
         check("MAIL <ann@clinic.example>", &Err(Syntax::BadSender));
         check("MAIL FROM:ann@clinic.example", &Err(Syntax::BadSender));
-        check("RCPT TO:<ann@clinic.example> NOTIFY=NEVER", &Err(Syntax::UnknownParameter));
+        check("MAIL FROM:<> HOLDFOR=5", &Err(Syntax::UnknownParameter));
+        check("RCPT TO:<ann@clinic.example> RET=FULL", &Err(Syntax::UnknownParameter));
         check("RCPT TO:ann@clinic.example", &Err(Syntax::BadRecipient));
         check("RCPT FROM:<ann@clinic.example>", &Err(Syntax::BadRecipient));
     }
@@ -405,6 +428,49 @@ mod tests {
         }
         assert_eq!(Command::parse(b"BDAT 1\xff"), Err(Syntax::BadChunk));
         check("BDATA 10", &Err(Syntax::Unknown));
+    }
+
+    #[test]
+    fn what_is_asked_of_reports_and_of_the_way_is_read() {
+        let asked = Asked {
+            returned: Some(Returned::Headers),
+            envelope_id: EnvelopeId::parse("QQ+3D7"),
+            require_tls: RequireTls::Yes,
+        };
+        check(
+            "MAIL FROM:<ann@clinic.example> ret=hdrs ENVID=QQ+3D7 REQUIRETLS",
+            &Ok(Command::Mail(Mail { asked, ..from("ann@clinic.example") })),
+        );
+        let wishes = Wishes {
+            notify: Notify::parse("SUCCESS,DELAY").unwrap(),
+            original: OriginalRecipient::parse("rfc822;bob+2B1@lab.example"),
+        };
+        let recipient = Recipient::Mailbox(Address::parse("bob@lab.example").unwrap());
+        check(
+            "RCPT TO:<bob@lab.example> NOTIFY=success,delay ORCPT=rfc822;bob+2B1@lab.example",
+            &Ok(Command::Rcpt { recipient, wishes }),
+        );
+    }
+
+    #[test]
+    fn each_wrong_wish_has_its_reason() {
+        let wrong = ["RET", "RET=SOME", "RET=FULL RET=FULL", "ENVID", "ENVID=a+4", "ENVID=+0D+0A", "REQUIRETLS=yes"];
+        for parameter in wrong {
+            check(&format!("MAIL FROM:<> {parameter}"), &Err(Syntax::BadParameter));
+        }
+        let wrong = [
+            "NOTIFY",
+            "NOTIFY=",
+            "NOTIFY=NEVER,SUCCESS",
+            "NOTIFY=NEVER NOTIFY=NEVER",
+            "ORCPT",
+            "ORCPT=rfc822",
+            "ORCPT=rfc822;a+0D+0Ab",
+            "ORCPT=utf-8;a\\x{0A}b",
+        ];
+        for parameter in wrong {
+            check(&format!("RCPT TO:<bob@lab.example> {parameter}"), &Err(Syntax::BadParameter));
+        }
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! The server's dialog: what a command leads to. No step can be taken out of order, since each state holds only its own fields.
 
 mod chunking;
+mod offers;
 mod replies;
 
 use std::sync::Arc;
 
 use crate::config;
 use crate::config::RelayTls;
-use crate::mail::{Address, ClientName, Domain, Envelope, Malformed, Proof, Protocol, Reply, Utf8};
+use crate::mail::{
+    Address, ClientName, Domain, Envelope, Malformed, OriginalRecipient, Proof, Protocol, Reply, RequireTls, Utf8,
+    Wishes,
+};
 use crate::phi::Phi;
 use crate::smtp::{
     BadResponse, Command, Credentials, Exchange, Mail, Mechanism, Recipient, Submitter, Syntax, Transaction, Turn,
@@ -15,8 +19,9 @@ use crate::smtp::{
 
 use chunking::Sequence;
 pub use chunking::{Chunked, Chunking};
+use offers::offers;
 pub(super) use replies::answer;
-use replies::{ehlo_first, fault_reply, starttls_first, utf8_undeclared};
+use replies::{ehlo_first, fault_reply, requiretls_in_clear, starttls_first, utf8_undeclared};
 
 /// What of the config the dialog depends on.
 #[derive(Clone, Debug)]
@@ -132,8 +137,9 @@ struct Base {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cover {
     Offered,
-    /// It stands, or never will.
-    Settled,
+    Stands,
+    /// A legacy listener has none.
+    Never,
 }
 
 /// What somebody hears who is nobody yet.
@@ -227,7 +233,8 @@ impl Session {
                 (State::Clear(None), Cover::Offered)
             }
             Entrance::Relay { tls: RelayTls::Optional, .. } => (State::Open(None), Cover::Offered),
-            Entrance::Submissions | Entrance::Legacy { .. } => (State::Open(None), Cover::Settled),
+            Entrance::Submissions => (State::Open(None), Cover::Stands),
+            Entrance::Legacy { .. } => (State::Open(None), Cover::Never),
         };
         let (visitor, strangers) = match entrance {
             Entrance::Submission | Entrance::Submissions => (None, Strangers::LogIn),
@@ -250,7 +257,7 @@ impl Session {
             Ok(Command::StartTls) => self.start_tls(),
             Ok(Command::Auth { mechanism, initial }) => self.auth(mechanism, initial.as_ref()),
             Ok(Command::Mail(mail)) => self.mail(mail),
-            Ok(Command::Rcpt(recipient)) => self.rcpt(recipient),
+            Ok(Command::Rcpt { recipient, wishes }) => self.rcpt(recipient, wishes),
             Ok(Command::Data) => self.data(),
             Ok(Command::Bdat(chunk)) => self.bdat(chunk),
             Ok(Command::Rset) => self.rset(),
@@ -264,30 +271,12 @@ impl Session {
 
     fn greet(self, greeting: Greeting) -> Step {
         let Session { base, state } = self;
-        let offer = match (base.cover, &state) {
-            (Cover::Offered, _) => Some("STARTTLS"),
-            // RFC 4954 §4: a mechanism that sends the password is offered under TLS only, but on a legacy listener.
-            (Cover::Settled, State::Clear(_) | State::Open(_)) => Some("AUTH PLAIN LOGIN"),
-            (Cover::Settled, State::LoggedIn { submitter, .. } | State::Chunking { submitter, .. })
-                if submitter.proof.is_login() =>
-            {
-                None
-            }
-            (Cover::Settled, State::LoggedIn { .. } | State::Chunking { .. }) => Some("AUTH PLAIN LOGIN"),
-        };
-        // RFC 3030 §2. Where TLS must come first, there is no message to be sent in chunks.
-        let chunking = match &state {
-            State::Clear(_) => None,
-            State::Open(_) | State::LoggedIn { .. } | State::Chunking { .. } => Some("CHUNKING"),
-        };
         let hostname = base.settings.hostname.to_string();
         let reply = match greeting {
             Greeting::Helo(_) => Reply::plain(250, hostname),
             Greeting::Ehlo(_) => {
-                // RFC 1870 §3: SIZE names the largest message that is ever taken.
-                let mut lines = vec![hostname, format!("SIZE {}", base.settings.message_bytes)];
-                let offers = ["8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"];
-                lines.extend(offer.into_iter().chain(["PIPELINING"]).chain(chunking).chain(offers).map(str::to_owned));
+                let mut lines = vec![hostname];
+                lines.extend(offers(&base, &state));
                 Reply::plain_lines(250, lines)
             }
         };
@@ -304,7 +293,8 @@ impl Session {
 
     fn start_tls(self) -> Step {
         match (self.base.cover, self.state.greeting()) {
-            (Cover::Settled, _) => self.refuse(answer(503, (5, 5, 1), "TLS is on already")),
+            (Cover::Stands, _) => self.refuse(answer(503, (5, 5, 1), "TLS is on already")),
+            (Cover::Never, _) => self.refuse(answer(503, (5, 5, 1), "TLS is not offered here")),
             (Cover::Offered, _) if self.state.is_within_transaction() => {
                 // RFC 3207 §4.2: what came before is forgotten; a sender half-way through would not expect that.
                 self.refuse(answer(503, (5, 5, 1), "a transaction is open, RSET first"))
@@ -321,14 +311,16 @@ impl Session {
         let helo = match (base.cover, state) {
             (Cover::Offered, state) => return Session { base, state }.refuse(starttls_first()),
             // RFC 4954 §4: after a successful AUTH, and within a transaction, another one is refused.
-            (Cover::Settled, State::LoggedIn { helo, submitter, transaction: None }) if !submitter.proof.is_login() => {
+            (Cover::Stands | Cover::Never, State::LoggedIn { helo, submitter, transaction: None })
+                if !submitter.proof.is_login() =>
+            {
                 helo
             }
-            (Cover::Settled, state @ (State::LoggedIn { .. } | State::Chunking { .. })) => {
+            (Cover::Stands | Cover::Never, state @ (State::LoggedIn { .. } | State::Chunking { .. })) => {
                 return Session { base, state }.refuse(answer(503, (5, 5, 1), "logged in already"));
             }
-            (Cover::Settled, State::Open(Some(helo))) => helo,
-            (Cover::Settled, state) => return Session { base, state }.refuse(ehlo_first()),
+            (Cover::Stands | Cover::Never, State::Open(Some(helo))) => helo,
+            (Cover::Stands | Cover::Never, state) => return Session { base, state }.refuse(ehlo_first()),
         };
         match helo {
             Greeting::Ehlo(_) => {
@@ -359,6 +351,9 @@ impl Session {
             // RFC 1870 §6.1 (3): refused before it is sent.
             return self.refuse(answer(552, (5, 3, 4), format!("the message is over the limit of {limit} octets")));
         }
+        if mail.asked.require_tls == RequireTls::Yes && self.base.cover != Cover::Stands {
+            return self.refuse(requiretls_in_clear());
+        }
         if mail.utf8 == Utf8::NotDeclared && mail.sender.mailbox().is_some_and(Address::needs_utf8) {
             return self.refuse(utf8_undeclared());
         }
@@ -370,7 +365,7 @@ impl Session {
         self.reply(answer(250, (2, 1, 0), "sender OK"))
     }
 
-    fn rcpt(mut self, recipient: Recipient) -> Step {
+    fn rcpt(mut self, recipient: Recipient, wishes: Wishes) -> Step {
         let State::LoggedIn { transaction, .. } = &mut self.state else {
             return self.refuse_out_of_place();
         };
@@ -385,10 +380,11 @@ impl Session {
             Recipient::Postmaster => self.base.settings.postmaster.clone(),
             Recipient::Mailbox(address) => address,
         };
-        if transaction.utf8() == Utf8::NotDeclared && recipient.needs_utf8() {
+        let utf8 = recipient.needs_utf8() || wishes.original.as_ref().is_some_and(OriginalRecipient::needs_utf8);
+        if transaction.utf8() == Utf8::NotDeclared && utf8 {
             return self.refuse(utf8_undeclared());
         }
-        transaction.add(recipient);
+        transaction.add(recipient, wishes);
         self.reply(answer(250, (2, 1, 5), "recipient OK"))
     }
 
@@ -475,7 +471,7 @@ impl Securing {
     /// TLS stands. RFC 3207 §4.2: what was said before it is forgotten.
     pub fn secured(self) -> Session {
         let mut base = self.0;
-        base.cover = Cover::Settled;
+        base.cover = Cover::Stands;
         Session { base, state: State::Open(None) }
     }
 }

@@ -52,7 +52,8 @@ async fn tls_1_2_and_1_3_with_aead_are_offered_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_is_offered_under_tls_only_and_starttls_before_it_only() {
     let clinic = Clinic::open(&[], "[limits]\nmessage_bytes = \"1MiB\"\n").await;
-    let always = ["PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "SIZE 1048576"];
+    let limits = "LIMITS MAILMAX=1000 RCPTMAX=1000";
+    let always = ["PIPELINING", "8BITMIME", "SMTPUTF8", "DSN", limits, "ENHANCEDSTATUSCODES", "SIZE 1048576"];
     let mut clear = Client::connect(clinic.submission, &Entry::Clear).await.unwrap();
     assert_eq!(clear.greeting.lines[0].split(' ').next(), Some(HOSTNAME));
     check(&clear, &always, &["STARTTLS"]);
@@ -61,11 +62,11 @@ async fn a_login_is_offered_under_tls_only_and_starttls_before_it_only() {
     assert_eq!(clear.command("STARTTLS").await.unwrap().code, 503);
 
     let mut secured = clinic.stranger().await;
-    check(&secured, &always, &["AUTH PLAIN LOGIN", "CHUNKING"]);
+    check(&secured, &always, &["AUTH PLAIN LOGIN", "CHUNKING", "REQUIRETLS"]);
     assert_eq!(secured.command("STARTTLS").await.unwrap().code, 503);
     let implicit = Entry::Implicit(credulous_client().unwrap(), HOSTNAME.to_owned());
     let implicit = Client::connect(clinic.submissions, &implicit).await.unwrap();
-    check(&implicit, &always, &["AUTH PLAIN LOGIN", "CHUNKING"]);
+    check(&implicit, &always, &["AUTH PLAIN LOGIN", "CHUNKING", "REQUIRETLS"]);
 }
 
 fn check(client: &Client, always: &[&str], besides: &[&str]) {

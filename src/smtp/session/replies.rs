@@ -24,6 +24,11 @@ pub(super) fn starttls_first() -> Reply {
     answer(530, (5, 7, 0), "STARTTLS first")
 }
 
+/// RFC 8689 §2: what is not offered in clear is not taken there either.
+pub(super) fn requiretls_in_clear() -> Reply {
+    answer(530, (5, 7, 10), "REQUIRETLS needs TLS on this connection too")
+}
+
 /// RFC 6531 §3.5: 553 5.6.7 for an address that SMTPUTF8 was not declared for.
 pub(super) fn utf8_undeclared() -> Reply {
     answer(553, (5, 6, 7), "the address needs SMTPUTF8")

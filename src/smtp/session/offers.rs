@@ -1,0 +1,47 @@
+//! What EHLO is answered: the extensions that this client may use now, as things stand.
+
+use crate::smtp::session::{Base, Cover, Settings, State};
+
+/// The keywords, in the order in which they are said.
+pub(super) fn offers(base: &Base, state: &State) -> Vec<String> {
+    let Settings { message_bytes, recipients, messages, .. } = &*base.settings;
+    // RFC 1870 §3: SIZE names the largest message that is ever taken.
+    let mut offers = vec![format!("SIZE {message_bytes}")];
+    offers.extend(protection(base, state).map(str::to_owned));
+    offers.push("PIPELINING".to_owned());
+    offers.extend(chunking(state).map(str::to_owned));
+    offers.extend(["8BITMIME", "SMTPUTF8", "DSN"].map(str::to_owned));
+    // RFC 9422 §4: what is enforced is announced.
+    offers.push(format!("LIMITS MAILMAX={messages} RCPTMAX={recipients}"));
+    match base.cover {
+        // RFC 8689 §2: offered under TLS only.
+        Cover::Stands => offers.push("REQUIRETLS".to_owned()),
+        Cover::Offered | Cover::Never => {}
+    }
+    offers.push("ENHANCEDSTATUSCODES".to_owned());
+    offers
+}
+
+/// STARTTLS or logins, never both.
+fn protection(base: &Base, state: &State) -> Option<&'static str> {
+    match (base.cover, state) {
+        (Cover::Offered, _) => Some("STARTTLS"),
+        // RFC 4954 §4: a mechanism that sends the password is offered under TLS only, but on a legacy listener.
+        (Cover::Stands | Cover::Never, State::Clear(_) | State::Open(_)) => Some("AUTH PLAIN LOGIN"),
+        (Cover::Stands | Cover::Never, State::LoggedIn { submitter, .. } | State::Chunking { submitter, .. }) => {
+            if submitter.proof.is_login() {
+                None
+            } else {
+                Some("AUTH PLAIN LOGIN")
+            }
+        }
+    }
+}
+
+/// RFC 3030 §2. Where TLS must come first, there is no message to be sent in chunks.
+fn chunking(state: &State) -> Option<&'static str> {
+    match state {
+        State::Clear(_) => None,
+        State::Open(_) | State::LoggedIn { .. } | State::Chunking { .. } => Some("CHUNKING"),
+    }
+}
