@@ -63,6 +63,7 @@ pub(super) fn record() -> Record {
     Record {
         accepted: at(0),
         date: Some(at(0)),
+        asked: Vec::new(),
         origin: Origin::Submitted {
             client: Some(ClientName("openemr".into())),
             role: Role::Submission,
@@ -108,6 +109,7 @@ fn classified() -> Classified {
 fn ann() -> Recipient {
     Recipient {
         address: address("Ann.Sorrel@lab.example"),
+        asked: Vec::new(),
         action: Action::Deliver { methods: vec![VALID, Method::Portal], last: Last::Hold },
         rule: "Lab results to partners we know".into(),
         tried: vec![
@@ -133,6 +135,7 @@ fn ann() -> Recipient {
 fn ben() -> Recipient {
     Recipient {
         address: address("ben@practice.example"),
+        asked: Vec::new(),
         action: Action::Deliver { methods: vec![VALID], last: Last::Hold },
         rule: "Default".into(),
         tried: vec![Tried { rule: "Default".into(), result: RuleResult::Won }],

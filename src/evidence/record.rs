@@ -12,7 +12,10 @@ use crate::classify::Verdict;
 use crate::clock::Timestamp;
 use crate::crypto::Digest;
 use crate::evidence::sealed;
-use crate::mail::{Address, Arrival, Assurance, ClientName, Method, Peer, Proof, Reply, ReversePath, Role, TlsSession};
+use crate::mail::{
+    Address, Arrival, Asked, Assurance, ClientName, Method, Peer, Proof, Reply, RequireTls, ReversePath, Role,
+    TlsSession, Wishes,
+};
 use crate::mime::{Content, Tree};
 use crate::phi::{Kind, Phi};
 use crate::policy::{Action, Decision, RecipientFacts, Tried};
@@ -29,6 +32,9 @@ pub struct Record {
     pub message_id: Option<Phi<String>>,
     /// The moment of the Date with which it leaves, when it can be read as one.
     pub date: Option<Timestamp>,
+    /// What the sender asked of reports and of the way, in words and values of SMTP; as in `REQUIRETLS` or `ENVID=QQ7`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "sealed::texts")]
+    pub asked: Vec<Phi<String>>,
     /// As it was received.
     pub bytes: u64,
     pub classified: Classified,
@@ -104,6 +110,9 @@ pub enum Place {
 pub struct Recipient {
     #[serde(with = "sealed::address")]
     pub address: Address,
+    /// What the sender asked about this recipient, as in `NOTIFY=NEVER`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "sealed::texts")]
+    pub asked: Vec<Phi<String>>,
     pub action: Action,
     pub rule: String,
     pub tried: Vec<Tried>,
@@ -254,6 +263,7 @@ impl Recipient {
         let nothing = Known { routed: false, tls_seen: None, mx_seen: Vec::new() };
         Recipient {
             address: decision.recipient.clone(),
+            asked: Vec::new(),
             action: decision.action.clone(),
             rule: decision.rule.clone(),
             tried: decision.tried.clone(),
@@ -261,6 +271,23 @@ impl Recipient {
             known: facts.map_or(nothing, known),
         }
     }
+}
+
+/// What was asked for a whole message, as MAIL said it.
+pub fn asked(asked: &Asked) -> Vec<Phi<String>> {
+    let returned = asked.returned.map(|returned| format!("RET={}", returned.name()));
+    // It leaves one wrapper for another.
+    let id = asked.envelope_id.as_ref().map(|id| format!("ENVID={}", id.expose_encoded()));
+    let require_tls = (asked.require_tls == RequireTls::Yes).then(|| "REQUIRETLS".to_owned());
+    [returned, id, require_tls].into_iter().flatten().map(Phi::new).collect()
+}
+
+/// What was asked about one recipient, as RCPT said it.
+pub fn wished(wishes: &Wishes) -> Vec<Phi<String>> {
+    let notify = Some(wishes.notify.name()).filter(|name| !name.is_empty()).map(|name| format!("NOTIFY={name}"));
+    // As above.
+    let original = wishes.original.as_ref().map(|original| format!("ORCPT={}", original.expose_encoded()));
+    [notify, original].into_iter().flatten().map(Phi::new).collect()
 }
 
 impl Answer {

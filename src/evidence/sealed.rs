@@ -95,6 +95,21 @@ pub(super) mod text {
     }
 }
 
+pub(super) mod texts {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::phi::Phi;
+
+    pub(in crate::evidence) fn serialize<S: Serializer>(texts: &[Phi<String>], to: S) -> Result<S::Ok, S::Error> {
+        // As for an address.
+        to.collect_seq(texts.iter().map(Phi::expose))
+    }
+
+    pub(in crate::evidence) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Phi<String>>, D::Error> {
+        Ok(Vec::<String>::deserialize(from)?.into_iter().map(Phi::new).collect())
+    }
+}
+
 pub(super) mod optional_text {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

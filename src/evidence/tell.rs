@@ -6,7 +6,7 @@ use crate::evidence::record::{Answer, Attempt, Classified, Failure, Found, Origi
 use crate::evidence::story::{Journey, MadeAttempt, Proof, Step, Story};
 use crate::evidence::words;
 use crate::mail::{Arrival, Domain, Quarantine, ReversePath, TlsSession};
-use crate::phi::Kind;
+use crate::phi::{Kind, Phi};
 use crate::policy::{RuleResult, Tried};
 
 impl Story {
@@ -14,10 +14,12 @@ impl Story {
     pub fn tell(&self) -> String {
         let mut lines = vec![format!("Message {}", self.id)];
         lines.push(arrival(&self.record));
+        lines.extend(asked(&self.record.asked, ""));
         lines.extend(classified(&self.record.classified));
         for (at, recipient) in self.record.recipients.iter().enumerate() {
             let journey = self.journeys.get(at);
             lines.extend([String::new(), named(recipient)]);
+            lines.extend(asked(&recipient.asked, "  "));
             lines.extend(journey.and_then(|journey| journey.steps.last()).map(|step| standing(self, step)));
             lines.extend(decided(recipient));
             lines.extend(journey.map(travelled).unwrap_or_default());
@@ -78,6 +80,13 @@ fn way_in(tls: Option<&TlsSession>, arrival: &Arrival) -> String {
     }
 }
 
+/// The parameters of MAIL and RCPT, and what we do about them.
+fn asked(asked: &[Phi<String>], indent: &str) -> Option<String> {
+    // As for the sender.
+    let told: Vec<String> = asked.iter().map(|each| words::asked(each.expose())).collect();
+    (!told.is_empty()).then(|| format!("{indent}The sender asked: {}.", told.join("; ")))
+}
+
 fn classified(classified: &Classified) -> Vec<String> {
     let verdict =
         if classified.phi { "It counts as health information" } else { "It does not count as health information" };
@@ -122,7 +131,7 @@ fn named(recipient: &Recipient) -> String {
 }
 
 fn decided(recipient: &Recipient) -> Vec<String> {
-    let Recipient { address, action, rule, tried, remarks, known: _ } = recipient;
+    let Recipient { address, asked: _, action, rule, tried, remarks, known: _ } = recipient;
     let action = words::action(action);
     let mut lines = vec![format!("  The rule \"{rule}\" decided: {}.", action.trim_end_matches('.'))];
     lines.extend(tried.iter().filter_map(lost));
@@ -351,6 +360,21 @@ mod tests {
         let mut story = invented::kept().story();
         story.journeys[0].attempts[0].attempt.answer.as_mut().unwrap().code = 250;
         assert!(story.tell().contains("after 0.4 s it failed while naming the recipient: it put us off.\n"));
+    }
+
+    #[test]
+    fn what_the_sender_asked_is_told_with_what_comes_of_it() {
+        let mut story = invented::kept().story();
+        story.record.asked = vec![Phi::new("REQUIRETLS".into()), Phi::new("ENVID=QQ7".into())];
+        story.record.recipients[0].asked = vec![Phi::new("NOTIFY=NEVER".into())];
+        let told = story.tell();
+        for line in [
+            "\nThe sender asked: REQUIRETLS (only servers that promise TLS all the way get it; where there is none, it \
+             goes back); ENVID=QQ7 (reports are to name it so).\n",
+            "\n  The sender asked: NOTIFY=NEVER (no report to the sender; of a failure the postmaster is told).\n",
+        ] {
+            assert!(told.contains(line), "{told}");
+        }
     }
 
     #[test]

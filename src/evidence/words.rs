@@ -101,6 +101,23 @@ pub(super) const fn assurance(assurance: Assurance) -> &'static str {
     }
 }
 
+/// What a parameter of MAIL or RCPT asks for, and what comes of it.
+pub(super) fn asked(parameter: &str) -> String {
+    let meaning = match parameter {
+        "REQUIRETLS" => "only servers that promise TLS all the way get it; where there is none, it goes back",
+        "NOTIFY=NEVER" => "no report to the sender; of a failure the postmaster is told",
+        "RET=FULL" => "the content in reports; ours never hold it, and no other server is asked for it",
+        "RET=HDRS" => "no content in reports",
+        _ if parameter.starts_with("NOTIFY=") => {
+            "reports on these to the sender; of other failures the postmaster is told"
+        }
+        _ if parameter.starts_with("ENVID=") => "reports are to name it so",
+        _ if parameter.starts_with("ORCPT=") => "the address as the sender knows it",
+        _ => return parameter.to_owned(),
+    };
+    format!("{parameter} ({meaning})")
+}
+
 pub(super) const fn stage(stage: Stage) -> &'static str {
     match stage {
         Stage::Resolve => "looking up its mail servers",

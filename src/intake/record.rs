@@ -1,7 +1,7 @@
 //! What the evidence keeps of a submission.
 
 use crate::clock::Timestamp;
-use crate::evidence::record::{Classified, Origin, Recipient, Record, Versions};
+use crate::evidence::record::{Classified, Origin, Recipient, Record, Versions, asked, wished};
 use crate::intake::{Examination, Terms};
 use crate::mail::{Envelope, Peer};
 use crate::phi::Phi;
@@ -21,13 +21,18 @@ pub(super) struct Kept<'a> {
 
 pub(super) fn record(terms: &Terms, examination: &Examination, kept: Kept<'_>) -> Record {
     let facts = &examination.facts;
-    let recipient = |(at, decision): (usize, &Decision)| Recipient::of(decision, facts.of(at));
+    let envelope = kept.envelope;
+    let recipient = |(at, decision): (usize, &Decision)| Recipient {
+        asked: wished(&envelope.wishes(&decision.recipient)),
+        ..Recipient::of(decision, facts.of(at))
+    };
     Record {
         accepted: kept.at,
         origin: Origin::of(kept.peer),
         sender: kept.envelope.sender().clone(),
         message_id: Some(kept.message_id),
         date: kept.date,
+        asked: asked(&envelope.asked),
         bytes: kept.bytes as u64,
         classified: Classified::of(&examination.verdict, &examination.tree),
         recipients: examination.decisions.iter().enumerate().map(recipient).collect(),

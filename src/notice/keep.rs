@@ -3,7 +3,7 @@
 use crate::audit::Actor;
 use crate::config::Last;
 use crate::crypto::Digest;
-use crate::evidence::record::{Classified, Known, Origin, Recipient, Record, Versions};
+use crate::evidence::record::{Classified, Known, Origin, Recipient, Record, Versions, asked};
 use crate::evidence::{Evidence, EvidenceError};
 use crate::mail::{Address, Assurance, Content, Method, ReversePath};
 use crate::notice::{Notice, Stamp, Voice};
@@ -63,6 +63,7 @@ fn action() -> Action {
 fn record(voice: &Voice, notice: &Notice, stamp: Stamp) -> Record {
     let recipient = |address: &Address| Recipient {
         address: address.clone(),
+        asked: Vec::new(),
         action: action(),
         rule: RULE.into(),
         tried: vec![Tried { rule: RULE.into(), result: RuleResult::Won }],
@@ -75,6 +76,7 @@ fn record(voice: &Voice, notice: &Notice, stamp: Stamp) -> Record {
         sender: ReversePath::Null,
         message_id: Some(Phi::new(format!("<{}@{}>", stamp.id, voice.hostname))),
         date: Some(stamp.at),
+        asked: asked(&notice.envelope.asked),
         bytes: notice.message.len() as u64,
         classified: Classified { phi: false, score: 0.0, found: Vec::new() },
         recipients: notice.envelope.recipients().iter().map(recipient).collect(),

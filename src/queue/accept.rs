@@ -9,7 +9,8 @@ use crate::clock::Timestamp;
 use crate::config::Last;
 use crate::crypto::{Key, random_u128};
 use crate::mail::{
-    Address, BodyType, ClientName, Content, Envelope, JobId, Message, MessageId, Method, ReversePath, Role, Utf8,
+    Address, Asked, BodyType, ClientName, Content, Envelope, EnvelopeId, JobId, Message, MessageId, Method, Notify,
+    OriginalRecipient, RequireTls, Returned, ReversePath, Role, Utf8, Wishes,
 };
 use crate::policy::Action;
 use crate::queue::memory::Share;
@@ -166,6 +167,8 @@ impl Queue {
                 recipient: way.recipient.clone(),
                 body: accept.envelope.body,
                 utf8: accept.envelope.utf8,
+                asked: accept.envelope.asked.clone(),
+                wishes: accept.envelope.wishes(&way.recipient),
                 method,
                 accepted: new.accepted,
                 number: 1,
@@ -254,13 +257,30 @@ fn owes(accept: &Accept) -> Owes {
     }
 }
 
-/// What is sealed of a job's envelope.
+/// What is sealed of a job's envelope. What was not asked for is left out, and envelopes from before it could be asked for
+/// have none of it.
 #[derive(Serialize, Deserialize)]
 struct SealedEnvelope {
     sender: Option<String>,
     recipient: String,
     eight_bit: bool,
     utf8: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    notify: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    original: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    returned: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    envelope_id: Option<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    require_tls: bool,
+}
+
+// Serde hands the field over as a reference.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this form")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A job's envelope, opened.
@@ -269,6 +289,8 @@ pub(super) struct JobEnvelope {
     pub(super) recipient: Address,
     pub(super) body: BodyType,
     pub(super) utf8: Utf8,
+    pub(super) asked: Asked,
+    pub(super) wishes: Wishes,
 }
 
 fn seal_envelope(
@@ -277,12 +299,18 @@ fn seal_envelope(
     envelope: &Envelope,
     recipient: &Address,
 ) -> Result<Vec<u8>, StoreError> {
+    let (asked, wishes) = (&envelope.asked, envelope.wishes(recipient));
     let text = SealedEnvelope {
-        // Exposed to be sealed.
+        // Exposed to be sealed, as is all that follows.
         sender: envelope.sender().mailbox().map(|sender| sender.expose().to_owned()),
         recipient: recipient.expose().to_owned(),
         eight_bit: envelope.body == BodyType::EightBitMime,
         utf8: envelope.utf8 == Utf8::Declared,
+        notify: Some(wishes.notify.name().to_owned()).filter(|name| !name.is_empty()),
+        original: wishes.original.as_ref().map(OriginalRecipient::expose_encoded),
+        returned: asked.returned.map(|returned| returned.name().to_owned()),
+        envelope_id: asked.envelope_id.as_ref().map(|id| id.expose_encoded().to_owned()),
+        require_tls: asked.require_tls == RequireTls::Yes,
     };
     let plain = serde_json::to_vec(&text).map_err(|_| StoreError::StrangeRow("envelope"))?;
     store.vault().seal_record(epoch, &envelope_place(job), &plain)
@@ -293,14 +321,48 @@ pub(super) fn open_envelope(store: &Store, row: &JobRow) -> Result<JobEnvelope, 
     let sealed = row.envelope.as_ref().ok_or_else(strange)?;
     let plain = store.vault().open_record(row.epoch, &envelope_place(row.id), sealed)?;
     let text: SealedEnvelope = serde_json::from_slice(&plain).map_err(|_| strange())?;
-    let sender = match text.sender {
+    read_envelope(&text).ok_or_else(strange)
+}
+
+fn read_envelope(text: &SealedEnvelope) -> Option<JobEnvelope> {
+    let sender = match &text.sender {
         None => ReversePath::Null,
-        Some(sender) => ReversePath::Mailbox(Address::parse(&sender).map_err(|_| strange())?),
+        Some(sender) => ReversePath::Mailbox(Address::parse(sender).ok()?),
     };
-    Ok(JobEnvelope {
+    Some(JobEnvelope {
         sender,
-        recipient: Address::parse(&text.recipient).map_err(|_| strange())?,
+        recipient: Address::parse(&text.recipient).ok()?,
         body: if text.eight_bit { BodyType::EightBitMime } else { BodyType::SevenBit },
         utf8: if text.utf8 { Utf8::Declared } else { Utf8::NotDeclared },
+        asked: Asked {
+            returned: read(text.returned.as_deref(), Returned::parse)?,
+            envelope_id: read(text.envelope_id.as_deref(), EnvelopeId::parse)?,
+            require_tls: if text.require_tls { RequireTls::Yes } else { RequireTls::No },
+        },
+        wishes: Wishes {
+            notify: read(text.notify.as_deref(), Notify::parse)?.unwrap_or_default(),
+            original: read(text.original.as_deref(), OriginalRecipient::parse)?,
+        },
     })
+}
+
+/// What is there has to be what it was when it was sealed.
+fn read<T>(text: Option<&str>, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
+    match text {
+        None => Some(None),
+        Some(text) => parse(text).map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_envelope_sealed_before_wishes_were_known_has_none() {
+        let old = r#"{"sender":"ann@clinic.example","recipient":"bo@lab.example","eight_bit":true,"utf8":false}"#;
+        let opened = read_envelope(&serde_json::from_str(old).unwrap()).unwrap();
+        assert_eq!((opened.asked, opened.wishes), (Asked::default(), Wishes::default()));
+        assert_eq!(opened.body, BodyType::EightBitMime);
+    }
 }

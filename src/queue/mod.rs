@@ -20,7 +20,8 @@ use crate::clock::Timestamp;
 use crate::config;
 use crate::crypto::{NoEntropy, random, random_u128};
 use crate::mail::{
-    Address, BodyType, ClientName, Content, JobId, Message, MessageId, Method, ReversePath, Utf8, WireLimits,
+    Address, Asked, BodyType, ClientName, Content, JobId, Message, MessageId, Method, ReversePath, Utf8, WireLimits,
+    Wishes,
 };
 use crate::store::{
     Change, Commit, DestinationSeen, Fence, JobRow, OwedId, Owes, Renewed, SealedAttempt, Settlement, Standing, Store,
@@ -80,6 +81,9 @@ pub struct Job {
     pub recipient: Address,
     pub body: BodyType,
     pub utf8: Utf8,
+    /// What the sender asked for the whole message, and for this recipient.
+    pub asked: Asked,
+    pub wishes: Wishes,
     /// How it is to travel on this attempt.
     pub method: Method,
     pub accepted: Timestamp,
@@ -364,6 +368,8 @@ impl Queue {
             recipient: envelope.recipient,
             body: envelope.body,
             utf8: envelope.utf8,
+            asked: envelope.asked,
+            wishes: envelope.wishes,
             method,
             accepted: row.accepted,
             number: row.standing.attempts.saturating_add(1),

@@ -60,6 +60,7 @@ pub(in crate::notice) fn story(action: Action) -> Story {
         sender: ReversePath::Null,
         message_id: Some(Phi::new("<7@clinic.example>".into())),
         date: Some(START),
+        asked: Vec::new(),
         bytes: 1,
         classified: Classified { phi: false, score: 0.0, found: Vec::new() },
         recipients: vec![recipient("other@lab.example", action.clone()), recipient("results@lab.example", action)],
@@ -78,6 +79,7 @@ pub(in crate::notice) fn story(action: Action) -> Story {
 fn recipient(to: &str, action: Action) -> Recipient {
     Recipient {
         address: address(to),
+        asked: Vec::new(),
         action,
         rule: "it".into(),
         tried: Vec::new(),
