@@ -201,7 +201,7 @@ mod tests {
     use crate::clock::{ManualClock, Timestamp};
     use crate::config::{self, Last};
     use crate::crypto::Key;
-    use crate::mail::{Assurance, Content, Domain, End, Method, WireLimits};
+    use crate::mail::{Assurance, Content, Domain, End, Method, Notify, WireLimits};
     use crate::store::{Body, Change, Commit, Delay, Fence, Move, NewJob, NewMessage, Owes, Settlement, Standing};
     use invented::{id, job};
 
@@ -274,7 +274,7 @@ mod tests {
             epoch: 1,
             envelope: Vec::new(),
             wrapped_key: Vec::new(),
-            owes: Owes::Sender,
+            owes: Owes::Sender(Notify::Unsaid),
             standing: standing(&accepted.state, 0),
             leased: None,
         };

@@ -3,6 +3,7 @@
 mod edits;
 mod record;
 mod refusal;
+mod require_tls;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -145,7 +146,8 @@ impl Intake {
         let (tree, verdict) = self.read(terms, &message).await?;
         check_from(&tree.from, &allowed.senders)?;
         let facts = settings.directory.facts(&envelope).await;
-        let examination = terms.decide(&envelope, (Some(&client), peer.proof), Read { tree, verdict, facts });
+        let mut examination = terms.decide(&envelope, (Some(&client), peer.proof), Read { tree, verdict, facts });
+        require_tls::obey(&mut examination.decisions, &envelope, &message);
         let ways = ways(&examination.decisions)?;
         let told = Told::of(&examination, &message, &ways);
 
@@ -239,7 +241,9 @@ pub fn examine(config: &Config, unsent: Unsent<'_>) -> Examination {
     let (tree, verdict) = read_now(message, &terms.budget);
     let known = config.clients.iter().find(|known| client == Some(&known.name));
     let proof = known.map(|known| if known.is_known_by_network() { Proof::Network } else { Proof::Password });
-    terms.decide(envelope, (client, proof), Read { tree, verdict, facts })
+    let mut examination = terms.decide(envelope, (client, proof), Read { tree, verdict, facts });
+    require_tls::obey(&mut examination.decisions, envelope, message);
+    examination
 }
 
 /// A submission as it came, and what is to become of it.

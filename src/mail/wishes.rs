@@ -215,17 +215,21 @@ impl OriginalRecipient {
         Some(OriginalRecipient(Phi::new(typed)))
     }
 
-    /// The one that a relay gives where the sender gave none: the address that it was told (RFC 3461 §5.2.1). None when
-    /// it would be longer than the parameter may be.
-    pub fn of(address: &Address) -> Option<OriginalRecipient> {
+    /// The one that a relay gives where the sender gave none: the address that it was told (RFC 3461 §5.2.1).
+    pub fn of(address: &Address) -> OriginalRecipient {
         // It stays within this type.
         let text = address.expose();
-        let encoded = if text.is_ascii() {
-            format!("rfc822;{}", Xtext::encode(text))
+        let typed = if text.is_ascii() {
+            Typed::Other { kind: "rfc822".into(), text: Xtext::encode(text) }
         } else {
-            format!("utf-8;{}", encode_unicode(text))
+            Typed::Utf8(encode_unicode(text).into())
         };
-        OriginalRecipient::parse(&encoded)
+        OriginalRecipient(Phi::new(typed))
+    }
+
+    /// Whether it is short enough to be a parameter.
+    pub fn fits(&self) -> bool {
+        self.expose_ascii().len() <= LONGEST_ORIGINAL
     }
 
     /// As it is written in RCPT.
@@ -370,8 +374,10 @@ mod tests {
 
     #[test]
     fn a_relay_names_the_address_that_it_was_told() {
-        let of = |text: &str| OriginalRecipient::of(&Address::parse(text).unwrap()).unwrap().expose_encoded();
+        let of = |text: &str| OriginalRecipient::of(&Address::parse(text).unwrap()).expose_encoded();
         assert_eq!(of("ann+tag@Lab.example"), "rfc822;ann+2Btag@Lab.example");
         assert_eq!(of("zoë@bücher.example"), "utf-8;zo\\x{EB}@b\\x{FC}cher.example");
+        let long = Address::parse(&format!("{}@{}.example", "ä".repeat(32), vec!["ä".repeat(20); 4].join(".")));
+        assert!(!OriginalRecipient::of(&long.unwrap()).fits());
     }
 }

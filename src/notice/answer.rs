@@ -18,9 +18,13 @@ pub(super) fn told(voice: &Voice, owed: &Owed) -> Vec<Address> {
         // To the sender the message is late, as others are.
         About::Unanswered => vec![postmaster.clone()],
         About::Held | About::Expired if sender != postmaster => vec![sender.clone(), postmaster.clone()],
-        About::Held | About::Expired | About::Failed | About::Delayed | About::Rejected | About::Undeliverable => {
-            vec![sender.clone()]
-        }
+        About::Held
+        | About::Expired
+        | About::Failed
+        | About::Delayed
+        | About::Relayed
+        | About::Rejected
+        | About::Undeliverable => vec![sender.clone()],
     }
 }
 
@@ -35,6 +39,8 @@ pub(super) fn fate(owed: &Owed, story: &Story) -> Fate {
         arrived: owed.accepted,
         last: story.journeys.iter().find(|journey| journey.job == owed.job).and_then(last_attempt),
         original: Original::new(record.date, message_id),
+        asked: owed.asked.clone(),
+        wishes: owed.wishes.clone(),
         what: what(owed, record.recipients.iter().find(|recipient| recipient.address == owed.recipient)),
     }
 }
@@ -62,6 +68,7 @@ fn what(owed: &Owed, decided: Option<&Recipient>) -> What {
         About::Expired => What::Expired,
         About::Delayed => What::Delayed { until },
         About::Unanswered => What::Unanswered { until },
+        About::Relayed => What::Relayed,
         About::Undeliverable => What::Undeliverable,
         About::Rejected => What::Rejected { text: decided.and_then(rule_words).unwrap_or_default() },
         About::Held => {

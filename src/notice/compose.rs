@@ -51,7 +51,10 @@ pub(super) fn fate(voice: &Voice, fate: &Fate, to: Vec<Address>, stamp: Stamp) -
             builder.multipart(report)
         }
     };
-    finish(&made.map_err(|_| NoticeError::Malformed)?.formatted(), to, stamp)
+    let mut notice = finish(&made.map_err(|_| NoticeError::Malformed)?.formatted(), to, stamp)?;
+    // RFC 8689 §5: a report about such a message is such a message.
+    notice.envelope.asked.require_tls = fate.asked.require_tls;
+    Ok(notice)
 }
 
 pub(super) fn day(voice: &Voice, report: &Day, stamp: Stamp) -> Result<Notice, NoticeError> {

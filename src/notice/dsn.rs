@@ -1,22 +1,23 @@
 //! The machine's part of a delivery report (RFC 3464), and the little of the original that goes back with it.
 
-use crate::mail::{Address, Enhanced};
+use crate::mail::{Address, Enhanced, OriginalRecipient, RequireTls};
 use crate::notice::{Fate, Voice, What};
 
 /// The fields of `message/delivery-status`; none for a message that only waits for somebody.
 pub(super) fn status(voice: &Voice, fate: &Fate) -> Option<String> {
     let (action, status) = action_and_status(fate)?;
-    let mut lines = vec![
-        // RFC 3464 §2.2.
-        format!("Reporting-MTA: dns; {}", voice.hostname),
-        format!("Arrival-Date: {}", fate.arrived.rfc5322()),
-        format!("X-Sealpost-Reference: {}", fate.reference),
-        String::new(),
-        // RFC 3464 §2.3.
-        format!("Final-Recipient: {}", typed(&fate.recipient)),
-        format!("Action: {action}"),
-        format!("Status: {status}"),
-    ];
+    // RFC 3464 §2.2.
+    let mut lines = vec![format!("Reporting-MTA: dns; {}", voice.hostname)];
+    lines.extend(envelope_id(fate).map(|id| format!("Original-Envelope-Id: {id}")));
+    lines.push(format!("Arrival-Date: {}", fate.arrived.rfc5322()));
+    lines.push(format!("X-Sealpost-Reference: {}", fate.reference));
+    lines.push(String::new());
+    // RFC 3464 §2.3. The original recipient is what the sender itself gave, and is named only when it is an address.
+    let original = fate.wishes.original.as_ref().and_then(OriginalRecipient::expose_reported);
+    lines.extend(original.map(|original| format!("Original-Recipient: {original}")));
+    lines.push(format!("Final-Recipient: {}", typed(&fate.recipient)));
+    lines.push(format!("Action: {action}"));
+    lines.push(format!("Status: {status}"));
     if let Some(last) = fate.last {
         lines.push(format!("Last-Attempt-Date: {}", last.at.rfc5322()));
     }
@@ -43,11 +44,33 @@ fn action_and_status(fate: &Fate) -> Option<(&'static str, Enhanced)> {
         // RFC 3463 §3.5: X.4.7 is "delivery time expired".
         What::Expired => Some(("failed", Enhanced::new(5, 4, 7))),
         What::Delayed { .. } => Some(("delayed", answered(4).unwrap_or(Enhanced::new(4, 4, 0)))),
+        // RFC 3464 §2.3.3: "delivered" is for whoever puts it into a mailbox, which is never us.
+        What::Relayed => Some(("relayed", answered(2).unwrap_or(Enhanced::new(2, 0, 0)))),
         What::Rejected { .. } => Some(("failed", Enhanced::new(5, 7, 1))),
         // RFC 3463 §3.8: X.7.4 is "security features not supported".
-        What::Undeliverable => Some(("failed", Enhanced::new(5, 7, 4))),
+        What::Undeliverable => Some(("failed", require_tls(fate).unwrap_or(Enhanced::new(5, 7, 4)))),
         What::Held { .. } | What::Unanswered { .. } => None,
     }
+}
+
+/// RFC 8689 §4.2.1: 5.7.30 when no server promises TLS from there on, 5.7.10 when there is none at all.
+fn require_tls(fate: &Fate) -> Option<Enhanced> {
+    match fate.asked.require_tls {
+        RequireTls::No | RequireTls::IfOffered => None,
+        RequireTls::Yes => Some(
+            fate.last
+                .and_then(|last| last.enhanced)
+                .filter(|code| *code == Enhanced::new(5, 7, 30))
+                .unwrap_or(Enhanced::new(5, 7, 10)),
+        ),
+    }
+}
+
+/// RFC 3464 §2.2.1, as one word: a sender may write anything there, and words in a row are more than a name.
+fn envelope_id(fate: &Fate) -> Option<String> {
+    // It goes back to the sender who gave it.
+    let id = fate.asked.envelope_id.as_ref()?.expose_decoded();
+    (!id.contains(' ')).then_some(id)
 }
 
 /// The codes of the last answer, or our own words. The peer's text may quote an address or the content, and stays out.
@@ -60,6 +83,7 @@ fn diagnostic(fate: &Fate) -> String {
         What::Refused => "refused for good",
         What::Expired => "time ran out",
         What::Delayed { .. } => "not delivered yet",
+        What::Relayed => "taken by the next hop",
         What::Rejected { .. } => return "x-sealpost; refused by policy".into(),
         What::Undeliverable => return "x-sealpost; no way is protected well enough".into(),
         What::Held { .. } => "held",
@@ -68,20 +92,9 @@ fn diagnostic(fate: &Fate) -> String {
     codes.unwrap_or_else(|| format!("x-sealpost; {ours}"))
 }
 
-/// RFC 3464 §2.3.2. The one place of a notice that names a recipient.
+/// RFC 3464 §2.3.2, and RFC 6533 §3 so that the report stays ASCII. Besides what the sender gave for it, the one place of a
+/// notice that names a recipient.
 fn typed(recipient: &Address) -> String {
-    let text = recipient.expose();
-    if text.is_ascii() {
-        return format!("rfc822; {text}");
-    }
-    // RFC 6533 §3: utf-8-addr-xtext, so that the report stays ASCII.
-    let mut encoded = String::new();
-    for character in text.chars() {
-        if character.is_ascii_graphic() && !matches!(character, '\\' | '+' | '=') {
-            encoded.push(character);
-        } else {
-            encoded.push_str(&format!("\\x{{{:02X}}}", u32::from(character)));
-        }
-    }
-    format!("utf-8; {encoded}")
+    // Reads as an address, since it is one.
+    OriginalRecipient::of(recipient).expose_reported().unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 
 use crate::audit::HoldCause;
 use crate::clock::Timestamp;
-use crate::mail::{Address, Code, Enhanced, MessageId};
+use crate::mail::{Address, Asked, Code, Enhanced, MessageId, Wishes};
 use crate::phi::Phi;
 
 /// RFC 5322 §2.1.1: a line has at most 998 characters; a Message-ID that fills one is no use to anybody.
@@ -17,6 +17,9 @@ pub struct Fate {
     pub arrived: Timestamp,
     pub last: Option<LastAttempt>,
     pub original: Original,
+    /// How the sender asked for the report to be named and sent.
+    pub asked: Asked,
+    pub wishes: Wishes,
     pub what: What,
 }
 
@@ -45,6 +48,8 @@ pub enum What {
     Delayed { until: Timestamp },
     /// The next hop takes it and does not say so; it is tried until then.
     Unanswered { until: Timestamp },
+    /// The next hop took it, and does not report on it.
+    Relayed,
     /// Policy refused it for this recipient; the words are the rule's.
     Rejected { text: String },
     /// No allowed method was left, and policy wants it sent back.

@@ -2,6 +2,7 @@
 
 use crate::audit::HoldCause;
 use crate::clock::Timestamp;
+use crate::mail::RequireTls;
 use crate::notice::{Fate, What};
 
 /// A subject and a body, lines ended by line feeds.
@@ -18,6 +19,7 @@ pub(super) fn of(fate: &Fate) -> Text {
         What::Expired => ("Not delivered in time", expired(fate)),
         What::Delayed { until } => ("Still trying to deliver", delayed(fate, *until)),
         What::Unanswered { until } => ("Perhaps delivered more than once", unanswered(fate, *until)),
+        What::Relayed => ("Passed on", relayed(fate)),
         What::Rejected { text } => ("Not sent", rejected(fate, text)),
         What::Undeliverable => ("Not sent: no protected way", undeliverable(fate)),
         What::Held { cause, reason, until } => ("Held", held(fate, (*cause, reason.as_deref()), *until)),
@@ -106,6 +108,16 @@ fn unanswered(fate: &Fate, until: Timestamp) -> String {
     )
 }
 
+fn relayed(fate: &Fate) -> String {
+    let domain = fate.recipient.domain();
+    format!(
+        "You asked to hear of success. The mail server at {domain} took your message to one of its recipients, over a\n\
+         protected connection.\n\n\
+         That server does not report whether it put the message into a mailbox. The full address is in the attached\n\
+         report.\n"
+    )
+}
+
 fn rejected(fate: &Fate, text: &str) -> String {
     let domain = fate.recipient.domain();
     format!(
@@ -118,10 +130,19 @@ fn rejected(fate: &Fate, text: &str) -> String {
 
 fn undeliverable(fate: &Fate) -> String {
     let domain = fate.recipient.domain();
+    let why = match fate.asked.require_tls {
+        RequireTls::No | RequireTls::IfOffered => {
+            "The mail server there offers no way that is protected well enough, and your organisation's rules allow no\n\
+             other. The message was not sent without protection."
+        }
+        RequireTls::Yes => {
+            "It was marked to go only to servers that promise encryption on the whole way (REQUIRETLS), and no mail\n\
+             server there does. The message was not sent. Without that mark it may go, still protected up to that server."
+        }
+    };
     format!(
         "Your message was not sent to one of its recipients, at {domain}.\n\n\
-         The mail server there offers no way that is protected well enough, and your organisation's rules allow no\n\
-         other. The message was not sent without protection. Please reach the recipient in another way.\n\
+         {why} Please reach the recipient in another way.\n\
          The full address is in the attached report.\n"
     )
 }

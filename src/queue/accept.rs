@@ -65,10 +65,10 @@ impl Receipt {
 
 /// What all jobs of a message have in common.
 struct Common<'a> {
-    envelope: &'a Envelope,
+    accept: &'a Accept,
     key: &'a Key,
     epoch: i64,
-    case: Case,
+    now: Timestamp,
 }
 
 impl Queue {
@@ -187,8 +187,8 @@ impl Queue {
     }
 
     fn new_message(&self, accept: &Accept, key: &Key, now: Timestamp) -> Result<NewMessage, QueueError> {
-        let (epoch, case) = (self.inner.store.vault().body_epoch(), Case { now, owes: owes(accept) });
-        let common = Common { envelope: &accept.envelope, key, epoch, case };
+        let epoch = self.inner.store.vault().body_epoch();
+        let common = Common { accept, key, epoch, now };
         let mut jobs = Vec::with_capacity(accept.ways.len());
         for way in &accept.ways {
             jobs.push(self.new_job(way, &common)?);
@@ -207,23 +207,29 @@ impl Queue {
     }
 
     fn new_job(&self, way: &Way, common: &Common<'_>) -> Result<NewJob, QueueError> {
-        let Common { envelope, key, epoch, case } = *common;
+        let Common { accept, key, epoch, now } = *common;
+        let case = Case { now, owes: owes(accept, &way.recipient) };
         let id = JobId::from_parts(case.now, random_u128()?);
         let store = &self.inner.store;
         Ok(NewJob {
             id,
             domain: way.recipient.domain().clone(),
             epoch,
-            envelope: seal_envelope(store, (epoch, id), envelope, &way.recipient)?,
+            envelope: seal_envelope(store, (epoch, id), &accept.envelope, &way.recipient)?,
             wrapped_key: store.vault().wrap_body_key(epoch, id, key)?,
             owes: case.owes,
-            standing: self.first_standing(way, case),
+            standing: self.first_standing(way, accept.envelope.asked.require_tls, case),
             leased: None,
         })
     }
 
-    fn first_standing(&self, way: &Way, case: Case) -> Standing {
+    fn first_standing(&self, way: &Way, require_tls: RequireTls, case: Case) -> Standing {
         let config = &self.inner.config;
+        // RFC 8689 §4.2.1: what no server promises TLS for goes back, and is not held a second time.
+        let after_release = match require_tls {
+            RequireTls::Yes => Last::Undeliverable,
+            RequireTls::No | RequireTls::IfOffered => Last::Hold,
+        };
         match &way.action {
             Action::Deliver { methods, last } => {
                 let mut standing = schedule::first(methods.clone(), *last, case, config);
@@ -231,7 +237,7 @@ impl Queue {
                 standing
             }
             Action::Hold { reason: _ } => {
-                let mut standing = schedule::first(way.released.clone(), Last::Hold, case, config);
+                let mut standing = schedule::first(way.released.clone(), after_release, case, config);
                 schedule::hold(&mut standing, way.cause.unwrap_or(HoldCause::Policy), case, config);
                 standing
             }
@@ -249,11 +255,11 @@ fn is_due(job: &NewJob, now: Timestamp) -> bool {
     matches!(job.standing.state, JobState::Queued { method: _, due } if due <= now)
 }
 
-fn owes(accept: &Accept) -> Owes {
+fn owes(accept: &Accept, recipient: &Address) -> Owes {
     match (accept.content, accept.envelope.sender(), &accept.settles) {
         (Content::Notice, _, Some(owed)) if owed.is_about_a_notice() => Owes::Nobody,
         (Content::Notice, _, _) | (Content::Mail, ReversePath::Null, _) => Owes::Postmaster,
-        (Content::Mail, ReversePath::Mailbox(_), _) => Owes::Sender,
+        (Content::Mail, ReversePath::Mailbox(_), _) => Owes::Sender(accept.envelope.wishes(recipient).notify),
     }
 }
 

@@ -144,6 +144,7 @@ impl Play {
                 let Some(job) = self.hands.pop() else { return };
                 let all = [
                     Progress::Delivered,
+                    Progress::Relayed,
                     Progress::Refused,
                     Progress::Later,
                     Progress::FloorUnmet,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::audit::JobState;
 use crate::clock::Timestamp;
-use crate::mail::{Address, ClientName, Content, JobId, MessageId, ReversePath};
-use crate::queue::{Queue, QueueError, STORE_PAUSE, accept};
+use crate::mail::{Address, Asked, ClientName, Content, JobId, MessageId, ReversePath, Wishes};
+use crate::queue::{Queue, QueueError, STORE_PAUSE, accept, schedule};
 use crate::store::{About, JobRow, OwedId, Owes, StoreError};
 
 /// How long somebody may take to compose a notice before it is given out again.
@@ -22,6 +22,9 @@ pub struct Owed {
     /// Whom to tell; null means the postmaster alone. Of a hold the postmaster is told in any case.
     pub to: ReversePath,
     pub recipient: Address,
+    /// What the sender asked for the whole message, and for this recipient.
+    pub asked: Asked,
+    pub wishes: Wishes,
     pub client: Option<ClientName>,
     pub content: Content,
     pub accepted: Timestamp,
@@ -73,8 +76,8 @@ impl Queue {
         let Some(about) = row.standing.owed else { return Ok(None) };
         let envelope = accept::open_envelope(&self.inner.store, &row)?;
         let to = match row.owes {
-            Owes::Sender => envelope.sender,
-            Owes::Postmaster | Owes::Nobody => ReversePath::Null,
+            Owes::Sender(notify) if schedule::hears(notify, about) => envelope.sender,
+            Owes::Sender(_) | Owes::Postmaster | Owes::Nobody => ReversePath::Null,
         };
         Ok(Some(Owed {
             id: OwedId::of(&row, about),
@@ -83,6 +86,8 @@ impl Queue {
             about,
             to,
             recipient: envelope.recipient,
+            asked: envelope.asked,
+            wishes: envelope.wishes,
             client: row.client,
             content: row.content,
             accepted: row.accepted,

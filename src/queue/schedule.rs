@@ -5,14 +5,16 @@ use std::time::Duration;
 use crate::audit::{HoldCause, JobState};
 use crate::clock::Timestamp;
 use crate::config::{self, Last};
-use crate::mail::{End, Method};
+use crate::mail::{End, Method, Notify, Occasion};
 use crate::store::{About, Delay, Owes, Standing};
 
 /// What an attempt came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Progress {
-    /// The next hop took it at or above the floor.
+    /// The next hop took it at or above the floor, and reports on it as the sender asked.
     Delivered,
+    /// The same, but the next hop knows nothing of such wishes.
+    Relayed,
     /// Refused for good: 5xx, null MX, no such domain.
     Refused,
     /// A connect failure or 4xx: the same method, later.
@@ -58,6 +60,11 @@ pub fn next(
     let mut next = Standing { attempts: standing.attempts.saturating_add(1), owed: None, ..standing.clone() };
     match progress {
         Progress::Delivered => end(&mut next, End::Delivered, owes),
+        Progress::Relayed => {
+            end(&mut next, End::Delivered, owes);
+            // RFC 3461 §5.2.2: whoever hands it to a server without DSN reports "relayed" in that server's place.
+            next.owed = told(About::Relayed, owes);
+        }
         Progress::Refused => end(&mut next, End::Bounced, owes),
         Progress::Later => {
             // Nothing was learnt of the floor: patience starts anew with the next unmet one.
@@ -219,11 +226,30 @@ fn end(next: &mut Standing, end: End, owes: Owes) {
 }
 
 /// RFC 5321 §6.1: no report goes to a null reverse-path. Somebody has to know all the same, and the postmaster is told;
-/// a delay can wait for its end.
+/// a delay can wait for its end, and of success only hears who asked. So it is where NOTIFY asks for no report.
 fn told(about: About, owes: Owes) -> Option<About> {
-    match (owes, about) {
-        (Owes::Postmaster, About::Delayed) | (Owes::Nobody, _) => None,
-        (Owes::Sender | Owes::Postmaster, _) => Some(about),
+    let sender = match owes {
+        Owes::Sender(notify) => hears(notify, about),
+        Owes::Postmaster => false,
+        Owes::Nobody => return None,
+    };
+    match about {
+        About::Delayed | About::Relayed => Some(about).filter(|_| sender),
+        About::Failed | About::Expired | About::Held | About::Unanswered | About::Rejected | About::Undeliverable => {
+            Some(about)
+        }
+    }
+}
+
+/// Whether the sender is told of it (RFC 3461 §4.1). A hold is no word of NOTIFY: it is a delay that may become a failure.
+pub fn hears(notify: Notify, about: About) -> bool {
+    match about {
+        About::Failed | About::Expired | About::Rejected | About::Undeliverable => notify.asks_for(Occasion::Failure),
+        About::Delayed => notify.asks_for(Occasion::Delay),
+        About::Relayed => notify.asks_for(Occasion::Success),
+        About::Held => notify.asks_for(Occasion::Failure) || notify.asks_for(Occasion::Delay),
+        // What the postmaster has to look into; to the sender it is a delay.
+        About::Unanswered => false,
     }
 }
 
@@ -233,6 +259,7 @@ mod tests {
     use crate::mail::Assurance;
 
     const VALID: Method = Method::Tls(Assurance::Valid);
+    const SENDER: Owes = Owes::Sender(Notify::Unsaid);
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn config() -> config::Queue {
@@ -267,9 +294,9 @@ mod tests {
 
     #[test]
     fn the_waits_follow_the_list_and_the_last_repeats() {
-        let mut job = fresh(&[VALID], Last::Hold, Owes::Sender);
+        let mut job = fresh(&[VALID], Last::Hold, SENDER);
         for (now, expected) in [(0, 1), (1, 6), (6, 66), (66, 126)] {
-            job = step(&job, Progress::Later, now, Owes::Sender);
+            job = step(&job, Progress::Later, now, SENDER);
             assert_eq!(due(&job), at(expected));
         }
         assert_eq!(job.attempts, 4);
@@ -277,13 +304,13 @@ mod tests {
 
     #[test]
     fn a_job_waits_for_its_moment_and_has_its_whole_time_behind_it() {
-        let mut job = fresh(&[VALID], Last::Hold, Owes::Sender);
+        let mut job = fresh(&[VALID], Last::Hold, SENDER);
         let at_once = job.clone();
         not_before(&mut job, at(0), &config());
         assert_eq!(job, at_once, "a moment that has come is no reason to wait");
         not_before(&mut job, at(3), &config());
         assert_eq!((due(&job), job.expires), (at(3), at(3).plus(config().expire)));
-        let mut held = fresh(&[], Last::Hold, Owes::Sender);
+        let mut held = fresh(&[], Last::Hold, SENDER);
         let before = held.clone();
         not_before(&mut held, at(3), &config());
         assert_eq!(held, before, "what is held waits for somebody, not for a moment");
@@ -291,11 +318,11 @@ mod tests {
 
     #[test]
     fn a_next_hop_that_takes_and_never_answers_gets_few_copies_and_the_postmaster_is_told_once() {
-        let mut job = fresh(&[VALID], Last::Hold, Owes::Sender);
+        let mut job = fresh(&[VALID], Last::Hold, SENDER);
         let mut now = 0;
         let (mut waits, mut owed) = (Vec::new(), Vec::new());
         while matches!(job.state, JobState::Queued { .. }) {
-            job = step(&job, Progress::Unanswered, now, Owes::Sender);
+            job = step(&job, Progress::Unanswered, now, SENDER);
             owed.extend(job.owed);
             let JobState::Queued { method: _, due } = job.state else { break };
             let next = u32::try_from(due.since(at(0)).as_secs().div_ceil(60)).unwrap();
@@ -335,72 +362,72 @@ mod tests {
 
     #[test]
     fn a_floor_unmet_for_its_patience_gives_way_to_the_next_method() {
-        let mut job = fresh(&[VALID, Method::Portal], Last::Hold, Owes::Sender);
+        let mut job = fresh(&[VALID, Method::Portal], Last::Hold, SENDER);
         for now in [0, 1, 6] {
-            job = step(&job, Progress::FloorUnmet, now, Owes::Sender);
+            job = step(&job, Progress::FloorUnmet, now, SENDER);
             assert_eq!(job.methods[0], VALID);
         }
         assert_eq!(due(&job), at(15), "patience ends at its minute");
-        job = step(&job, Progress::FloorUnmet, 15, Owes::Sender);
+        job = step(&job, Progress::FloorUnmet, 15, SENDER);
         assert_eq!(job.state, JobState::Queued { method: Method::Portal, due: at(15) });
         assert_eq!(job.floor_since, None);
     }
 
     #[test]
     fn a_connect_failure_between_starts_the_patience_anew() {
-        let job = step(&fresh(&[VALID], Last::Hold, Owes::Sender), Progress::FloorUnmet, 0, Owes::Sender);
-        let job = step(&job, Progress::Later, 10, Owes::Sender);
-        let job = step(&job, Progress::FloorUnmet, 16, Owes::Sender);
+        let job = step(&fresh(&[VALID], Last::Hold, SENDER), Progress::FloorUnmet, 0, SENDER);
+        let job = step(&job, Progress::Later, 10, SENDER);
+        let job = step(&job, Progress::FloorUnmet, 16, SENDER);
         assert!(matches!(job.state, JobState::Queued { .. }));
     }
 
     #[test]
     fn a_list_that_runs_out_holds_or_is_undeliverable_and_somebody_is_told() {
-        let held = step(&fresh(&[VALID], Last::Hold, Owes::Sender), Progress::MethodUnusable, 1, Owes::Sender);
+        let held = step(&fresh(&[VALID], Last::Hold, SENDER), Progress::MethodUnusable, 1, SENDER);
         assert_eq!(held.state, JobState::Held { cause: HoldCause::MethodsExhausted });
         assert_eq!((held.owed, held.expires), (Some(About::Held), at(1).plus(config().hold_expire)));
         assert_eq!(held.methods, [VALID], "a release asks for the last one again, and for nothing less");
-        let lost = step(&fresh(&[VALID], Last::Undeliverable, Owes::Sender), Progress::MethodUnusable, 1, Owes::Sender);
+        let lost = step(&fresh(&[VALID], Last::Undeliverable, SENDER), Progress::MethodUnusable, 1, SENDER);
         assert_eq!(lost.state, JobState::Ended { end: End::Undeliverable });
         assert_eq!(lost.owed, Some(About::Undeliverable));
-        assert!(matches!(fresh(&[], Last::Hold, Owes::Sender).state, JobState::Held { .. }));
+        assert!(matches!(fresh(&[], Last::Hold, SENDER).state, JobState::Held { .. }));
     }
 
     #[test]
     fn a_refusal_bounces_and_never_tries_the_next_method() {
-        let job = step(&fresh(&[VALID, Method::Portal], Last::Hold, Owes::Sender), Progress::Refused, 1, Owes::Sender);
+        let job = step(&fresh(&[VALID, Method::Portal], Last::Hold, SENDER), Progress::Refused, 1, SENDER);
         assert_eq!(job.state, JobState::Ended { end: End::Bounced });
         assert_eq!(job.owed, Some(About::Failed));
     }
 
     #[test]
     fn the_sender_is_told_of_a_delay_once() {
-        let job = step(&fresh(&[VALID], Last::Hold, Owes::Sender), Progress::Later, 239, Owes::Sender);
+        let job = step(&fresh(&[VALID], Last::Hold, SENDER), Progress::Later, 239, SENDER);
         assert_eq!(job.owed, None);
-        let job = step(&job, Progress::Later, 240, Owes::Sender);
+        let job = step(&job, Progress::Later, 240, SENDER);
         assert_eq!(job.owed, Some(About::Delayed));
-        let job = step(&job, Progress::Later, 300, Owes::Sender);
+        let job = step(&job, Progress::Later, 300, SENDER);
         assert_eq!(job.owed, None);
     }
 
     #[test]
     fn the_sender_is_told_of_a_delay_at_its_minute_and_not_at_the_next_retry_behind_it() {
-        let mut job = fresh(&[VALID], Last::Hold, Owes::Sender);
+        let mut job = fresh(&[VALID], Last::Hold, SENDER);
         for now in [0, 1, 6, 66, 126] {
-            job = step(&job, Progress::Later, now, Owes::Sender);
+            job = step(&job, Progress::Later, now, SENDER);
         }
-        let job = step(&job, Progress::Later, 200, Owes::Sender);
+        let job = step(&job, Progress::Later, 200, SENDER);
         assert_eq!((due(&job), job.owed), (at(240), None));
-        let job = step(&job, Progress::Later, 240, Owes::Sender);
+        let job = step(&job, Progress::Later, 240, SENDER);
         assert_eq!((due(&job), job.owed), (at(300), Some(About::Delayed)));
     }
 
     #[test]
     fn time_that_runs_out_ends_the_job_with_a_last_try_before() {
         let expiry = 5 * 24 * 60;
-        let job = step(&fresh(&[VALID], Last::Hold, Owes::Sender), Progress::Later, expiry - 1, Owes::Sender);
+        let job = step(&fresh(&[VALID], Last::Hold, SENDER), Progress::Later, expiry - 1, SENDER);
         assert!(due(&job) < at(expiry));
-        let job = step(&job, Progress::Later, expiry, Owes::Sender);
+        let job = step(&job, Progress::Later, expiry, SENDER);
         assert_eq!(job.state, JobState::Ended { end: End::Expired });
         assert_eq!(job.owed, Some(About::Expired));
     }
@@ -413,5 +440,35 @@ mod tests {
         assert_eq!((bounce(Owes::Postmaster), held(Owes::Postmaster)), (Some(About::Failed), Some(About::Held)));
         assert_eq!((late(Owes::Postmaster), late(Owes::Nobody)), (None, None));
         assert_eq!((bounce(Owes::Nobody), held(Owes::Nobody)), (None, None));
+    }
+
+    #[test]
+    fn a_sender_is_told_of_what_it_asked_for_and_the_postmaster_of_every_other_failure() {
+        let owed = |notify: &str, progress, minutes| {
+            let owes = Owes::Sender(Notify::parse(notify).unwrap_or_default());
+            step(&fresh(&[VALID], Last::Hold, owes), progress, minutes, owes).owed
+        };
+        for notify in ["", "NEVER", "SUCCESS", "FAILURE", "DELAY"] {
+            // Whom it is told to is another question: nothing is lost without a word.
+            assert_eq!(owed(notify, Progress::Refused, 1), Some(About::Failed), "{notify}");
+            assert_eq!(owed(notify, Progress::MethodUnusable, 1), Some(About::Held), "{notify}");
+            assert_eq!(owed(notify, Progress::Delivered, 1), None, "{notify}");
+        }
+        for (notify, delayed, relayed) in [
+            ("", true, false),
+            ("NEVER", false, false),
+            ("SUCCESS", false, true),
+            ("FAILURE", false, false),
+            ("SUCCESS,FAILURE,DELAY", true, true),
+        ] {
+            assert_eq!(owed(notify, Progress::Later, 240), delayed.then_some(About::Delayed), "{notify}");
+            assert_eq!(owed(notify, Progress::Relayed, 1), relayed.then_some(About::Relayed), "{notify}");
+        }
+        assert!(!hears(Notify::Never, About::Failed) && hears(Notify::Unsaid, About::Failed));
+        let relayed = step(&fresh(&[VALID], Last::Hold, SENDER), Progress::Relayed, 1, SENDER);
+        assert_eq!(relayed.state, JobState::Ended { end: End::Delivered });
+        for owes in [Owes::Postmaster, Owes::Nobody] {
+            assert_eq!(step(&fresh(&[VALID], Last::Hold, owes), Progress::Relayed, 1, owes).owed, None);
+        }
     }
 }

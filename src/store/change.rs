@@ -6,7 +6,7 @@ use crate::audit::{AcceptedJob, HoldCause, JobState};
 use crate::clock::Timestamp;
 use crate::config::Last;
 use crate::crypto::Digest;
-use crate::mail::{Assurance, ClientName, Content, Domain, End, JobId, MessageId, Method};
+use crate::mail::{Assurance, ClientName, Content, Domain, End, JobId, MessageId, Method, Notify};
 use crate::store::JobRow;
 
 /// One change. Where what it expects is no longer so, it is `Lost`: nothing changes, and no event is made.
@@ -106,8 +106,8 @@ pub enum Delay {
 /// Whom a job's fate is told to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Owes {
-    /// The sender; holds and expiries also to the postmaster.
-    Sender,
+    /// The sender, as far as NOTIFY asks for it, else the postmaster; holds and expiries to the postmaster in any case.
+    Sender(Notify),
     /// Nobody sends to a null reverse-path (RFC 5321 §4.5.5); the postmaster is told instead, delays excepted.
     Postmaster,
     /// A notice about a notice: telling of it would never end.
@@ -121,6 +121,8 @@ pub enum About {
     Failed,
     Expired,
     Delayed,
+    /// Handed to a server that reports nothing itself, for a sender who asked to hear of success.
+    Relayed,
     Held,
     /// A next hop takes it and does not say so; it is tried on, and the recipient may have copies.
     Unanswered,
@@ -309,6 +311,7 @@ impl Word for About {
         About::Failed,
         About::Expired,
         About::Delayed,
+        About::Relayed,
         About::Held,
         About::Unanswered,
         About::Rejected,
@@ -320,6 +323,7 @@ impl Word for About {
             About::Failed => "failed",
             About::Expired => "expired",
             About::Delayed => "delayed",
+            About::Relayed => "relayed",
             About::Held => "held",
             About::Unanswered => "unanswered",
             About::Rejected => "rejected",
@@ -329,11 +333,25 @@ impl Word for About {
 }
 
 impl Word for Owes {
-    const ALL: &'static [Owes] = &[Owes::Sender, Owes::Postmaster, Owes::Nobody];
+    const ALL: &'static [Owes] = &[
+        Owes::Sender(Notify::ALL[0]),
+        Owes::Sender(Notify::ALL[1]),
+        Owes::Sender(Notify::ALL[2]),
+        Owes::Sender(Notify::ALL[3]),
+        Owes::Sender(Notify::ALL[4]),
+        Owes::Sender(Notify::ALL[5]),
+        Owes::Sender(Notify::ALL[6]),
+        Owes::Sender(Notify::ALL[7]),
+        Owes::Sender(Notify::ALL[8]),
+        Owes::Postmaster,
+        Owes::Nobody,
+    ];
 
+    /// NOTIFY stands in it as it was asked; where nothing was, the word is the one from before it could be.
     fn word(self) -> &'static str {
         match self {
-            Owes::Sender => "sender",
+            Owes::Sender(Notify::Unsaid) => "sender",
+            Owes::Sender(notify) => notify.name(),
             Owes::Postmaster => "postmaster",
             Owes::Nobody => "nobody",
         }
@@ -407,4 +425,17 @@ pub(crate) fn state_columns(state: &JobState) -> (&'static str, &'static str, &'
 
 pub(crate) fn methods_column(methods: &[Method]) -> String {
     methods.iter().map(|method| method.name()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_stands_for_one_thing() {
+        for owes in Owes::ALL {
+            assert_eq!(Owes::from_word(owes.word()), Some(*owes));
+        }
+        assert_eq!(Owes::from_word("sender"), Some(Owes::Sender(Notify::Unsaid)), "as before it could be asked");
+    }
 }

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::crypto::Digest;
 use crate::evidence::record::{Answer, Attempt, Classified, Failure, Known, Origin, Record, Stage, Versions};
 use crate::evidence::{MadeAttempt, Proof, Step};
-use crate::mail::{Content, Domain, JobId, MessageId, Method, ReversePath};
+use crate::mail::{Asked, Content, Domain, JobId, MessageId, Method, ReversePath, Wishes};
 use crate::phi::Phi;
 use crate::store::OwedId;
 
@@ -26,6 +26,8 @@ fn owed(about: About, to: &str) -> Owed {
         about,
         to,
         recipient: address("results@lab.example"),
+        asked: Asked::default(),
+        wishes: Wishes::default(),
         client: None,
         content: Content::Mail,
         accepted: START,
@@ -109,6 +111,7 @@ fn the_sender_is_told_and_the_postmaster_of_what_waits_or_ran_out() {
     for (about, to, expected) in [
         (About::Failed, ann, &[ann][..]),
         (About::Delayed, ann, &[ann]),
+        (About::Relayed, ann, &[ann]),
         (About::Rejected, ann, &[ann]),
         (About::Undeliverable, ann, &[ann]),
         (About::Held, ann, &[ann, it]),

@@ -8,7 +8,9 @@ use super::*;
 use crate::audit::{Head, HoldCause, NodeId, SignedHead};
 use crate::config::Legacy;
 use crate::crypto::{Digest, SigningKey};
-use crate::mail::{Code, Domain, Enhanced, MessageId, Quarantine};
+use crate::mail::{
+    Asked, Code, Domain, Enhanced, EnvelopeId, MessageId, OriginalRecipient, Quarantine, RequireTls, Wishes,
+};
 use crate::notice::{Counts, FailedCheck, LastAttempt, Original, Waiting, What};
 
 const NOON: Timestamp = Timestamp::from_millis(1_795_521_600_000);
@@ -43,6 +45,8 @@ fn fate_of(what: What, last: Option<(u16, &str)>) -> Fate {
         arrived: NOON,
         last,
         original: Original::new(Some(NOON), Some("<4711@clinic.example>")),
+        asked: Asked::default(),
+        wishes: Wishes::default(),
         what,
     }
 }
@@ -100,6 +104,8 @@ fn each_fate_has_its_action_and_status() {
         (What::Expired, None, "failed", "5.4.7", "x-sealpost; time ran out"),
         (What::Delayed { until }, Some((450, "4.2.2")), "delayed", "4.2.2", "smtp; 450 4.2.2"),
         (What::Delayed { until }, None, "delayed", "4.4.0", "x-sealpost; not delivered yet"),
+        (What::Relayed, Some((250, "2.1.5")), "relayed", "2.1.5", "smtp; 250 2.1.5"),
+        (What::Relayed, Some((250, "")), "relayed", "2.0.0", "smtp; 250"),
         (What::Rejected { text: "no".into() }, None, "failed", "5.7.1", "x-sealpost; refused by policy"),
         (What::Undeliverable, None, "failed", "5.7.4", "x-sealpost; no way is protected well enough"),
     ] {
@@ -132,6 +138,41 @@ fn the_postmaster_hears_of_copies_without_a_name() {
         "{text}"
     );
     assert!(!text.contains("maribel") && !text.contains("delivery-status"), "{text}");
+}
+
+#[test]
+fn a_report_is_named_as_the_sender_asked() {
+    let mut fate = fate_of(What::Relayed, None);
+    fate.asked.envelope_id = EnvelopeId::parse("QQ+3D7");
+    fate.wishes.original = OriginalRecipient::parse("rfc822;front+2Bdesk@lab.example");
+    let text = composed(&fate);
+    assert!(text.contains("Reporting-MTA: dns; relay.clinic.example\r\nOriginal-Envelope-Id: QQ=7\r\n"), "{text}");
+    let recipients = "\r\n\r\nOriginal-Recipient: rfc822; front+desk@lab.example\r\nFinal-Recipient: rfc822; maribel";
+    assert!(text.contains(recipients), "{text}");
+}
+
+#[test]
+fn words_in_the_place_of_a_name_or_an_address_stay_out_of_a_report() {
+    let mut fate = fate_of(What::Refused, None);
+    fate.asked.envelope_id = EnvelopeId::parse("Knee+20results");
+    for original in ["rfc822;Maribel+20Knee", "x-chart;Knee", "utf-8;Knee"] {
+        fate.wishes.original = OriginalRecipient::parse(original);
+        let text = composed(&fate);
+        assert!(fate.wishes.original.is_some() && !text.contains("Knee") && !text.contains("Original-"), "{text}");
+    }
+}
+
+#[test]
+fn a_report_on_a_message_that_requires_tls_says_so_and_requires_it_too() {
+    let mut fate = fate_of(What::Undeliverable, None);
+    fate.asked.require_tls = RequireTls::Yes;
+    let notice = Notice::of_fate(&voice(), &fate, vec![address("ann@clinic.example")], stamp()).unwrap();
+    assert_eq!(notice.envelope().asked.require_tls, RequireTls::Yes);
+    let text = composed(&fate);
+    // RFC 8689 §4.2.1: no TLS at all, and TLS without the promise.
+    assert!(text.contains("Status: 5.7.10\r\n") && text.contains("REQUIRETLS"), "{text}");
+    fate.last = Some(LastAttempt { at: NOON, code: None, enhanced: Enhanced::parse("5.7.30") });
+    assert!(composed(&fate).contains("Status: 5.7.30\r\n"));
 }
 
 #[test]
