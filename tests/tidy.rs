@@ -42,6 +42,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("toml_edit", &["config", "cli"]),
     ("ulid", &["mail"]),
     ("idna", &["mail"]),
+    ("unicode_normalization", &["mail"]),
     ("jiff", &["clock"]),
     ("tracing_subscriber", &["telemetry"]),
     ("metrics_exporter_prometheus", &["telemetry"]),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::mail::{BadDomain, Domain};
 
 /// One mailbox (RFC 5321 §4.1.2 `Mailbox`, RFC 6531 §3.3 for UTF-8).
@@ -55,17 +57,18 @@ impl Address {
         &self.domain
     }
 
-    /// The one form in which two addresses of the same person compare equal: lower case throughout.
-    /// RFC 5321 §2.4 lets only the final host fold a local part; this form is for look-ups, never for sending.
+    /// The one form in which two addresses of the same person compare equal: lower case throughout, and composed (NFC),
+    /// as RFC 6532 §3.1 asks whoever compares. RFC 5321 §2.4 lets only the final host fold a local part; this form is for
+    /// look-ups, never for sending.
     pub fn expose_folded(&self) -> String {
-        format!("{}@{}", self.expose_local().to_lowercase(), self.domain)
+        format!("{}@{}", folded(self.expose_local()), self.domain)
     }
 
     /// Whether `pattern` covers this address: `ann@clinic.example`, `*@clinic.example`, `*@*.clinic.example`.
-    /// Case is ignored throughout: a pattern names people, and people do not mean the case.
+    /// Case and the way of composing characters are ignored throughout: a pattern names people, and people mean neither.
     pub fn matches(&self, pattern: &str) -> bool {
         let Some((local, domain)) = pattern.rsplit_once('@') else { return false };
-        (local == "*" || local.to_lowercase() == self.expose_local().to_lowercase()) && self.domain.matches(domain)
+        (local == "*" || folded(local) == folded(self.expose_local())) && self.domain.matches(domain)
     }
 
     /// Whether a next hop must know SMTPUTF8 to be given this address (RFC 6531 §3.6).
@@ -78,11 +81,30 @@ fn is_dot_string(local: &str) -> bool {
     local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
 }
 
+fn folded(local: &str) -> String {
+    if local.is_ascii() {
+        return local.to_ascii_lowercase();
+    }
+    // Composed a second time: lower case may come apart again.
+    local.nfc().collect::<String>().to_lowercase().nfc().collect()
+}
+
 fn is_atext(character: char) -> bool {
-    // RFC 5322 §3.2.3 atext, RFC 6531 §3.3 adds every non-ASCII character; control characters stay out.
-    character.is_ascii_alphanumeric()
-        || "!#$%&'*+-/=?^_`{|}~".contains(character)
-        || (!character.is_ascii() && !character.is_control())
+    character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character) || is_beyond_ascii(character)
+}
+
+/// RFC 6531 §3.3 adds every non-ASCII character. Those stay out that no mailbox has and that make an address look like
+/// another one to whoever reads it: spaces, what is invisible, and what turns the direction of writing around. The joiners
+/// of Arabic and Indic scripts are part of names.
+fn is_beyond_ascii(character: char) -> bool {
+    !character.is_ascii()
+        && !character.is_control()
+        && !character.is_whitespace()
+        && !matches!(
+            character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 fn is_quoted_string(local: &str) -> bool {
@@ -97,7 +119,7 @@ fn is_quoted_string(local: &str) -> bool {
             '"' => None,
             other => Some(other),
         };
-        if !plain.is_some_and(|c| c == ' ' || c.is_ascii_graphic() || (!c.is_ascii() && !c.is_control())) {
+        if !plain.is_some_and(|c| c == ' ' || c.is_ascii_graphic() || is_beyond_ascii(c)) {
             return false;
         }
     }
@@ -177,5 +199,37 @@ mod tests {
         let same = Address::parse("a@B.example").unwrap();
         assert_eq!(same, Address::parse("a@b.example").unwrap());
         assert_ne!(same, Address::parse("A@b.example").unwrap());
+    }
+
+    #[test]
+    fn a_decomposed_spelling_is_found_as_the_composed_one_and_sent_as_it_is() {
+        let (composed, decomposed) = ("Zo\u{eb}@Lab.example", "ZOE\u{308}@lab.example");
+        let [one, other] = [composed, decomposed].map(|text| Address::parse(text).unwrap());
+        assert_ne!(one, other, "only the final host knows whether they are one mailbox");
+        assert_eq!(one.expose_folded(), other.expose_folded());
+        assert_eq!(other.expose(), decomposed);
+        for pattern in ["zo\u{eb}@lab.example", "zoe\u{308}@lab.example"] {
+            assert!(one.matches(pattern) && other.matches(pattern), "{pattern}");
+        }
+        // A look-alike is somebody else: a Cyrillic o.
+        assert!(!Address::parse("z\u{43e}\u{eb}@lab.example").unwrap().matches("zo\u{eb}@lab.example"));
+    }
+
+    #[test]
+    fn an_address_has_nothing_invisible_in_it() {
+        for hidden in
+            ["\u{200b}", "\u{202e}", "\u{2066}", "\u{feff}", "\u{ad}", "\u{a0}", "\u{2028}", "\u{e0041}", "\u{85}"]
+        {
+            assert_eq!(
+                Address::parse(&format!("an{hidden}n@b.example")),
+                Err(BadAddress::LocalMalformed),
+                "{hidden:?}"
+            );
+            assert_eq!(Address::parse(&format!("\"an{hidden}n\"@b.example")), Err(BadAddress::LocalMalformed));
+        }
+        // A joiner between letters of a Persian name, and a symbol that is no letter.
+        for seen in ["\u{646}\u{200c}\u{647}", "\u{1f600}"] {
+            assert!(Address::parse(&format!("{seen}@b.example")).is_ok(), "{seen:?}");
+        }
     }
 }

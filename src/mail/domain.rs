@@ -38,11 +38,7 @@ impl Domain {
             let address = literal(inner).ok_or(BadDomain::BadLiteral)?;
             return Ok(Domain { text: literal_text(address).into() });
         }
-        let ascii = if text.is_ascii() {
-            text.to_ascii_lowercase()
-        } else {
-            idna::domain_to_ascii_strict(text).map_err(|_| BadDomain::Malformed)?
-        };
+        let ascii = one_form(text)?;
         if ascii.len() > 255 {
             return Err(BadDomain::TooLong);
         }
@@ -73,6 +69,19 @@ impl Domain {
             None => self.text.eq_ignore_ascii_case(pattern),
         }
     }
+}
+
+/// UTS 46 maps what is written in several ways onto one name, and refuses what breaks the rules for right-to-left labels
+/// (RFC 5893) or for A-labels. Labels of mixed scripts are names like others: who they belong to, the DNS says.
+fn one_form(text: &str) -> Result<String, BadDomain> {
+    let lower = text.to_ascii_lowercase();
+    let form = match (text.is_ascii(), lower.split('.').any(|label| label.starts_with("xn--"))) {
+        (true, false) => return Ok(lower),
+        // An A-label that no U-label has would be a second name for what somebody reads.
+        (true, true) => idna::domain_to_ascii(&lower),
+        (false, _) => idna::domain_to_ascii_strict(text),
+    };
+    form.map_err(|_| BadDomain::Malformed)
 }
 
 fn is_label(label: &str) -> bool {
@@ -145,6 +154,39 @@ mod tests {
         check("clinic.example\r\n", Err(BadDomain::Malformed));
         check("[300.1.1.1]", Err(BadDomain::BadLiteral));
         check(&format!("{}.example", "a".repeat(64)), Err(BadDomain::Malformed));
+    }
+
+    #[test]
+    fn a_name_of_other_letters_has_one_form_or_none() {
+        // As U-label, decomposed, in capitals, full-width, with an ideographic full stop, and as A-label.
+        for same in [
+            "b\u{fc}cher.example",
+            "bu\u{308}cher.example",
+            "B\u{dc}CHER.example",
+            "b\u{fc}cher\u{ff0e}example",
+            "XN--Bcher-kva.example",
+        ] {
+            check(same, Ok("xn--bcher-kva.example"));
+        }
+        check("\u{ff43}linic.example", Ok("clinic.example"));
+        check("stra\u{df}e.example", Ok("xn--strae-oqa.example"));
+        // A Cyrillic a among Latin letters: another name, and accepted as that.
+        check("cl\u{456}nic.example", Ok("xn--clnic-o2e.example"));
+        check("\u{5d0}\u{5d1}.example", Ok("xn--4dbc.example"));
+        check("_dmarc.xn--bcher-kva.example", Ok("_dmarc.xn--bcher-kva.example"));
+        for none in [
+            // Right-to-left and left-to-right in one label, and a right-to-left one that begins with a digit.
+            "\u{5d0}b.example",
+            "1\u{5d0}.example",
+            // A-labels that decode into nothing, into ASCII, or into what is no U-label.
+            "xn--a.example",
+            "xn--abc-.example",
+            "xn--BCHER-KVA\u{fc}.example",
+            "xn--ls8h\u{202e}.example",
+            "a\u{200b}\u{2028}b.example",
+        ] {
+            check(none, Err(BadDomain::Malformed));
+        }
     }
 
     #[test]
