@@ -192,6 +192,11 @@ impl Connection {
         self.secured.without_chunks();
     }
 
+    /// RFC 9422 §4: how many transactions the host takes on one connection.
+    pub(super) fn most(&self) -> usize {
+        self.secured.offers().mail_max().unwrap_or(usize::MAX)
+    }
+
     /// Clears what the last transaction left open. A peer that spoke unasked in between is not listened to any more: each
     /// later answer of its would be taken for the one before it.
     pub(super) async fn ready(mut self, limits: &Delivery) -> Option<Connection> {

@@ -18,7 +18,7 @@ use crate::delivery::troubles::Troubles;
 use crate::keyring::KeyringError;
 use crate::keyring::master::Surroundings;
 use crate::keyring::password;
-use crate::mail::{Address, Content, Domain, Message, Method, ReversePath, Utf8};
+use crate::mail::{Address, Asked, Content, Domain, Message, Method, ReversePath, Utf8, Wishes};
 use crate::net::tls::{Client, ClientError};
 use crate::net::{LookupError, Resolver, mx};
 use crate::smtp::client::{Answer, Login, Means, Parcel, Stage};
@@ -54,6 +54,9 @@ pub struct Consignment {
     pub domain: Domain,
     /// Answered in this order.
     pub recipients: Vec<Address>,
+    /// What the sender asked for each of them, in this order, and for all.
+    pub wishes: Vec<Wishes>,
+    pub asked: Asked,
     pub utf8: Utf8,
     pub method: Method,
     pub content: Content,
@@ -179,7 +182,7 @@ impl Courier {
         if !connection.is_usable() {
             return;
         }
-        if connection.carried >= delivery.messages_per_connection {
+        if connection.carried >= connection.most().min(delivery.messages_per_connection) {
             return self.pool.leave(connection);
         }
         self.pool.put(key, connection, (delivery.connections, self.now()));

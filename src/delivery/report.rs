@@ -5,12 +5,15 @@ use crate::evidence::record::{self, Attempt, Failure, Judgement};
 use crate::mail::Method;
 use crate::phi::Phi;
 use crate::queue::Progress;
-use crate::smtp::client::{Answer, Means, Stage};
+use crate::smtp::client::{Answer, Means, Reports, Stage};
 
-pub(super) const fn progress(means: Means) -> Progress {
-    match means {
-        Means::Taken => Progress::Delivered,
-        Means::Later => Progress::Later,
+pub(super) const fn progress(answer: &Answer) -> Progress {
+    match answer.means {
+        Means::Taken => match answer.reports {
+            Reports::Ours => Progress::Relayed,
+            Reports::TheNextHops => Progress::Delivered,
+        },
+        Means::Later | Means::Again => Progress::Later,
         Means::Unanswered => Progress::Unanswered,
         Means::Refused => Progress::Refused,
         Means::BelowFloor => Progress::FloorUnmet,
@@ -22,7 +25,7 @@ pub(super) const fn progress(means: Means) -> Progress {
 pub(super) const fn result(means: Means) -> &'static str {
     match means {
         Means::Taken => "delivered",
-        Means::Later => "later",
+        Means::Later | Means::Again => "later",
         Means::Unanswered => "unanswered",
         Means::Refused => "refused",
         Means::BelowFloor => "floor_unmet",

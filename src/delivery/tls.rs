@@ -194,11 +194,14 @@ impl<'a> Walk<'a> {
         let consignment = self.consignment;
         let open: Vec<usize> = (0..self.ends.len()).filter(|at| self.ends[*at].is_none()).collect();
         let recipients: Vec<_> = open.iter().map(|at| consignment.recipients[*at].clone()).collect();
+        let wishes: Vec<_> = open.iter().filter_map(|at| consignment.wishes.get(*at).cloned()).collect();
         let parcel = Parcel {
             sender: &consignment.sender,
             recipients: &recipients,
             message: &consignment.message,
             utf8: consignment.utf8,
+            asked: &consignment.asked,
+            wishes: &wishes,
         };
         let kept = connection.carried > 0;
         let answers = self.courier.carry(&mut connection, &parcel, self.given).await;

@@ -10,7 +10,7 @@ use tracing::{error, info};
 use crate::delivery::courier::{Attempted, Consignment, Courier, Hop, attempt};
 use crate::delivery::lanes::Found;
 use crate::delivery::{Desk, InHand, report};
-use crate::mail::{Address, Domain, Message};
+use crate::mail::{Address, Asked, Assurance, Content, Domain, Message, Method, RequireTls};
 use crate::queue::{Job, Outcome};
 use crate::smtp::client::{Answer, Means, Stage};
 use crate::store::{Destination, DestinationSeen, StoreError};
@@ -42,19 +42,57 @@ pub(super) async fn work(desk: Desk, courier: Arc<Courier>, mut batch: Vec<InHan
             return Found::Alive;
         }
     };
-    let consignment = consignment(&batch, &first.job, message);
-    // Without its memory a stranger could not be told from the usual host, so nothing is sent.
-    let known = match remembered(&desk, &courier, &consignment.domain).await {
-        Ok(known) => known,
-        Err(failure) => {
-            error!(message.id = %first.job.message, error = %failure, "what is known of a destination cannot be read now");
-            return Found::Alive;
+    // Bounded: each turn but the last has handed the message over for somebody.
+    loop {
+        let Some(first) = batch.first() else { return Found::Alive };
+        let consignment = consignment(&batch, &first.job, message.clone());
+        // Without its memory a stranger could not be told from the usual host, so nothing is sent.
+        let known = match remembered(&desk, &courier, &consignment.domain).await {
+            Ok(known) => known,
+            Err(failure) => {
+                error!(message.id = %first.job.message, error = %failure, "what is known of a destination cannot be read now");
+                return Found::Alive;
+            }
+        };
+        let mut attempted = attempt(&courier, &consignment, known.as_ref()).await;
+        let found = found(&attempted.answers);
+        let waiting = without_room(&mut batch, &mut attempted);
+        settle(&desk, std::mem::replace(&mut batch, waiting), attempted).await;
+        let late;
+        (batch, late) = batch.into_iter().partition(|in_hand| in_hand.since.elapsed() < patience);
+        give_back(&desk, late).await;
+        if batch.is_empty() {
+            return found;
         }
-    };
-    let attempted = attempt(&courier, &consignment, known.as_ref()).await;
-    let found = found(&attempted.answers);
-    settle(&desk, batch, attempted).await;
-    found
+    }
+}
+
+/// Takes out of the batch whom the transaction had no room for, when it took the message for others. The answers fit
+/// those who stay.
+fn without_room(batch: &mut Vec<InHand>, attempted: &mut Attempted) -> Vec<InHand> {
+    if !attempted.answers.iter().any(|answer| answer.means == Means::Taken) {
+        return Vec::new();
+    }
+    let mut waiting = Vec::new();
+    for at in (0..batch.len().min(attempted.answers.len())).rev() {
+        if attempted.answers[at].means == Means::Again {
+            attempted.answers.remove(at);
+            waiting.insert(0, batch.remove(at));
+        }
+    }
+    waiting
+}
+
+/// Whose turn did not come in time is claimed again at once, and no attempt is counted.
+async fn give_back(desk: &Desk, late: Vec<InHand>) {
+    if late.is_empty() {
+        return;
+    }
+    let (jobs, _rooms): (Vec<_>, Vec<_>) = late.into_iter().map(|in_hand| (in_hand.job, in_hand._room)).unzip();
+    if let Err(failure) = desk.queue.give_back(jobs).await {
+        // Left to their leases.
+        error!(error = %failure, "jobs cannot be given back");
+    }
 }
 
 /// What is known of a domain. Where an operator has set the way, nothing that was seen on another one counts.
@@ -80,11 +118,24 @@ fn consignment(batch: &[InHand], first: &Job, message: Message) -> Consignment {
         sender: first.sender.clone(),
         domain: first.recipient.domain().clone(),
         recipients,
+        wishes: batch.iter().map(|in_hand| in_hand.job.wishes.clone()).collect(),
+        asked: asked(first),
         utf8: first.utf8,
         method: first.method,
         content: first.content,
         message,
     }
+}
+
+/// RFC 8689 §5: a report that holds nothing of the message may also go where nobody promises TLS. It is first tried where
+/// somebody does; the last method of a notice is the one for everywhere else.
+fn asked(job: &Job) -> Asked {
+    let fallback = job.content == Content::Notice && job.method == Method::Tls(Assurance::Encrypted);
+    let require_tls = match job.asked.require_tls {
+        RequireTls::Yes if fallback => RequireTls::IfOffered,
+        wish => wish,
+    };
+    Asked { require_tls, ..job.asked.clone() }
 }
 
 fn found(answers: &[Answer]) -> Found {
@@ -125,7 +176,7 @@ async fn settle(desk: &Desk, batch: Vec<InHand>, attempted: Attempted) {
         };
         let (message, id) = (job.message, job.id);
         let seen = seen.take().map(|now| DestinationSeen { domain: job.recipient.domain().clone(), now });
-        let outcome = Outcome { progress: report::progress(answer.means), evidence, seen };
+        let outcome = Outcome { progress: report::progress(&answer), evidence, seen };
         let queue = desk.queue.clone();
         settling.spawn(async move {
             if let Err(failure) = queue.settle(job, outcome).await {

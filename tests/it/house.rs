@@ -226,3 +226,20 @@ pub(crate) async fn send(client: &mut Client, mail: &Mail) -> String {
     assert!(replies.accepted(), "{}", replies.last().text());
     replies.last().queued().unwrap()
 }
+
+/// One message from Ann with parameters of MAIL, and of RCPT for each recipient; gives the id that the 250 names.
+pub(crate) async fn ask(house: &House, mail: &str, recipients: &[(&str, &str)], content: &[u8]) -> String {
+    let mut client = house.client().await;
+    let mut lines = vec![format!("MAIL FROM:<{ANN}>{mail}")];
+    lines.extend(recipients.iter().map(|(address, wishes)| format!("RCPT TO:<{address}>{wishes}")));
+    for line in lines {
+        let reply = client.command(&line).await.unwrap();
+        assert_eq!(reply.code, 250, "{line}: {}", reply.text());
+    }
+    assert_eq!(client.command("DATA").await.unwrap().code, 354);
+    client.write(&[content, b".\r\n"].concat()).await.unwrap();
+    let reply = client.reply().await.unwrap();
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    client.quit().await.unwrap();
+    reply.queued().unwrap()
+}

@@ -77,6 +77,11 @@ pub enum Extension {
     EightBitMime,
     SmtpUtf8,
     EnhancedStatusCodes,
+    Dsn,
+    /// Under TLS only.
+    RequireTls,
+    /// What LIMITS announces, as in `RCPTMAX=2`; nothing is enforced.
+    Limits(&'static str),
     Size(usize),
 }
 
@@ -115,6 +120,13 @@ impl Behaviour {
     pub fn chunking() -> Behaviour {
         let mut behaviour = Behaviour::default();
         behaviour.extensions.insert(Extension::Chunking);
+        behaviour
+    }
+
+    /// A good server that also offers these.
+    pub fn offering(more: &[Extension]) -> Behaviour {
+        let mut behaviour = Behaviour::default();
+        behaviour.extensions.extend(more);
         behaviour
     }
 

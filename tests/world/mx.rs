@@ -260,7 +260,8 @@ impl Dialog {
     }
 
     async fn hello(&mut self) -> Result<Next> {
-        let offers_tls = self.wire()?.security.is_none() && lock(&self.state).identity.is_some();
+        let secured = self.wire()?.security.is_some();
+        let offers_tls = !secured && lock(&self.state).identity.is_some();
         let mut text = format!("{} greets you", self.name);
         if offers_tls {
             text.push_str("\nSTARTTLS");
@@ -272,6 +273,10 @@ impl Dialog {
                 Extension::EightBitMime => "\n8BITMIME".to_owned(),
                 Extension::SmtpUtf8 => "\nSMTPUTF8".to_owned(),
                 Extension::EnhancedStatusCodes => "\nENHANCEDSTATUSCODES".to_owned(),
+                Extension::Dsn => "\nDSN".to_owned(),
+                Extension::RequireTls if secured => "\nREQUIRETLS".to_owned(),
+                Extension::RequireTls => String::new(),
+                Extension::Limits(limits) => format!("\nLIMITS {limits}"),
                 Extension::Size(limit) => format!("\nSIZE {limit}"),
             });
         }

@@ -20,7 +20,7 @@ use crate::config::{
     Queue, Retention, Route, RouteLogin, Server, Tls,
 };
 use crate::delivery::{Attempted, Consignment, Courier, NotReady, attempt};
-use crate::mail::{Address, Assurance, Content, Domain, Message, Method, ReversePath, Utf8, WireLimits};
+use crate::mail::{Address, Asked, Assurance, Content, Domain, Message, Method, ReversePath, Utf8, WireLimits};
 use crate::net::tls::stand_in::{Ca, Identity, Shows};
 
 pub(super) const MX: &str = "mx.lab.example";
@@ -139,6 +139,8 @@ pub(super) fn mail_of(to: &[&str], method: &str, text: &str) -> Consignment {
         sender: ReversePath::Mailbox(Address::parse("ann@clinic.example").unwrap()),
         domain: recipients[0].domain().clone(),
         recipients,
+        wishes: Vec::new(),
+        asked: Asked::default(),
         utf8: Utf8::NotDeclared,
         method: method.parse::<Method>().unwrap(),
         content: Content::Mail,

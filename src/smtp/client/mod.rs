@@ -4,6 +4,7 @@
 
 mod content;
 mod login;
+mod parameters;
 mod replies;
 mod scram;
 mod transaction;
@@ -65,6 +66,17 @@ pub enum Means {
     BelowFloor,
     /// This way cannot carry this message: the next method may.
     Unfit,
+    /// The transaction had no room for this recipient: another one has, at once.
+    Again,
+}
+
+/// Who tells the sender of success, should it want to hear of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Reports {
+    #[default]
+    Ours,
+    /// The next hop was told of the sender's wishes (RFC 3461 §5.2.1).
+    TheNextHops,
 }
 
 /// How it ended, for one recipient or for a whole host.
@@ -78,12 +90,13 @@ pub struct Answer {
     pub enhanced: Option<Enhanced>,
     /// Our words.
     pub words: String,
+    pub reports: Reports,
 }
 
 impl Answer {
     /// An answer of our own, where the peer gave none.
     pub fn ours(stage: Stage, means: Means, words: impl Into<String>) -> Answer {
-        Answer { stage, means, reply: None, enhanced: None, words: words.into() }
+        Answer { stage, means, reply: None, enhanced: None, words: words.into(), reports: Reports::Ours }
     }
 
     #[must_use]
@@ -97,7 +110,7 @@ impl Answer {
         match self.means {
             Means::Unfit => self.stage == Stage::Mail,
             Means::Refused => self.stage == Stage::Mail && self.reply.is_none(),
-            Means::Taken | Means::Later | Means::Unanswered | Means::BelowFloor => false,
+            Means::Taken | Means::Later | Means::Unanswered | Means::BelowFloor | Means::Again => false,
         }
     }
 
@@ -109,8 +122,16 @@ impl Answer {
             Means::Refused => "refused by the next hop for good",
             Means::BelowFloor => "the next hop does not start TLS",
             Means::Unfit => "too large for the next hop",
+            Means::Again => "no room for the recipient in this transaction",
         };
-        Answer { stage, means, enhanced: reply.enhanced, reply: Some(reply), words: words.into() }
+        Answer {
+            stage,
+            means,
+            enhanced: reply.enhanced,
+            reply: Some(reply),
+            words: words.into(),
+            reports: Reports::Ours,
+        }
     }
 }
 
@@ -130,6 +151,11 @@ pub enum Extension {
     SmtpUtf8,
     StartTls,
     EnhancedStatusCodes,
+    Dsn,
+    RequireTls,
+    /// Transactions on one connection, and recipients in one transaction (RFC 9422 §4).
+    MailMax(usize),
+    RcptMax(usize),
     /// The largest message taken, if there is a limit (RFC 1870 §4).
     Size(Option<u64>),
 }
@@ -140,7 +166,8 @@ pub struct Offers(Vec<Extension>);
 
 impl Offers {
     fn read(reply: &Reply) -> Offers {
-        Offers(reply.lines().iter().skip(1).filter_map(|line| extension(line)).collect())
+        let lines = reply.lines().iter().skip(1);
+        Offers(lines.flat_map(|line| extension(line).into_iter().chain(parameters::limits(line))).collect())
     }
 
     pub fn has(&self, extension: Extension) -> bool {
@@ -156,8 +183,22 @@ impl Offers {
             | Extension::EightBitMime
             | Extension::SmtpUtf8
             | Extension::StartTls
+            | Extension::Dsn
+            | Extension::RequireTls
+            | Extension::MailMax(_)
+            | Extension::RcptMax(_)
             | Extension::EnhancedStatusCodes => None,
         })
+    }
+
+    /// How many transactions one connection may carry, if that is limited.
+    pub fn mail_max(&self) -> Option<usize> {
+        self.0.iter().find_map(|extension| if let Extension::MailMax(most) = extension { Some(*most) } else { None })
+    }
+
+    /// How many recipients one transaction may have, if that is limited.
+    pub fn rcpt_max(&self) -> Option<usize> {
+        self.0.iter().find_map(|extension| if let Extension::RcptMax(most) = extension { Some(*most) } else { None })
     }
 }
 
@@ -169,6 +210,8 @@ fn extension(line: &str) -> Option<Extension> {
         "8BITMIME" => Some(Extension::EightBitMime),
         "SMTPUTF8" => Some(Extension::SmtpUtf8),
         "STARTTLS" => Some(Extension::StartTls),
+        "DSN" => Some(Extension::Dsn),
+        "REQUIRETLS" => Some(Extension::RequireTls),
         "ENHANCEDSTATUSCODES" => Some(Extension::EnhancedStatusCodes),
         // RFC 1870 §4: zero, or no number, is no fixed limit.
         "SIZE" => Some(Extension::Size(words.next().and_then(|size| size.parse().ok()).filter(|size| *size > 0))),

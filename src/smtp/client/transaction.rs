@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use crate::mail::{Address, Enhanced, Message, Reply, ReversePath, Utf8};
-use crate::smtp::client::{Answer, Extension, Framing, Means, Offers, Stage};
+use crate::mail::{Address, Asked, Enhanced, Message, Reply, RequireTls, ReversePath, Utf8, Wishes};
+use crate::smtp::client::{Answer, Extension, Framing, Means, Offers, Reports, Stage, parameters};
+
+const NO_ROOM: &str = "the next hop takes no more recipients in one transaction";
 
 /// What one transaction carries.
 #[derive(Debug)]
@@ -14,6 +16,9 @@ pub struct Parcel<'a> {
     pub recipients: &'a [Address],
     pub message: &'a Message,
     pub utf8: Utf8,
+    /// What the sender asked for all of them, and for each in the order of the recipients.
+    pub asked: &'a Asked,
+    pub wishes: &'a [Wishes],
 }
 
 /// What to do now. `Debug` shows no commands: they name people.
@@ -59,15 +64,21 @@ pub struct Transaction {
     awaited: VecDeque<Command>,
     pipelining: bool,
     framing: Framing,
+    /// Who reports success of what is taken.
+    reports: Reports,
     leaves: Leaves,
 }
 
 impl Transaction {
     pub(super) fn new(offers: &Offers, parcel: &Parcel<'_>) -> Transaction {
-        let answers: Vec<_> = parcel.recipients.iter().map(|to| unfit(offers, parcel, to)).collect();
+        let mut answers: Vec<_> = parcel.recipients.iter().map(|to| unfit(offers, parcel, to)).collect();
+        // RFC 9422 §4: beyond the announced number, each recipient would be refused.
+        let beyond = answers.iter_mut().filter(|answer| answer.is_none()).skip(offers.rcpt_max().unwrap_or(usize::MAX));
+        beyond.for_each(|answer| *answer = Some(Answer::ours(Stage::Recipient, Means::Again, NO_ROOM)));
         let mut to_send = VecDeque::from([(Command::Mail, mail_from(offers, parcel))]);
         for (at, recipient) in parcel.recipients.iter().enumerate().filter(|(at, _)| answers[*at].is_none()) {
-            let line = format!("RCPT TO:<{}>\r\n", expose_for_wire(recipient));
+            let parameters = parameters::of_recipient(offers, parcel, at);
+            let line = format!("RCPT TO:<{}>{parameters}\r\n", expose_for_wire(recipient));
             to_send.push_back((Command::Recipient(at), line.into_bytes()));
         }
         let framing = if offers.has(Extension::Chunking) { Framing::Chunk } else { Framing::Dots };
@@ -88,6 +99,7 @@ impl Transaction {
             awaited: VecDeque::new(),
             pipelining,
             framing,
+            reports: if offers.has(Extension::Dsn) { Reports::TheNextHops } else { Reports::Ours },
             leaves: Leaves::Clean,
         }
     }
@@ -193,7 +205,8 @@ impl Transaction {
             if reply.code.is_positive() {
                 self.accepted.push(at);
             } else if is_refusal(&reply) {
-                let means = means(Stage::Recipient, &reply);
+                let full = !self.accepted.is_empty() && is_full(&reply);
+                let means = if full { Means::Again } else { means(Stage::Recipient, &reply) };
                 self.answers[at] = Some(Answer::from_reply(Stage::Recipient, means, reply));
             } else {
                 return self.out_of_step(Stage::Recipient);
@@ -227,7 +240,8 @@ impl Transaction {
     fn on_content(&mut self, reply: Reply) -> Next {
         if reply.code.is_positive() {
             self.leaves = Leaves::Clean;
-            self.answer_rest(&Answer::from_reply(Stage::Content, Means::Taken, reply));
+            let taken = Answer::from_reply(Stage::Content, Means::Taken, reply);
+            self.answer_rest(&Answer { reports: self.reports, ..taken });
         } else if is_refusal(&reply) {
             let means = means(Stage::Content, &reply);
             self.answer_rest(&Answer::from_reply(Stage::Content, means, reply));
@@ -280,6 +294,11 @@ fn is_not_understood(reply: &Reply) -> bool {
     matches!(reply.code.value(), 500..=504) && reply.enhanced.is_none_or(|code| code.subject == 5)
 }
 
+/// RFC 5321 §4.5.3.1.10: too many recipients, by 452, or by the 552 of old; with an enhanced code, by X.5.3.
+fn is_full(reply: &Reply) -> bool {
+    matches!(reply.code.value(), 452 | 552) && reply.enhanced.is_none_or(|code| (code.subject, code.detail) == (5, 3))
+}
+
 /// 4yz is later and 5yz for good, with two exceptions.
 fn means(stage: Stage, reply: &Reply) -> Means {
     if !reply.code.is_permanent() {
@@ -288,6 +307,8 @@ fn means(stage: Stage, reply: &Reply) -> Means {
     match reply.enhanced.map(|code| (code.subject, code.detail)) {
         // RFC 3463 §3.3, §3.4: too big for the system or for the mailbox; another method may still carry it.
         Some((3, 4) | (2, 3)) => Means::Unfit,
+        // RFC 8689 §4.2.1: it does not promise TLS from there on.
+        Some((7, 30)) => Means::Unfit,
         // RFC 1870 §6.1: without an enhanced code, 552 to MAIL or the content is the size.
         None if reply.code.value() == 552 && stage != Stage::Recipient => Means::Unfit,
         // RFC 5321 §4.5.3.1.10: 552 to RCPT was once used for "too many recipients", and is then temporary.
@@ -302,6 +323,11 @@ fn unfit(offers: &Offers, parcel: &Parcel<'_>, recipient: &Address) -> Option<An
     if let Some(Some(limit)) = offers.size().filter(|limit| limit.is_some_and(|limit| size > limit)) {
         let words = format!("the message has {size} octets, and the next hop takes {limit}");
         return Some(Answer::ours(Stage::Mail, Means::Unfit, words).enhanced(Enhanced::new(5, 3, 4)));
+    }
+    if parcel.asked.require_tls == RequireTls::Yes && !offers.has(Extension::RequireTls) {
+        // RFC 8689 §4.2.1: then nothing is said of the message here, and other hosts are asked.
+        let words = "the next hop does not offer REQUIRETLS, which the sender asks for";
+        return Some(Answer::ours(Stage::Mail, Means::Unfit, words).enhanced(Enhanced::new(5, 7, 30)));
     }
     if wants_utf8(parcel, recipient) && !offers.has(Extension::SmtpUtf8) {
         // RFC 6531 §3.5, 5.6.7: non-ASCII addresses not permitted by the next hop.
@@ -340,6 +366,7 @@ fn mail_from(offers: &Offers, parcel: &Parcel<'_>) -> Vec<u8> {
     if utf8 && offers.has(Extension::SmtpUtf8) {
         line.push_str(" SMTPUTF8");
     }
+    line.push_str(&parameters::of_mail(offers, parcel));
     line.push_str("\r\n");
     line.into_bytes()
 }
@@ -382,7 +409,15 @@ mod tests {
         let message = Message::parse(body.as_bytes().to_vec(), &limits).unwrap();
         let recipients: Vec<_> = to.iter().map(|text| Address::parse(text).unwrap()).collect();
         let sender = ReversePath::Mailbox(Address::parse("ann@clinic.example").unwrap());
-        let parcel = Parcel { sender: &sender, recipients: &recipients, message: &message, utf8: Utf8::NotDeclared };
+        let (asked, wishes) = (&Asked::default(), &[]);
+        let parcel = Parcel {
+            sender: &sender,
+            recipients: &recipients,
+            message: &message,
+            utf8: Utf8::NotDeclared,
+            asked,
+            wishes,
+        };
         let mut transaction = Transaction::new(&Offers(offers.to_vec()), &parcel);
         let (mut wire, mut next, mut replies) = (String::new(), transaction.start(), replies.iter());
         let leaves = loop {
