@@ -56,7 +56,7 @@ fn a_dialog_that_goes_otherwise_is_noticed() {
 
 /// What the dialog waits for.
 enum Awaits {
-    Command(Session),
+    Command(Box<Session>),
     Response(Authenticating),
     Handshake(Securing),
     Message(Box<(Decoder, Envelope, Answering)>),
@@ -189,7 +189,7 @@ impl Stage {
         if text == "handshake" {
             return match std::mem::replace(&mut self.awaits, Awaits::Nothing) {
                 Awaits::Handshake(securing) => {
-                    self.awaits = Awaits::Command(securing.secured());
+                    self.awaits = Awaits::Command(Box::new(securing.secured()));
                     Ok(())
                 }
                 _ => Err("no handshake is due".into()),
@@ -305,7 +305,7 @@ impl Stage {
                     self.chunks = None;
                 }
                 self.say(&reply);
-                self.awaits = Awaits::Command(session);
+                self.awaits = Awaits::Command(Box::new(session));
             }
             Step::Challenge(reply, exchange) => {
                 self.say(&reply);
