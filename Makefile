@@ -13,7 +13,7 @@ BENCH_PACKAGES := postfix sasl2-bin libsasl2-modules
 # What other people send with: tests/it/other_peoples_clients.
 CLIENT_PACKAGES := curl msmtp nodejs node-nodemailer php-cli libphp-phpmailer default-jdk-headless libjakarta-mail-java
 # swaks speaks TLS only with libnet-ssleay-perl.
-TEST_PACKAGES := swaks libnet-ssleay-perl openssl gnupg strace python3 haproxy postgresql sqlite3 $(BENCH_PACKAGES) $(CLIENT_PACKAGES)
+TEST_PACKAGES := swaks libnet-ssleay-perl openssl gnupg strace python3 gsasl haproxy postgresql sqlite3 $(BENCH_PACKAGES) $(CLIENT_PACKAGES)
 DEMO_PACKAGES := swaks libnet-ssleay-perl
 CONFORMANCE_PACKAGES := $(BENCH_PACKAGES) python3-venv
 

@@ -36,6 +36,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("aho_corasick", &["classify"]),
     ("aws_lc_rs", &["crypto", "net"]),
     ("argon2", &["crypto"]),
+    ("stringprep", &["crypto"]),
     ("rcgen", &["keyring"]),
     ("x509_parser", &["keyring", "net"]),
     ("toml", &["config"]),

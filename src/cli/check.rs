@@ -209,6 +209,7 @@ fn settings(config: &Config) -> Vec<Finding> {
     if config.clients.is_empty() {
         findings.push(Finding::warn("clients", "there is none", "sealpost client add NAME lets a program send"));
     }
+    findings.extend(without_scram(&config.clients));
     for route in config.routes.iter().filter(|route| route.onward == Onward::Unknown) {
         findings.push(Finding::warn(
             format!("route to {}", route.host),
@@ -232,6 +233,24 @@ fn settings(config: &Config) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// SCRAM is offered once every login can use it: who keeps it from being offered, once others could.
+fn without_scram(clients: &[Client]) -> Option<Finding> {
+    let logins = clients.iter().filter_map(|client| Some((client, client.login.as_ref()?)));
+    let (with, without): (Vec<_>, Vec<_>) = logins.partition(|(_, login)| login.scram.is_some());
+    let offered = with.iter().any(|(_, login)| login.password_hash.is_none());
+    if with.is_empty() || without.is_empty() {
+        return None;
+    }
+    let names: Vec<_> = without.iter().map(|(client, _)| client.name.to_string()).collect();
+    let told = if offered {
+        "SCRAM is offered, and whoever prefers it cannot log in without scram"
+    } else {
+        "SCRAM is offered once every login has scram; so far, passwords are sent"
+    };
+    let names = names.join(", ");
+    Some(Finding::warn("logins", format!("{told}: missing for {names}"), "sealpost client passwd NAME writes it"))
 }
 
 /// Every way in without TLS, and when it ends; and listeners that nobody can use.
@@ -363,6 +382,34 @@ mod tests {
         assert_eq!(status(&findings, "certificate").0, Status::Ok);
         assert_eq!(status(&findings, "host name").0, Status::Ok);
         assert_eq!(status(&findings, "data directory").0, Status::Ok);
+    }
+
+    #[test]
+    fn who_keeps_scram_from_being_offered_is_named() {
+        let text = |logins: &[(&str, bool, bool)]| {
+            let mut text = std::fs::read_to_string(set_up().made.config).unwrap();
+            for (name, hash, scram) in logins {
+                text +=
+                    &format!("[[client]]\nname = \"{name}\"\nlogin = \"{name}\"\nsenders = [\"*@clinic.example\"]\n");
+                if *hash {
+                    text += "password_hash = \"$argon2id$v=19$m=19456,t=2,p=1$writtenBy$sealpostClientPasswd\"\n";
+                }
+                if *scram {
+                    text += &format!("scram = \"{}\"\n", crate::smtp::verifier("only for tests").unwrap().unwrap());
+                }
+            }
+            text
+        };
+        let found = |logins: &[(&str, bool, bool)]| {
+            let clients = config::parse(&text(logins)).unwrap().clients;
+            without_scram(&clients).map(|finding| finding.found)
+        };
+        assert_eq!(found(&[("a", true, false)]), None);
+        assert_eq!(found(&[("a", true, true)]), None);
+        let told = found(&[("a", true, true), ("b", true, false)]).unwrap();
+        assert!(told.contains("passwords are sent: missing for b"), "{told}");
+        let told = found(&[("a", false, true), ("b", true, false)]).unwrap();
+        assert!(told.contains("cannot log in without scram: missing for b"), "{told}");
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ use crate::cli::reach;
 use crate::config::{self, Client, Config, Listener, Login, Mistake, Profile};
 use crate::crypto::{self, NoEntropy};
 use crate::mail::Role;
+use crate::smtp;
 
 /// What is typed behind `client`.
 #[derive(Debug, Subcommand)]
@@ -127,7 +128,9 @@ impl From<ClientError> for Failed {
             | ClientError::NotToml(_)
             | ClientError::NotTables => Failed::Config(text),
             ClientError::Unknown(_) => Failed::NotFound(text),
-            ClientError::Taken(_) | ClientError::NoLogin(_) | ClientError::WeakPassword => Failed::Data(text),
+            ClientError::Taken(_) | ClientError::NoLogin(_) | ClientError::WeakPassword | ClientError::OddPassword => {
+                Failed::Data(text)
+            }
             ClientError::NoEntropy(_) => Failed::Unavailable(text),
         }
     }
@@ -158,6 +161,8 @@ pub(super) enum ClientError {
     NotTables,
     #[error("a password needs at least {MIN_PASSWORD} characters, none of them a line end")]
     WeakPassword,
+    #[error("the password holds a character that programs write in different ways, or not at all: choose another")]
+    OddPassword,
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
 }
@@ -218,7 +223,7 @@ pub(super) fn add(path: &Path, new: &NewClient, password: &Password) -> Result<C
         return Err(ClientError::Taken(new.name.clone()));
     }
     let login = new.login.clone().unwrap_or_else(|| new.name.clone());
-    let (hash, shown) = hashed(password)?;
+    let secret = secret(password)?;
     let everybody = [format!("*@{}", draft.config.notify.postmaster.domain())];
     let senders = if new.senders.is_empty() { everybody.as_slice() } else { new.senders.as_slice() };
     let mut table = Table::new();
@@ -227,7 +232,8 @@ pub(super) fn add(path: &Path, new: &NewClient, password: &Password) -> Result<C
         table.insert("profile", value(new.profile.name()));
     }
     table.insert("login", value(&login));
-    table.insert("password_hash", value(hash));
+    table.insert("password_hash", value(secret.hash));
+    table.insert("scram", value(secret.scram));
     table.insert("senders", value(senders.iter().collect::<Array>()));
     let server = Some(server(&draft.config));
     draft.save(|document| {
@@ -242,7 +248,7 @@ pub(super) fn add(path: &Path, new: &NewClient, password: &Password) -> Result<C
         clients.as_array_of_tables_mut().ok_or(ClientError::NotTables)?.push(table);
         Ok(())
     })?;
-    Ok(Changed { client: new.name.clone(), login: Some(login), done: Done::Added, server, password: shown })
+    Ok(Changed { client: new.name.clone(), login: Some(login), done: Done::Added, server, password: secret.shown })
 }
 
 /// What is typed into the program that sends.
@@ -261,11 +267,15 @@ pub(super) fn passwd(path: &Path, name: &str, password: &Password) -> Result<Cha
     if login(find(&read(path)?.1, name)?).is_none() {
         return Err(ClientError::NoLogin(name.to_owned()));
     }
-    let (hash, shown) = hashed(password)?;
+    let secret = secret(password)?;
     let changed = change(path, name, Done::PasswordChanged, |client| {
-        client["password_hash"] = value(hash);
+        // Who has taken password_hash out lets the client in by SCRAM only, and that is how it stays.
+        if client.contains_key("password_hash") {
+            client["password_hash"] = value(secret.hash);
+        }
+        client["scram"] = value(secret.scram);
     })?;
-    Ok(Changed { password: shown, ..changed })
+    Ok(Changed { password: secret.shown, ..changed })
 }
 
 pub(super) fn suspend(path: &Path, name: &str) -> Result<Changed, ClientError> {
@@ -414,21 +424,29 @@ fn is(client: &Table, name: &str) -> bool {
     client.get("name").and_then(Item::as_str) == Some(name)
 }
 
-/// The hash for the config, and the password itself when it has to be shown.
-fn hashed(password: &Password) -> Result<(String, Option<String>), ClientError> {
-    match password {
+/// What of a password goes into the config, and the password itself when it has to be shown.
+struct Secret {
+    hash: String,
+    scram: String,
+    shown: Option<String>,
+}
+
+fn secret(password: &Password) -> Result<Secret, ClientError> {
+    let (password, shown) = match password {
         Password::Made => {
             // 120 bits, in letters that survive being typed off a screen.
             let made = BASE32_NOPAD.encode(&crypto::random::<15>()?).to_lowercase();
-            Ok((crypto::hash_password(&made)?, Some(made)))
+            (Zeroizing::new(made.clone()), Some(made))
         }
         Password::Given(given) => {
             if given.chars().count() < MIN_PASSWORD || given.chars().any(char::is_control) {
                 return Err(ClientError::WeakPassword);
             }
-            Ok((crypto::hash_password(given)?, None))
+            (given.clone(), None)
         }
-    }
+    };
+    let scram = smtp::verifier(&password)?.ok_or(ClientError::OddPassword)?.to_string();
+    Ok(Secret { hash: crypto::hash_password(&password)?, scram, shown })
 }
 
 impl std::fmt::Debug for Password {

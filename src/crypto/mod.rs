@@ -9,7 +9,7 @@ mod random;
 mod seal;
 mod sign;
 
-pub use derive::pbkdf2_sha256;
+pub use derive::{equal, pbkdf2_sha256, saslprep};
 pub use digest::{Digest, Hasher, hmac_sha256, sha256};
 pub use password::{BadHash, Workspace, hash_password, verify_password};
 pub use random::{NoEntropy, random, random_u128, token};

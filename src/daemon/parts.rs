@@ -15,6 +15,7 @@ use crate::audit::{Actor, Event};
 use crate::clock::Clock;
 use crate::config::{Client, Config};
 use crate::control::{self, Desk, Failure, Reload};
+use crate::crypto::Key;
 use crate::daemon::signals::{Signals, Wish};
 use crate::daemon::watch::run as self_checks;
 use crate::daemon::{ConfigError, Loaded, StartError, open_store, read_config};
@@ -140,6 +141,11 @@ async fn note_clients(store: &Store, (old, new): (&[Client], &[Client]), by: &Ac
     Ok(())
 }
 
+/// What the accounts name things by: the same after each start, and on each node of one store.
+fn accounts_key(store: &Store) -> Key {
+    Key::new(store.vault().keyed_hash("accounts", b"").0)
+}
+
 impl Parts {
     fn build(
         path: PathBuf,
@@ -149,7 +155,7 @@ impl Parts {
     ) -> Result<Parts, StartError> {
         let config = &loaded.config;
         let clock = Arc::clone(store.clock());
-        let accounts = Arc::new(Accounts::new(config.clients.clone(), Arc::clone(&clock))?);
+        let accounts = Arc::new(Accounts::new(config.clients.clone(), accounts_key(store), Arc::clone(&clock))?);
         let evidence = Evidence::new(store.clone());
         let rooms = intake::Rooms { queue: queue.clone(), evidence: evidence.clone(), clock: Arc::clone(&clock) };
         let intake = Arc::new(Intake::new(rooms, decided_by(store, loaded)));

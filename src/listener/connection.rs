@@ -20,7 +20,7 @@ use crate::listener::wire::{Lost, NoLine, Wire};
 use crate::listener::{Accepts, Disk, Rules, Shared};
 use crate::mail::{Arrival, ClientName, Enhanced, Envelope, Malformed, Message, Peer, Reply, Role, WireLimits};
 use crate::net::{Stream, tls};
-use crate::smtp::{Command, Credentials, Decoder, Feed, Receiving, Session, Step, Submitter, Verifying};
+use crate::smtp::{Channel, Claim, Command, Decoder, Feed, Receiving, Session, Step, Submitter, Verifying};
 use chunks::Gathering;
 
 /// How long a handshake of TLS may take.
@@ -275,7 +275,8 @@ enum Received {
 impl<A: Accepts> Dialog<A> {
     /// Goes on until the connection is to end, and says why it does.
     async fn run(&mut self, visitor: Option<Submitter>) -> Parting {
-        let mut step = Session::open(self.rules.settings.clone(), arrival::entrance(&self.listener, visitor));
+        let entrance = arrival::entrance(&self.listener, visitor);
+        let mut step = Session::open(self.rules.settings.clone(), entrance, self.channel());
         loop {
             step = match self.obey(step).await {
                 Ok(next) => next,
@@ -291,6 +292,9 @@ impl<A: Accepts> Dialog<A> {
                     self.gathering = None;
                 }
                 self.wire()?.reply(&reply);
+                if session.client().is_some() && self.client.as_ref() != session.client() {
+                    self.client = session.client().cloned();
+                }
                 let line = self.line().await?;
                 let command = Command::parse(&line);
                 let asked = matches!(command, Ok(Command::Data));
@@ -309,9 +313,10 @@ impl<A: Accepts> Dialog<A> {
             Step::StartTls(reply, securing) => {
                 self.start_tls(&reply).await?;
                 let line = self.line().await?;
-                Ok(securing.secured().handle(Command::parse(&line)))
+                Ok(securing.secured(self.channel()).handle(Command::parse(&line)))
             }
-            Step::Verify(credentials, verifying) => self.verify(&credentials, verifying).await,
+            Step::LookUp(login, looking) => Ok(looking.found(self.shared.accounts.verifier(&login))),
+            Step::Verify(claim, verifying) => self.verify(&claim, verifying).await,
             Step::Receive(receiving) => self.receive(receiving).await,
             Step::Chunk(chunking) => self.chunk(chunking).await,
             Step::Skip(octets, next) => {
@@ -381,11 +386,16 @@ impl<A: Accepts> Dialog<A> {
         Ok(())
     }
 
-    async fn verify(&mut self, credentials: &Credentials, verifying: Verifying) -> Result<Step, Parting> {
+    /// What a login over this connection can go by.
+    fn channel(&self) -> Channel {
+        let exporter = self.wire.as_ref().and_then(|wire| wire.stream().channel_binding());
+        Channel { exporter, logins: self.shared.accounts.logins() }
+    }
+
+    async fn verify(&mut self, claim: &Claim, verifying: Verifying) -> Result<Step, Parting> {
         self.wire()?.flush().await?;
-        match self.shared.accounts.verify(credentials, self.origin.ip()).await {
+        match self.shared.accounts.verify(claim, self.origin.ip()).await {
             Ok(submitter) => {
-                self.client = Some(submitter.name.clone());
                 self.place.is_a_clients(self.shared.clock.now());
                 Ok(verifying.accepted(submitter))
             }

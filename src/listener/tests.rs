@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::clock::{ManualClock, Timestamp};
 use crate::config::{Client, Door, Login, OnRefusal, Profile};
-use crate::crypto::hash_password;
+use crate::crypto::{Key, hash_password};
 use crate::mail::{Address, ClientName, Domain, Enhanced, Proof};
 use crate::net::tls::trial::Trial;
 
@@ -130,7 +130,7 @@ impl House {
         let full = Arc::new(AtomicBool::new(false));
         let asked = full.clone();
         let rooms = Rooms {
-            accounts: Arc::new(Accounts::new(vec![openemr(false)], clock.clone()).unwrap()),
+            accounts: Arc::new(Accounts::new(vec![openemr(false)], Key::new([7; 32]), clock.clone()).unwrap()),
             intake: Arc::new(Desk { does, taken: Mutex::default(), gate: Semaphore::new(0) }),
             clock: clock.clone(),
             disk: Box::new(move || if asked.load(Ordering::SeqCst) { Disk::Short } else { Disk::Enough }),

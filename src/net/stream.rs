@@ -42,6 +42,14 @@ impl Stream {
             Carrier::Tls(connection) => tls::session(connection),
         }
     }
+
+    /// What a login can be bound to (RFC 9266); `None` in clear and under TLS 1.2.
+    pub fn channel_binding(&self) -> Option<[u8; 32]> {
+        match &self.0 {
+            Carrier::Clear(_) => None,
+            Carrier::Tls(connection) => tls::channel_binding(connection),
+        }
+    }
 }
 
 impl AsyncRead for Stream {

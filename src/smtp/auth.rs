@@ -1,24 +1,51 @@
-//! The steps of SASL PLAIN (RFC 4616) and LOGIN inside AUTH (RFC 4954). There is no CRAM-MD5: it needs the password kept.
+//! The steps of SASL inside AUTH (RFC 4954): PLAIN (RFC 4616), LOGIN, and SCRAM (RFC 5802). There is no CRAM-MD5: it needs
+//! the password kept.
 
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
-use crate::mail::Reply;
+use crate::config;
+use crate::mail::{Proof, Reply};
 use crate::phi::Phi;
+use crate::smtp::Submitter;
+use crate::smtp::scram::{Binding, Challenged, First, Outcome, Shown};
 use crate::smtp::session::answer;
 
 /// Octets of a login name; more is nobody's.
-const MAX_LOGIN: usize = 255;
+pub(super) const MAX_LOGIN: usize = 255;
 /// Octets of a password.
 const MAX_PASSWORD: usize = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
+    ScramPlus,
+    Scram,
     Plain,
     Login,
 }
 
+/// What a connection can be logged in over by.
+#[derive(Clone, Debug, Default)]
+pub struct Channel {
+    /// RFC 9266: what TLS 1.3 exports for channel binding, where the connection has it.
+    pub exporter: Option<[u8; 32]>,
+    pub logins: Logins,
+}
+
+/// What the clients of the config have to log in with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Logins {
+    pub passwords: bool,
+    pub scram: bool,
+}
+
 /// What a client says of itself, not yet checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    Password(Credentials),
+    Scram(Outcome, Proof),
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     pub login: Phi<String>,
@@ -30,14 +57,26 @@ pub struct Credentials {
 pub enum Exchange {
     Plain,
     LoginName,
-    LoginPassword { login: Phi<String> },
+    LoginPassword {
+        login: Phi<String>,
+    },
+    ScramFirst(Binding),
+    ScramFinal(Box<Challenged>, Proof),
+    /// The client has been let in, and is shown that we know its verifier before it goes on.
+    ScramEnd {
+        server_final: String,
+        submitter: Submitter,
+    },
 }
 
 /// What one response leads to.
 #[derive(Clone, Debug)]
 pub enum Turn {
     Ask(Exchange),
-    Verify(Credentials),
+    /// What is this login's password checked against?
+    LookUp(First, Proof),
+    Verify(Claim),
+    Done(Submitter),
     Failed(BadResponse),
 }
 
@@ -50,13 +89,67 @@ pub enum BadResponse {
     TooLong,
     /// The client asked to act as somebody else.
     ActsForAnother,
+    /// This connection has not what the mechanism needs.
+    NotOffered,
+    /// Somebody took SCRAM-SHA-256-PLUS out of what we offered.
+    Downgraded,
 }
 
 impl Mechanism {
+    const ALL: [Mechanism; 4] = [Mechanism::ScramPlus, Mechanism::Scram, Mechanism::Plain, Mechanism::Login];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mechanism::ScramPlus => "SCRAM-SHA-256-PLUS",
+            Mechanism::Scram => "SCRAM-SHA-256",
+            Mechanism::Plain => "PLAIN",
+            Mechanism::Login => "LOGIN",
+        }
+    }
+
     pub fn from_name(name: &str) -> Option<Mechanism> {
-        [("PLAIN", Mechanism::Plain), ("LOGIN", Mechanism::Login)]
-            .into_iter()
-            .find_map(|(known, mechanism)| known.eq_ignore_ascii_case(name).then_some(mechanism))
+        Mechanism::ALL.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
+    }
+}
+
+impl Channel {
+    /// The mechanisms that EHLO names, the strongest first.
+    pub fn offers(&self) -> impl Iterator<Item = Mechanism> {
+        let Logins { passwords, scram } = self.logins;
+        Mechanism::ALL.into_iter().filter(move |mechanism| match mechanism {
+            Mechanism::ScramPlus => scram && self.exporter.is_some(),
+            Mechanism::Scram => scram,
+            Mechanism::Plain | Mechanism::Login => passwords,
+        })
+    }
+
+    /// How SCRAM without -PLUS is taken here.
+    fn unbound(&self) -> Binding {
+        if self.offers().any(|offered| offered == Mechanism::ScramPlus) {
+            Binding::Declined
+        } else {
+            Binding::NotOffered
+        }
+    }
+}
+
+impl Claim {
+    pub fn login(&self) -> &Phi<String> {
+        match self {
+            Claim::Password(credentials) => &credentials.login,
+            Claim::Scram(outcome, _) => &outcome.login,
+        }
+    }
+
+    /// What is still to be said to a client that is let in.
+    pub(super) fn server_final(&self) -> Option<String> {
+        match self {
+            Claim::Password(_) => None,
+            Claim::Scram(outcome, _) => match &outcome.shown {
+                Shown::Knows { server_final } => Some(server_final.clone()),
+                Shown::Wrong | Shown::Elsewhere => None,
+            },
+        }
     }
 }
 
@@ -70,6 +163,9 @@ impl BadResponse {
             // RFC 4954 §6: 500 5.5.6 for an exchange line that is too long.
             BadResponse::TooLong => (500, (5, 5, 6), "the login or the password is too long"),
             BadResponse::ActsForAnother => (535, (5, 7, 8), "a login can act for itself only"),
+            // RFC 4954 §4: 504 for a mechanism that is not supported.
+            BadResponse::NotOffered => (504, (5, 5, 4), "this mechanism is not offered"),
+            BadResponse::Downgraded => (535, (5, 7, 8), "SCRAM-SHA-256-PLUS is offered here, somebody hid it from you"),
         };
         answer(code, enhanced, text)
     }
@@ -77,8 +173,13 @@ impl BadResponse {
 
 impl Exchange {
     /// Begins with the initial response, if the AUTH command carried one.
-    pub fn begin(mechanism: Mechanism, initial: Option<&str>) -> Turn {
+    pub fn begin(mechanism: Mechanism, initial: Option<&str>, channel: &Channel) -> Turn {
         let exchange = match mechanism {
+            Mechanism::ScramPlus => match channel.exporter {
+                Some(exported) => Exchange::ScramFirst(Binding::Exporter(exported)),
+                None => return Turn::Failed(BadResponse::NotOffered),
+            },
+            Mechanism::Scram => Exchange::ScramFirst(channel.unbound()),
             Mechanism::Plain => Exchange::Plain,
             Mechanism::Login => Exchange::LoginName,
         };
@@ -88,6 +189,11 @@ impl Exchange {
             Some("=") => exchange.take(b""),
             Some(initial) => exchange.respond(initial.as_bytes()),
         }
+    }
+
+    /// Sets the client the task that its verifier makes; `None` without entropy.
+    pub fn challenged(first: First, proof: Proof, scram: config::Scram) -> Option<Exchange> {
+        Some(Exchange::ScramFinal(Box::new(first.challenge(scram).ok()?), proof))
     }
 
     /// Takes one line of the client, without its CRLF.
@@ -104,40 +210,50 @@ impl Exchange {
     /// The server's challenge (RFC 4954 §4: 334 and base64).
     pub fn challenge(&self) -> Reply {
         let text = match self {
-            // RFC 4616 §2: the client speaks first, so the challenge is empty.
-            Exchange::Plain => String::new(),
+            // RFC 4616 §2, RFC 5802 §5: the client speaks first, so the challenge is empty.
+            Exchange::Plain | Exchange::ScramFirst(_) => String::new(),
             Exchange::LoginName => BASE64.encode(b"Username:"),
             Exchange::LoginPassword { .. } => BASE64.encode(b"Password:"),
+            Exchange::ScramFinal(challenged, _) => BASE64.encode(challenged.message().as_bytes()),
+            // RFC 4954 §4: 235 carries no data, so what SCRAM says last is one more challenge.
+            Exchange::ScramEnd { server_final, .. } => BASE64.encode(server_final.as_bytes()),
         };
         Reply::plain(334, text)
     }
 
     fn take(self, octets: &[u8]) -> Turn {
         let Ok(text) = std::str::from_utf8(octets) else { return Turn::Failed(BadResponse::Malformed) };
-        match self {
+        let turn = match self {
             Exchange::Plain => plain(text),
-            Exchange::LoginName => match login_name(text) {
-                Ok(login) => Turn::Ask(Exchange::LoginPassword { login }),
-                Err(fault) => Turn::Failed(fault),
-            },
+            Exchange::LoginName => login_name(text).map(|login| Turn::Ask(Exchange::LoginPassword { login })),
             Exchange::LoginPassword { login } => with_password(login, text),
-        }
+            Exchange::ScramFirst(binding) => {
+                let proof = match binding {
+                    Binding::Exporter(_) => Proof::ScramPlus,
+                    Binding::Declined | Binding::NotOffered => Proof::Scram,
+                };
+                First::parse(text, binding).map(|first| Turn::LookUp(first, proof))
+            }
+            Exchange::ScramFinal(challenged, proof) => {
+                challenged.finish(text).map(|outcome| Turn::Verify(Claim::Scram(outcome, proof)))
+            }
+            Exchange::ScramEnd { submitter, .. } if text.is_empty() => Ok(Turn::Done(submitter)),
+            Exchange::ScramEnd { .. } => Err(BadResponse::Malformed),
+        };
+        turn.unwrap_or_else(Turn::Failed)
     }
 }
 
 /// RFC 4616 §2: authzid NUL authcid NUL passwd.
-fn plain(text: &str) -> Turn {
+fn plain(text: &str) -> Result<Turn, BadResponse> {
     let mut parts = text.splitn(3, '\0');
     let (Some(acts_as), Some(login), Some(password)) = (parts.next(), parts.next(), parts.next()) else {
-        return Turn::Failed(BadResponse::Malformed);
+        return Err(BadResponse::Malformed);
     };
     if !acts_as.is_empty() && acts_as != login {
-        return Turn::Failed(BadResponse::ActsForAnother);
+        return Err(BadResponse::ActsForAnother);
     }
-    match login_name(login) {
-        Ok(login) => with_password(login, password),
-        Err(fault) => Turn::Failed(fault),
-    }
+    with_password(login_name(login)?, password)
 }
 
 fn login_name(text: &str) -> Result<Phi<String>, BadResponse> {
@@ -150,26 +266,31 @@ fn login_name(text: &str) -> Result<Phi<String>, BadResponse> {
     Ok(Phi::new(text.to_owned()))
 }
 
-fn with_password(login: Phi<String>, text: &str) -> Turn {
+fn with_password(login: Phi<String>, text: &str) -> Result<Turn, BadResponse> {
     if text.len() > MAX_PASSWORD {
-        return Turn::Failed(BadResponse::TooLong);
+        return Err(BadResponse::TooLong);
     }
     if text.is_empty() || text.contains('\0') {
-        return Turn::Failed(BadResponse::Malformed);
+        return Err(BadResponse::Malformed);
     }
-    Turn::Verify(Credentials { login, password: Phi::new(Zeroizing::new(text.to_owned())) })
+    let password = Phi::new(Zeroizing::new(text.to_owned()));
+    Ok(Turn::Verify(Claim::Password(Credentials { login, password })))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn begin(mechanism: Mechanism, initial: Option<&str>) -> Turn {
+        Exchange::begin(mechanism, initial, &Channel::default())
+    }
+
     fn plain_turn(message: &str) -> Turn {
-        Exchange::begin(Mechanism::Plain, Some(&BASE64.encode(message.as_bytes())))
+        begin(Mechanism::Plain, Some(&BASE64.encode(message.as_bytes())))
     }
 
     fn verified(turn: &Turn) -> (&str, &str) {
-        let Turn::Verify(credentials) = turn else { panic!("{turn:?}") };
+        let Turn::Verify(Claim::Password(credentials)) = turn else { panic!("{turn:?}") };
         (credentials.login.expose(), credentials.password.expose())
     }
 
@@ -182,20 +303,20 @@ mod tests {
     fn plain_gives_the_login_and_the_password() {
         assert_eq!(verified(&plain_turn("\0openemr\0correct horse")), ("openemr", "correct horse"));
         assert_eq!(verified(&plain_turn("openemr\0openemr\0x")), ("openemr", "x"));
-        let Turn::Ask(exchange) = Exchange::begin(Mechanism::Plain, None) else { panic!() };
+        let Turn::Ask(exchange) = begin(Mechanism::Plain, None) else { panic!() };
         assert_eq!(exchange.challenge().to_wire(), b"334 \r\n");
         assert_eq!(verified(&exchange.respond(b"AG9wZW5lbXIAeA==")), ("openemr", "x"));
     }
 
     #[test]
     fn login_asks_for_the_name_and_then_for_the_password() {
-        let Turn::Ask(name) = Exchange::begin(Mechanism::Login, None) else { panic!() };
+        let Turn::Ask(name) = begin(Mechanism::Login, None) else { panic!() };
         assert_eq!(name.challenge().to_wire(), b"334 VXNlcm5hbWU6\r\n");
         let Turn::Ask(password) = name.respond(BASE64.encode(b"openemr").as_bytes()) else { panic!() };
         assert_eq!(password.challenge().to_wire(), b"334 UGFzc3dvcmQ6\r\n");
         assert_eq!(verified(&password.respond(BASE64.encode(b"x").as_bytes())), ("openemr", "x"));
         assert!(matches!(
-            Exchange::begin(Mechanism::Login, Some(&BASE64.encode(b"openemr"))),
+            begin(Mechanism::Login, Some(&BASE64.encode(b"openemr"))),
             Turn::Ask(Exchange::LoginPassword { .. })
         ));
     }
@@ -205,13 +326,55 @@ mod tests {
         assert_eq!(failed(&Exchange::Plain.respond(b"*")), BadResponse::Cancelled);
         assert_eq!(failed(&Exchange::Plain.respond(b"not base64")), BadResponse::NotBase64);
         assert_eq!(failed(&Exchange::Plain.respond(b"")), BadResponse::Malformed);
-        assert_eq!(failed(&Exchange::begin(Mechanism::Plain, Some("="))), BadResponse::Malformed);
+        assert_eq!(failed(&begin(Mechanism::Plain, Some("="))), BadResponse::Malformed);
         assert_eq!(failed(&plain_turn("openemr\0x")), BadResponse::Malformed);
         assert_eq!(failed(&plain_turn("\0openemr\0")), BadResponse::Malformed);
         assert_eq!(failed(&plain_turn("\0openemr\0a\0b")), BadResponse::Malformed);
         assert_eq!(failed(&plain_turn("admin\0openemr\0x")), BadResponse::ActsForAnother);
         assert_eq!(failed(&plain_turn(&format!("\0{}\0x", "a".repeat(256)))), BadResponse::TooLong);
         assert_eq!(failed(&plain_turn(&format!("\0a\0{}", "x".repeat(1025)))), BadResponse::TooLong);
+    }
+
+    #[test]
+    fn scram_is_offered_where_somebody_has_a_verifier_and_plus_where_tls_can_be_bound_to() {
+        let offers = |exporter, passwords, scram| {
+            let channel = Channel { exporter, logins: Logins { passwords, scram } };
+            channel.offers().map(Mechanism::name).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(offers(Some([0; 32]), true, true), "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN");
+        assert_eq!(offers(None, true, true), "SCRAM-SHA-256 PLAIN LOGIN");
+        assert_eq!(offers(Some([0; 32]), true, false), "PLAIN LOGIN");
+        assert_eq!(offers(None, false, true), "SCRAM-SHA-256");
+        assert_eq!(failed(&begin(Mechanism::ScramPlus, None)), BadResponse::NotOffered);
+    }
+
+    #[test]
+    fn scram_asks_to_be_looked_up_proves_itself_and_ends_with_an_empty_response() {
+        let initial = BASE64.encode(b"n,,n=openemr,r=nonce");
+        let Turn::LookUp(first, Proof::Scram) = begin(Mechanism::Scram, Some(&initial)) else { panic!() };
+        assert_eq!(first.login.expose(), "openemr");
+        let scram = crate::smtp::scram::nobodys(&[0; 32], "openemr", None);
+        let exchange = Exchange::challenged(first, Proof::Scram, scram).unwrap();
+        let challenge = String::from_utf8(exchange.challenge().to_wire()).unwrap();
+        let told = BASE64.decode(challenge.trim_end().strip_prefix("334 ").unwrap().as_bytes()).unwrap();
+        let told = String::from_utf8(told).unwrap();
+        let nonce = told.strip_prefix("r=").and_then(|told| told.split(',').next()).unwrap();
+        let proof = BASE64.encode(&[0; 32]);
+        let last = BASE64.encode(format!("c=biws,r={nonce},p={proof}").as_bytes());
+        let Turn::Verify(claim) = exchange.clone().respond(last.as_bytes()) else { panic!() };
+        assert!(claim.server_final().is_none() && matches!(claim, Claim::Scram(_, Proof::Scram)));
+        assert_eq!(failed(&exchange.respond(b"*")), BadResponse::Cancelled);
+        let submitter = Submitter {
+            name: crate::mail::ClientName("ehr".into()),
+            senders: crate::smtp::Senders(Vec::new()),
+            return_paths: crate::smtp::Senders(Vec::new()),
+            proof: Proof::Scram,
+        };
+        let end = Exchange::ScramEnd { server_final: "v=x".into(), submitter };
+        assert_eq!(end.challenge().to_wire(), b"334 dj14\r\n");
+        assert!(matches!(end.clone().respond(b""), Turn::Done(_)));
+        assert_eq!(failed(&end.clone().respond(b"*")), BadResponse::Cancelled);
+        assert_eq!(failed(&end.respond(b"dj14")), BadResponse::Malformed);
     }
 
     #[test]

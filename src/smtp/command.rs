@@ -86,7 +86,7 @@ impl Syntax {
             // RFC 5321 §4.1.1.11: 555 for parameters that are not recognised.
             Syntax::UnknownParameter => (555, (5, 5, 4), "a parameter is not recognised"),
             // RFC 4954 §4: 504 for a mechanism that is not supported.
-            Syntax::UnknownMechanism => (504, (5, 5, 4), "the mechanisms are PLAIN and LOGIN"),
+            Syntax::UnknownMechanism => (504, (5, 5, 4), "this mechanism is not offered"),
         };
         answer(code, enhanced, text)
     }

@@ -1,6 +1,7 @@
 //! The server's dialog: what a command leads to. No step can be taken out of order, since each state holds only its own fields.
 
 mod chunking;
+mod logging_in;
 mod offers;
 mod replies;
 
@@ -13,9 +14,9 @@ use crate::mail::{
     Wishes,
 };
 use crate::phi::Phi;
-use crate::smtp::{
-    BadResponse, Command, Credentials, Exchange, Mail, Mechanism, Recipient, Submitter, Syntax, Transaction, Turn,
-};
+use crate::smtp::{Channel, Claim, Command, Mail, Recipient, Submitter, Syntax, Transaction};
+
+pub use logging_in::{Authenticating, LookingUp, Verifying};
 
 use chunking::Sequence;
 pub use chunking::{Chunked, Chunking};
@@ -63,8 +64,10 @@ pub enum Step {
     StartTls(Reply, Securing),
     /// Answer, and read a line for the exchange.
     Challenge(Reply, Authenticating),
-    /// Find out whether these are somebody's.
-    Verify(Credentials, Verifying),
+    /// Find out what this login's password is checked against.
+    LookUp(Phi<String>, LookingUp),
+    /// Find out whether this is so.
+    Verify(Claim, Verifying),
     /// Receive a message, if there is room for one.
     Receive(Receiving),
     /// Receive a chunk of a message, if there is room for it.
@@ -88,21 +91,6 @@ pub struct Session {
 #[derive(Debug)]
 pub struct Securing(Base);
 
-/// A challenge was sent.
-#[derive(Debug)]
-pub struct Authenticating {
-    base: Base,
-    helo: Greeting,
-    exchange: Exchange,
-}
-
-/// Credentials are being checked.
-#[derive(Debug)]
-pub struct Verifying {
-    base: Base,
-    helo: Greeting,
-}
-
 /// DATA was asked for, and not yet answered.
 #[derive(Debug)]
 pub struct Receiving {
@@ -125,6 +113,7 @@ pub struct Answering {
 #[derive(Debug)]
 struct Base {
     settings: Arc<Settings>,
+    channel: Channel,
     errors: usize,
     messages: usize,
     /// Who it is without a login, once it has said EHLO.
@@ -225,7 +214,7 @@ impl Settings {
 
 impl Session {
     /// The greeting of a new connection.
-    pub fn open(settings: Arc<Settings>, entrance: Entrance) -> Step {
+    pub fn open(settings: Arc<Settings>, entrance: Entrance, channel: Channel) -> Step {
         // RFC 5321 §4.2: the host name comes first.
         let banner = Reply::plain(220, format!("{} ESMTP Sealpost", settings.hostname));
         let (state, cover) = match &entrance {
@@ -241,8 +230,16 @@ impl Session {
             Entrance::Relay { visitor, .. } => (visitor, Strangers::Unknown),
             Entrance::Legacy { visitor } => (visitor, Strangers::LogIn),
         };
-        let base = Base { settings, errors: 0, messages: 0, visitor, cover, strangers };
+        let base = Base { settings, channel, errors: 0, messages: 0, visitor, cover, strangers };
         Step::Reply(Session { base, state }, banner)
+    }
+
+    /// Who has logged in, or is known without.
+    pub fn client(&self) -> Option<&ClientName> {
+        match &self.state {
+            State::Clear(_) | State::Open(_) => None,
+            State::LoggedIn { submitter, .. } | State::Chunking { submitter, .. } => Some(&submitter.name),
+        }
     }
 
     /// The one way from a command to what follows.
@@ -303,35 +300,6 @@ impl Session {
                 Step::StartTls(answer(220, (2, 0, 0), "ready to start TLS"), Securing(self.base))
             }
             (Cover::Offered, _) => self.refuse(ehlo_first()),
-        }
-    }
-
-    fn auth(self, mechanism: Mechanism, initial: Option<&Phi<String>>) -> Step {
-        let Session { base, state } = self;
-        let helo = match (base.cover, state) {
-            (Cover::Offered, state) => return Session { base, state }.refuse(starttls_first()),
-            // RFC 4954 §4: after a successful AUTH, and within a transaction, another one is refused.
-            (Cover::Stands | Cover::Never, State::LoggedIn { helo, submitter, transaction: None })
-                if !submitter.proof.is_login() =>
-            {
-                helo
-            }
-            (Cover::Stands | Cover::Never, state @ (State::LoggedIn { .. } | State::Chunking { .. })) => {
-                return Session { base, state }.refuse(answer(503, (5, 5, 1), "logged in already"));
-            }
-            (Cover::Stands | Cover::Never, State::Open(Some(helo))) => helo,
-            (Cover::Stands | Cover::Never, state) => return Session { base, state }.refuse(ehlo_first()),
-        };
-        match helo {
-            Greeting::Ehlo(_) => {
-                // The response leaves its wrapper to be decoded into one of its own.
-                let turn = Exchange::begin(mechanism, initial.map(|text| text.expose().as_str()));
-                turned(base, helo, turn)
-            }
-            Greeting::Helo(_) => {
-                let state = base.welcome(helo);
-                Session { base, state }.refuse(ehlo_first())
-            }
         }
     }
 
@@ -469,31 +437,9 @@ impl Session {
 
 impl Securing {
     /// TLS stands. RFC 3207 §4.2: what was said before it is forgotten.
-    pub fn secured(self) -> Session {
-        let mut base = self.0;
-        base.cover = Cover::Stands;
+    pub fn secured(self, channel: Channel) -> Session {
+        let base = Base { channel, cover: Cover::Stands, ..self.0 };
         Session { base, state: State::Open(None) }
-    }
-}
-
-impl Authenticating {
-    /// Takes one line of the exchange, without its CRLF.
-    pub fn respond(self, line: &[u8]) -> Step {
-        let Authenticating { base, helo, exchange } = self;
-        turned(base, helo, exchange.respond(line))
-    }
-}
-
-impl Verifying {
-    pub fn accepted(self, submitter: Submitter) -> Step {
-        let state = State::LoggedIn { helo: self.helo, submitter, transaction: None };
-        // RFC 4954 §6: 235 2.7.0.
-        Session { base: self.base, state }.reply(answer(235, (2, 7, 0), "logged in"))
-    }
-
-    pub fn refused(self, reply: Reply) -> Step {
-        let state = self.base.welcome(self.helo);
-        Session { base: self.base, state }.refuse(reply)
     }
 }
 
@@ -568,24 +514,5 @@ impl Answering {
     fn session(self) -> Session {
         let state = State::LoggedIn { helo: self.helo, submitter: self.submitter, transaction: None };
         Session { base: self.base, state }
-    }
-}
-
-fn turned(base: Base, helo: Greeting, turn: Turn) -> Step {
-    match turn {
-        Turn::Ask(exchange) => Step::Challenge(exchange.challenge(), Authenticating { base, helo, exchange }),
-        Turn::Verify(credentials) => Step::Verify(credentials, Verifying { base, helo }),
-        Turn::Failed(fault) => {
-            let state = base.welcome(helo);
-            let session = Session { base, state };
-            match fault {
-                // Changing one's mind is no error.
-                BadResponse::Cancelled => session.reply(fault.reply()),
-                BadResponse::NotBase64
-                | BadResponse::Malformed
-                | BadResponse::TooLong
-                | BadResponse::ActsForAnother => session.refuse(fault.reply()),
-            }
-        }
     }
 }

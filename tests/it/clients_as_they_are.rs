@@ -158,7 +158,7 @@ async fn a_client_that_likes_cram_md5_best_logs_in_by_another_way() {
     let clinic = clinic("").await;
     let mut client = clinic.stranger().await;
     let offered = client.extensions.iter().find(|line| line.starts_with("AUTH ")).unwrap();
-    assert!(offered.contains(" PLAIN") && offered.contains(" LOGIN") && !offered.contains("CRAM"), "{offered}");
+    assert!(offered.contains(" PLAIN") && offered.contains(" LOGIN") && !offered.contains(" CRAM"), "{offered}");
     for unknown in ["CRAM-MD5", "DIGEST-MD5", "NTLM", "GSSAPI", "XOAUTH2 dXNlcj1laHIB"] {
         assert!(client.command(&format!("AUTH {unknown}")).await.unwrap().text().starts_with("504 5.5.4"), "{unknown}");
     }

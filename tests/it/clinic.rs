@@ -26,6 +26,7 @@ pub(crate) const PASSWORD: &str = "only-for-the-scenarios";
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 pub(crate) static HASH: LazyLock<String> = LazyLock::new(|| sealpost::crypto::hash_password(PASSWORD).unwrap());
+static SCRAM: LazyLock<String> = LazyLock::new(|| sealpost::smtp::verifier(PASSWORD).unwrap().unwrap().to_string());
 static CLINICS: AtomicU8 = AtomicU8::new(1);
 
 /// Two clients log in with `PASSWORD`: `ehr` is a standard one, `openemr` is accepted and held. Both may send as anybody
@@ -213,7 +214,7 @@ async fn meet(partners: &[(&str, Behaviour)], own: Ipv4Addr, home: &Path) -> (Ve
 }
 
 fn doors(submission: SocketAddr, submissions: SocketAddr) -> String {
-    let hash = HASH.as_str();
+    let (hash, scram) = (HASH.as_str(), SCRAM.as_str());
     format!(
         r#"
 [[listener]]
@@ -226,12 +227,14 @@ bind = "{submissions}"
 name = "ehr"
 login = "ehr"
 password_hash = "{hash}"
+scram = "{scram}"
 senders = ["*@clinic.example"]
 [[client]]
 name = "openemr"
 profile = "openemr"
 login = "openemr"
 password_hash = "{hash}"
+scram = "{scram}"
 senders = ["*@clinic.example"]
 [http]
 bind = "off"

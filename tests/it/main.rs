@@ -32,6 +32,7 @@ mod other_peoples_clients;
 mod our_own_faults;
 mod restuffed;
 mod profiles;
+mod scram;
 mod smuggling;
 mod keep;
 mod house;

@@ -62,11 +62,11 @@ async fn a_login_is_offered_under_tls_only_and_starttls_before_it_only() {
     assert_eq!(clear.command("STARTTLS").await.unwrap().code, 503);
 
     let mut secured = clinic.stranger().await;
-    check(&secured, &always, &["AUTH PLAIN LOGIN", "CHUNKING", "REQUIRETLS"]);
+    check(&secured, &always, &["AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN", "CHUNKING", "REQUIRETLS"]);
     assert_eq!(secured.command("STARTTLS").await.unwrap().code, 503);
     let implicit = Entry::Implicit(credulous_client().unwrap(), HOSTNAME.to_owned());
     let implicit = Client::connect(clinic.submissions, &implicit).await.unwrap();
-    check(&implicit, &always, &["AUTH PLAIN LOGIN", "CHUNKING", "REQUIRETLS"]);
+    check(&implicit, &always, &["AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN", "CHUNKING", "REQUIRETLS"]);
 }
 
 fn check(client: &Client, always: &[&str], besides: &[&str]) {

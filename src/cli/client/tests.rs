@@ -54,6 +54,7 @@ fn a_client_is_added_and_everything_else_stays_as_it_was_written() {
     assert_eq!((login.name.as_str(), client.profile), ("openemr", Profile::OpenEmr));
     assert_eq!(client.senders, ["*@clinic.example"]);
     assert_eq!(crypto::verify_password(&password, &login.password_hash.unwrap()), Ok(true));
+    assert!(text.contains("\nscram = \"SCRAM-SHA-256$100000:") && login.scram.is_some());
     assert!(changed.tell().contains("relay.clinic.example, port 2587 with STARTTLS\n"), "{}", changed.tell());
     assert!(password.len() == 24 && !text.contains(&password) && changed.tell().contains(&password));
     assert!(matches!(add(&path, &openemr(), &Password::Made), Err(ClientError::Taken(_))));
@@ -85,6 +86,26 @@ fn a_client_is_suspended_resumed_given_another_password_and_removed() {
     remove(&path, "openemr").unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), CONFIG);
     assert!(matches!(remove(&path, "openemr"), Err(ClientError::Unknown(_))));
+}
+
+#[test]
+fn a_client_that_is_let_in_by_scram_only_stays_so_with_another_password() {
+    let (_folder, path) = config();
+    add(&path, &openemr(), &Password::Made).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let without: String = text.split_inclusive('\n').filter(|line| !line.starts_with("password_hash")).collect();
+    fs::write(&path, without).unwrap();
+    let before = parsed(&path).clients.remove(0).login.unwrap();
+    passwd(&path, "openemr", &Password::Made).unwrap();
+    let after = parsed(&path).clients.remove(0).login.unwrap();
+    assert!(after.password_hash.is_none() && after.scram.is_some() && after.scram != before.scram);
+}
+
+#[test]
+fn a_password_that_programs_would_send_in_different_ways_is_refused() {
+    let (_folder, path) = config();
+    let odd = Password::Given(Zeroizing::new("half \u{627}1 right to left".to_owned()));
+    assert!(matches!(add(&path, &openemr(), &odd), Err(ClientError::OddPassword)));
 }
 
 #[test]

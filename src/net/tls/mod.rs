@@ -14,7 +14,7 @@ pub(crate) mod trial;
 
 pub use certificate::TlsError;
 pub use client::{Broken, Client, ClientError, Wanted};
-pub(in crate::net) use connection::{Connection, session};
+pub(in crate::net) use connection::{Connection, channel_binding, session};
 pub use judge::{Judged, Trust, TrustError, system_roots};
 pub use left::Left;
 pub use server::Server;

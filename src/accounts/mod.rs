@@ -1,0 +1,243 @@
+//! Who may submit: logins, what they are proved by, and the senders they may use.
+
+mod password;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::clock::{Clock, Timestamp};
+use crate::config;
+use crate::crypto::{Digest, Key, NoEntropy, hmac_sha256, saslprep};
+use crate::mail::{ClientName, Enhanced, Proof, Reply};
+use crate::phi::Phi;
+use crate::smtp::{Claim, Logins, Shown, Submitter, nobodys};
+
+use password::Passwords;
+
+/// How long a failure counts.
+const FAILURE_COUNTS: Duration = Duration::from_secs(900);
+const MAX_FAILURES: usize = 4096;
+/// How long the first failure's answer waits; each further one waits as much longer, up to `MAX_DELAY`.
+const DELAY: Duration = Duration::from_secs(1);
+const MAX_DELAY: Duration = Duration::from_secs(3);
+
+/// Why somebody is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// No such login, a wrong password, or a network that it may not come from. Which, is not told.
+    Wrong,
+    /// It knows the password, and is bound to another TLS connection: somebody stands in between.
+    Elsewhere,
+    /// An operator has suspended the client.
+    Suspended,
+    /// It cannot be found out now.
+    Busy,
+    /// The hash in the config is none.
+    Unusable,
+}
+
+impl Denied {
+    pub fn reply(self) -> Reply {
+        match self {
+            // RFC 4954 §6: 535 5.7.8 for credentials that are wrong, 454 4.7.0 for a failure that passes.
+            Denied::Wrong | Denied::Elsewhere => {
+                Reply::new(535, Enhanced::new(5, 7, 8), "the login or the password is wrong")
+            }
+            Denied::Suspended => Reply::new(454, Enhanced::new(4, 7, 0), "this login is suspended, try again later"),
+            Denied::Busy | Denied::Unusable => {
+                Reply::new(454, Enhanced::new(4, 7, 0), "logins cannot be checked now, try again later")
+            }
+        }
+    }
+}
+
+/// The clients of the config, by login. Holds no password, and keeps none.
+#[derive(Debug)]
+pub struct Accounts {
+    clients: RwLock<Arc<Vec<config::Client>>>,
+    passwords: Passwords,
+    /// For naming things in memory, and for the salts of logins that nobody has: those must outlive the process, or a
+    /// restart would tell them from the others.
+    key: Key,
+    failures: Mutex<HashMap<Digest, Failures>>,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Failures {
+    count: u32,
+    last: Timestamp,
+}
+
+impl Accounts {
+    /// `key` is the same after each start.
+    pub fn new(clients: Vec<config::Client>, key: Key, clock: Arc<dyn Clock>) -> Result<Accounts, NoEntropy> {
+        Ok(Accounts {
+            clients: RwLock::new(Arc::new(clients)),
+            passwords: Passwords::new(Arc::clone(&clock))?,
+            key,
+            failures: Mutex::default(),
+            clock,
+        })
+    }
+
+    /// Takes the clients of a new config. Passwords that were right are proved anew.
+    pub fn reload(&self, clients: Vec<config::Client>) {
+        *self.clients.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(clients);
+        self.passwords.forget();
+    }
+
+    /// What the clients have to log in with. SCRAM is offered once every login can use it, since a program that can prefers
+    /// it, and does not try another way when it fails; or where a login has nothing else.
+    pub fn logins(&self) -> Logins {
+        let clients = self.clients();
+        let mut logins = clients.iter().filter_map(|client| client.login.as_ref()).peekable();
+        if logins.peek().is_none() {
+            return Logins { passwords: true, scram: false };
+        }
+        let (mut passwords, mut every_scram, mut only_scram) = (false, true, false);
+        for login in logins {
+            passwords |= login.password_hash.is_some();
+            every_scram &= login.scram.is_some();
+            only_scram |= login.password_hash.is_none();
+        }
+        Logins { passwords, scram: every_scram || only_scram }
+    }
+
+    /// What a login is held against with SCRAM. One that has nothing of the kind cannot be told from one that has.
+    pub fn verifier(&self, login: &Phi<String>) -> config::Scram {
+        let clients = self.clients();
+        let scrams = |client: &config::Client| client.login.as_ref().and_then(|login| login.scram.clone());
+        find(&clients, login).and_then(scrams).unwrap_or_else(|| {
+            // The login goes into a keyed hash.
+            nobodys(self.key.expose(), login.expose(), clients.iter().find_map(scrams).as_ref())
+        })
+    }
+
+    /// Whether this is so, at this moment and from this address. A failure takes its time.
+    pub async fn verify(&self, claim: &Claim, from: IpAddr) -> Result<Submitter, Denied> {
+        let verdict = self.judge(claim, from).await;
+        let place = self.place(claim.login(), from);
+        match verdict {
+            Ok(_) => {
+                held(&self.failures).remove(&place);
+            }
+            // 45 CFR 164.312(d): guessing must not be cheap. The delay holds no permit, and falls on the guesser alone.
+            Err(Denied::Wrong | Denied::Elsewhere) => tokio::time::sleep(self.count_failure(place)).await,
+            Err(Denied::Suspended | Denied::Busy | Denied::Unusable) => {}
+        }
+        verdict
+    }
+
+    /// Whether a client is still one; `Err` when it has been suspended or removed since it logged in.
+    pub fn standing(&self, name: &ClientName) -> Result<(), Denied> {
+        let clients = self.clients();
+        match clients.iter().find(|client| client.name == *name) {
+            Some(client) if !client.suspended => Ok(()),
+            Some(_) | None => Err(Denied::Suspended),
+        }
+    }
+
+    /// The client that an address alone makes known. Of networks within each other, the narrowest says which it is.
+    pub fn from_network(&self, address: IpAddr) -> Option<Submitter> {
+        let address = address.to_canonical();
+        let clients = self.clients();
+        let known = clients.iter().filter(|client| client.is_known_by_network());
+        let covering = known.flat_map(|client| {
+            let networks = client.networks.iter().filter(|network| network.contains(&address));
+            networks.map(move |network| (network.prefix_len(), client))
+        });
+        covering.max_by_key(|(prefix, _)| *prefix).map(|(_, client)| Submitter::of(client, Proof::Network))
+    }
+
+    /// Whether an address lies in the networks of some client.
+    pub fn is_a_clients(&self, address: IpAddr) -> bool {
+        self.clients().iter().any(|client| client.comes_from(address))
+    }
+
+    async fn judge(&self, claim: &Claim, from: IpAddr) -> Result<Submitter, Denied> {
+        let clients = self.clients();
+        let client = find(&clients, claim.login());
+        let login = client.and_then(|client| client.login.as_ref());
+        let proof = match claim {
+            Claim::Password(credentials) => {
+                // Who has a SCRAM verifier only is let in by SCRAM only.
+                let hash = login.and_then(|login| login.password_hash.as_deref());
+                let right = self.passwords.check(credentials, hash).await?;
+                right.then_some(Proof::Password)
+            }
+            Claim::Scram(outcome, proof) => match &outcome.shown {
+                // The verifier may have been changed since it was looked up.
+                Shown::Knows { .. } => {
+                    let known = login.and_then(|login| login.scram.as_ref()) == Some(&outcome.scram);
+                    known.then_some(*proof)
+                }
+                Shown::Wrong => None,
+                Shown::Elsewhere => return Err(Denied::Elsewhere),
+            },
+        };
+        let (client, proof) = client.zip(proof).ok_or(Denied::Wrong)?;
+        let from = from.to_canonical();
+        if !client.networks.is_empty() && !client.networks.iter().any(|network| network.contains(&from)) {
+            return Err(Denied::Wrong);
+        }
+        // Only who knows the password is told that the client is suspended.
+        if client.suspended { Err(Denied::Suspended) } else { Ok(Submitter::of(client, proof)) }
+    }
+
+    /// Counts a failure, and says how long its answer is to wait.
+    fn count_failure(&self, place: Digest) -> Duration {
+        let now = self.clock.now();
+        let mut failures = held(&self.failures);
+        if failures.len() >= MAX_FAILURES {
+            failures.retain(|_, failed| now.since(failed.last) < FAILURE_COUNTS);
+        }
+        if failures.len() >= MAX_FAILURES && !failures.contains_key(&place) {
+            // Somebody guesses from everywhere at once: everybody waits longest, and memory stays bounded.
+            return MAX_DELAY;
+        }
+        let failed = failures.entry(place).or_insert(Failures { count: 0, last: now });
+        if now.since(failed.last) >= FAILURE_COUNTS {
+            failed.count = 0;
+        }
+        *failed = Failures { count: failed.count.saturating_add(1), last: now };
+        DELAY.saturating_mul(failed.count).min(MAX_DELAY)
+    }
+
+    /// The name of a login tried from a network.
+    fn place(&self, login: &Phi<String>, from: IpAddr) -> Digest {
+        // The login goes into a keyed hash.
+        let text = format!("{} {}", network_of(from), login.expose());
+        hmac_sha256(self.key.expose(), text.as_bytes())
+    }
+
+    fn clients(&self) -> Arc<Vec<config::Client>> {
+        self.clients.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The network that one neighbour can be taken to hold: an IPv4 address, or an IPv6 /64.
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+    }
+}
+
+/// The client with this login, written as in the config, or as SCRAM prepares it.
+fn find<'c>(clients: &'c [config::Client], login: &Phi<String>) -> Option<&'c config::Client> {
+    // The login is compared, and goes nowhere.
+    let login = login.expose();
+    let by = |is: &dyn Fn(&str) -> bool| {
+        clients.iter().find(|client| client.login.as_ref().is_some_and(|own| is(&own.name)))
+    };
+    by(&|own| own == login).or_else(|| by(&|own| saslprep(own).as_ref() == Some(login)))
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
