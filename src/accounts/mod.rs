@@ -1,29 +1,28 @@
 //! Who may submit: logins, what they are proved by, and the senders they may use.
 
+mod guesses;
 mod password;
+mod refusals;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::config;
-use crate::crypto::{Digest, Key, NoEntropy, hmac_sha256, saslprep};
+use crate::crypto::{Key, NoEntropy, saslprep};
 use crate::mail::{ClientName, Enhanced, Proof, Reply};
 use crate::phi::Phi;
 use crate::smtp::{Claim, Logins, Shown, Submitter, nobodys};
 
+use guesses::{Guesses, Place};
 use password::Passwords;
+use refusals::Refusals;
 
-/// How long a failure counts.
-const FAILURE_COUNTS: Duration = Duration::from_secs(900);
-const MAX_FAILURES: usize = 4096;
-/// How long the first failure's answer waits; each further one waits as much longer, up to `MAX_DELAY`.
-const DELAY: Duration = Duration::from_secs(1);
-const MAX_DELAY: Duration = Duration::from_secs(3);
+pub use guesses::{Locked, Lockout, Unlock, Whose};
+pub use refusals::run as keep_refusals;
 
 /// Why somebody is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +31,8 @@ pub enum Denied {
     Wrong,
     /// It knows the password, and is bound to another TLS connection: somebody stands in between.
     Elsewhere,
+    /// Too many were wrong, from this network.
+    Locked,
     /// An operator has suspended the client.
     Suspended,
     /// It cannot be found out now.
@@ -47,6 +48,9 @@ impl Denied {
             Denied::Wrong | Denied::Elsewhere => {
                 Reply::new(535, Enhanced::new(5, 7, 8), "the login or the password is wrong")
             }
+            Denied::Locked => {
+                Reply::new(454, Enhanced::new(4, 7, 0), "too many logins were wrong from your network, try again later")
+            }
             Denied::Suspended => Reply::new(454, Enhanced::new(4, 7, 0), "this login is suspended, try again later"),
             Denied::Busy | Denied::Unusable => {
                 Reply::new(454, Enhanced::new(4, 7, 0), "logins cannot be checked now, try again later")
@@ -60,33 +64,34 @@ impl Denied {
 pub struct Accounts {
     clients: RwLock<Arc<Vec<config::Client>>>,
     passwords: Passwords,
-    /// For naming things in memory, and for the salts of logins that nobody has: those must outlive the process, or a
-    /// restart would tell them from the others.
+    guesses: Guesses,
+    refusals: Refusals,
+    /// For the salts of logins that nobody has: they must outlive the process, or a restart would tell them from the others.
     key: Key,
-    failures: Mutex<HashMap<Digest, Failures>>,
     clock: Arc<dyn Clock>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Failures {
-    count: u32,
-    last: Timestamp,
 }
 
 impl Accounts {
     /// `key` is the same after each start.
-    pub fn new(clients: Vec<config::Client>, key: Key, clock: Arc<dyn Clock>) -> Result<Accounts, NoEntropy> {
+    pub fn new(
+        clients: Vec<config::Client>,
+        lockout: Lockout,
+        key: Key,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Accounts, NoEntropy> {
         Ok(Accounts {
             clients: RwLock::new(Arc::new(clients)),
             passwords: Passwords::new(Arc::clone(&clock))?,
+            guesses: Guesses::new(lockout)?,
+            refusals: Refusals::default(),
             key,
-            failures: Mutex::default(),
             clock,
         })
     }
 
     /// Takes the clients of a new config. Passwords that were right are proved anew.
-    pub fn reload(&self, clients: Vec<config::Client>) {
+    pub fn reload(&self, clients: Vec<config::Client>, lockout: Lockout) {
+        self.guesses.reload(lockout);
         *self.clients.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(clients);
         self.passwords.forget();
     }
@@ -109,28 +114,63 @@ impl Accounts {
     }
 
     /// What a login is held against with SCRAM. One that has nothing of the kind cannot be told from one that has.
-    pub fn verifier(&self, login: &Phi<String>) -> config::Scram {
+    pub fn verifier(&self, login: &Phi<String>, from: IpAddr) -> Result<config::Scram, Denied> {
         let clients = self.clients();
+        let client = find(&clients, login);
+        let place = self.guesses.place(login, from, client.map(|client| &client.name));
+        self.heard(&place).inspect_err(|_| self.note(&place))?;
         let scrams = |client: &config::Client| client.login.as_ref().and_then(|login| login.scram.clone());
-        find(&clients, login).and_then(scrams).unwrap_or_else(|| {
+        Ok(client.and_then(scrams).unwrap_or_else(|| {
             // The login goes into a keyed hash.
             nobodys(self.key.expose(), login.expose(), clients.iter().find_map(scrams).as_ref())
-        })
+        }))
     }
 
-    /// Whether this is so, at this moment and from this address. A failure takes its time.
+    /// Whether this is so, at this moment and from this address. A failure takes its time, and too many are not looked at.
     pub async fn verify(&self, claim: &Claim, from: IpAddr) -> Result<Submitter, Denied> {
-        let verdict = self.judge(claim, from).await;
-        let place = self.place(claim.login(), from);
+        let client = find(&self.clients(), claim.login()).map(|client| client.name.clone());
+        let place = self.guesses.place(claim.login(), from, client.as_ref());
+        let verdict = self.judge(claim, (&place, from)).await;
         match verdict {
-            Ok(_) => {
-                held(&self.failures).remove(&place);
-            }
+            Ok(_) => self.guesses.succeeded(&place, self.clock.now()),
             // 45 CFR 164.312(d): guessing must not be cheap. The delay holds no permit, and falls on the guesser alone.
-            Err(Denied::Wrong | Denied::Elsewhere) => tokio::time::sleep(self.count_failure(place)).await,
+            Err(Denied::Wrong | Denied::Elsewhere) => {
+                self.note(&place);
+                tokio::time::sleep(self.count(&place)).await;
+            }
+            Err(Denied::Locked) => self.note(&place),
             Err(Denied::Suspended | Denied::Busy | Denied::Unusable) => {}
         }
         verdict
+    }
+
+    /// What is locked now.
+    pub fn locked(&self) -> Vec<Locked> {
+        self.guesses.list(self.clock.now())
+    }
+
+    /// Hears those again that were locked, and says how many places these were.
+    pub fn unlock(&self, what: &Unlock) -> usize {
+        self.guesses.unlock(what, self.clock.now())
+    }
+
+    fn heard(&self, place: &Place) -> Result<(), Denied> {
+        self.guesses.locked(place, self.clock.now()).map_or(Ok(()), |_| Err(Denied::Locked))
+    }
+
+    /// Counts a failure, and says how long its answer is to wait.
+    fn count(&self, place: &Place) -> Duration {
+        let counted = self.guesses.failed(place, self.clock.now());
+        if counted.locks {
+            let client = place.client.as_ref().map(|client| client.0.as_str());
+            tracing::warn!(peer.network = %place.network, client.name = client, "logins locked: too many were wrong");
+        }
+        counted.wait
+    }
+
+    /// For the audit log.
+    fn note(&self, place: &Place) {
+        self.refusals.add(place.client.as_ref(), place.network, self.clock.now());
     }
 
     /// Whether a client is still one; `Err` when it has been suspended or removed since it logged in.
@@ -159,7 +199,8 @@ impl Accounts {
         self.clients().iter().any(|client| client.comes_from(address))
     }
 
-    async fn judge(&self, claim: &Claim, from: IpAddr) -> Result<Submitter, Denied> {
+    async fn judge(&self, claim: &Claim, (place, from): (&Place, IpAddr)) -> Result<Submitter, Denied> {
+        self.heard(place)?;
         let clients = self.clients();
         let client = find(&clients, claim.login());
         let login = client.and_then(|client| client.login.as_ref());
@@ -167,7 +208,7 @@ impl Accounts {
             Claim::Password(credentials) => {
                 // Who has a SCRAM verifier only is let in by SCRAM only.
                 let hash = login.and_then(|login| login.password_hash.as_deref());
-                let right = self.passwords.check(credentials, hash).await?;
+                let right = self.passwords.check(credentials, hash, || self.heard(place)).await?;
                 right.then_some(Proof::Password)
             }
             Claim::Scram(outcome, proof) => match &outcome.shown {
@@ -187,32 +228,6 @@ impl Accounts {
         }
         // Only who knows the password is told that the client is suspended.
         if client.suspended { Err(Denied::Suspended) } else { Ok(Submitter::of(client, proof)) }
-    }
-
-    /// Counts a failure, and says how long its answer is to wait.
-    fn count_failure(&self, place: Digest) -> Duration {
-        let now = self.clock.now();
-        let mut failures = held(&self.failures);
-        if failures.len() >= MAX_FAILURES {
-            failures.retain(|_, failed| now.since(failed.last) < FAILURE_COUNTS);
-        }
-        if failures.len() >= MAX_FAILURES && !failures.contains_key(&place) {
-            // Somebody guesses from everywhere at once: everybody waits longest, and memory stays bounded.
-            return MAX_DELAY;
-        }
-        let failed = failures.entry(place).or_insert(Failures { count: 0, last: now });
-        if now.since(failed.last) >= FAILURE_COUNTS {
-            failed.count = 0;
-        }
-        *failed = Failures { count: failed.count.saturating_add(1), last: now };
-        DELAY.saturating_mul(failed.count).min(MAX_DELAY)
-    }
-
-    /// The name of a login tried from a network.
-    fn place(&self, login: &Phi<String>, from: IpAddr) -> Digest {
-        // The login goes into a keyed hash.
-        let text = format!("{} {}", network_of(from), login.expose());
-        hmac_sha256(self.key.expose(), text.as_bytes())
     }
 
     fn clients(&self) -> Arc<Vec<config::Client>> {

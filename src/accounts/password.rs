@@ -49,8 +49,14 @@ impl Passwords {
         held(&self.remembered).clear();
     }
 
-    /// Whether this is the password behind the hash; without one it is not, and takes as long.
-    pub(super) async fn check(&self, credentials: &Credentials, hash: Option<&str>) -> Result<bool, Denied> {
+    /// Whether this is the password behind the hash; without one it is not, and takes as long. What waited for its turn asks
+    /// `still` whether it may have it.
+    pub(super) async fn check(
+        &self,
+        credentials: &Credentials,
+        hash: Option<&str>,
+        still: impl Fn() -> Result<(), Denied>,
+    ) -> Result<bool, Denied> {
         let (hash, known) = (hash.unwrap_or(&self.nobodys_hash), hash.is_some());
         let tag = self.tag(credentials, hash);
         if self.remembers(&tag) {
@@ -58,10 +64,11 @@ impl Passwords {
         }
         let turn = tokio::time::timeout(TURN, self.hashing.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(Denied::Busy) };
-        // Who opens a hundred connections at once has been proved right by the first of them.
+        // Who opens a hundred connections at once has been proved right by the first of them, or locked out.
         if self.remembers(&tag) {
             return Ok(known);
         }
+        still()?;
         // The password goes to the hash, and is wiped behind it.
         let password = credentials.password.expose().clone();
         let hash = hash.to_owned();

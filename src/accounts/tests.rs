@@ -4,11 +4,12 @@ use zeroize::Zeroizing;
 
 use super::password::{HASHES, REMEMBERED};
 use super::*;
-use crate::clock::ManualClock;
+use crate::clock::{ManualClock, Timestamp};
 use crate::config::{Client, Login, OnRefusal, Profile};
 use crate::crypto::hash_password;
 use crate::smtp::{Credentials, Outcome, verifier};
 
+const LOCKOUT: Lockout = Lockout { after: 10, lasts: Duration::from_secs(900) };
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
 fn login(password_hash: String) -> Login {
@@ -41,12 +42,17 @@ fn claim(login: &str, password: &str) -> Claim {
 
 fn accounts(client: Client) -> (Accounts, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_493_220_007)));
-    (Accounts::new(vec![client], Key::new([7; 32]), clock.clone()).unwrap(), clock)
+    (Accounts::new(vec![client], LOCKOUT, Key::new([7; 32]), clock.clone()).unwrap(), clock)
 }
 
 /// The judgement alone, without the wait that follows a failure.
+async fn judge(accounts: &Accounts, claim: &Claim, from: IpAddr) -> Result<Submitter, Denied> {
+    let place = accounts.guesses.place(claim.login(), from, None);
+    accounts.judge(claim, (&place, from)).await
+}
+
 async fn check(accounts: &Accounts, login: &str, password: &str) -> Result<String, Denied> {
-    let verdict = accounts.judge(&claim(login, password), HERE).await;
+    let verdict = judge(accounts, &claim(login, password), HERE).await;
     verdict.map(|submitter| submitter.name.0)
 }
 
@@ -104,9 +110,9 @@ async fn a_login_may_be_bound_to_its_networks() {
     let (accounts, _) = accounts(bound);
     let from = |address: &str| address.parse::<IpAddr>().unwrap();
     let login = claim("openemr", "x");
-    assert!(accounts.judge(&login, from("192.0.2.7")).await.is_ok());
-    assert!(accounts.judge(&login, from("::ffff:192.0.2.7")).await.is_ok());
-    assert_eq!(accounts.judge(&login, from("192.0.2.77")).await, Err(Denied::Wrong));
+    assert!(judge(&accounts, &login, from("192.0.2.7")).await.is_ok());
+    assert!(judge(&accounts, &login, from("::ffff:192.0.2.7")).await.is_ok());
+    assert_eq!(judge(&accounts, &login, from("192.0.2.77")).await, Err(Denied::Wrong));
 }
 
 #[tokio::test]
@@ -122,24 +128,12 @@ async fn a_right_password_is_remembered_for_a_while_and_not_beyond_a_reload() {
     clock.advance(REMEMBERED);
     check(&accounts, "openemr", "x").await.unwrap();
     assert_eq!(held(&accounts.passwords.remembered).get(&tag(&accounts)), Some(&clock.now()));
-    accounts.reload(vec![client("y")]);
+    accounts.reload(vec![client("y")], LOCKOUT);
     assert!(held(&accounts.passwords.remembered).is_empty());
     assert_eq!(check(&accounts, "openemr", "x").await, Err(Denied::Wrong));
     assert_eq!(check(&accounts, "openemr", "y").await, Ok("openemr".into()));
-    accounts.reload(vec![]);
+    accounts.reload(vec![], LOCKOUT);
     assert_eq!(check(&accounts, "openemr", "y").await, Err(Denied::Wrong));
-}
-
-#[tokio::test]
-async fn each_failure_is_answered_later_than_the_one_before() {
-    let (accounts, clock) = accounts(client("x"));
-    let place = accounts.place(&Phi::new("openemr".into()), HERE);
-    let waits: Vec<_> = (0..5).map(|_| accounts.count_failure(place).as_secs()).collect();
-    assert_eq!(waits, [1, 2, 3, 3, 3]);
-    let elsewhere = accounts.place(&Phi::new("openemr".into()), "192.0.2.8".parse().unwrap());
-    assert_eq!(accounts.count_failure(elsewhere), DELAY);
-    clock.advance(FAILURE_COUNTS);
-    assert_eq!(accounts.count_failure(place), DELAY);
 }
 
 #[tokio::test]
@@ -147,18 +141,50 @@ async fn a_failure_is_answered_late_and_forgotten_after_a_success() {
     let (accounts, _) = accounts(client("x"));
     let before = std::time::Instant::now();
     accounts.verify(&claim("openemr", "wrong"), HERE).await.unwrap_err();
-    assert!(before.elapsed() >= DELAY);
+    assert!(before.elapsed() >= guesses::DELAY);
     accounts.verify(&claim("openemr", "x"), HERE).await.unwrap();
-    assert!(held(&accounts.failures).is_empty());
+    let place = accounts.guesses.place(&Phi::new("openemr".into()), HERE, None);
+    assert_eq!(accounts.count(&place), guesses::DELAY);
 }
 
-#[test]
-fn what_is_remembered_of_failures_is_bounded() {
-    let (accounts, _) = accounts(client("x"));
-    for n in 0..MAX_FAILURES + 100 {
-        accounts.count_failure(accounts.place(&Phi::new(format!("guess-{n}")), HERE));
+/// So many wrong tries, without their waits.
+fn fail(accounts: &Accounts, (login, from): (&str, IpAddr), times: usize) {
+    let client = find(&accounts.clients(), &Phi::new(login.into())).map(|client| client.name.clone());
+    let place = accounts.guesses.place(&Phi::new(login.into()), from, client.as_ref());
+    for _ in 0..times {
+        accounts.count(&place);
     }
-    assert_eq!(held(&accounts.failures).len(), MAX_FAILURES);
+}
+
+#[tokio::test]
+async fn who_guessed_too_often_is_not_heard_and_costs_no_hash() {
+    let (accounts, clock) = accounts(Client { login: Some(both("x")), ..client("x") });
+    fail(&accounts, ("openemr", HERE), 10);
+    let before = std::time::Instant::now();
+    assert_eq!(accounts.verify(&claim("openemr", "wrong"), HERE).await.map(drop), Err(Denied::Locked));
+    assert_eq!(accounts.verify(&claim("openemr", "x"), HERE).await.map(drop), Err(Denied::Locked));
+    assert!(before.elapsed() < guesses::DELAY && held(&accounts.passwords.workspaces).is_empty());
+    assert_eq!(accounts.verifier(&Phi::new("openemr".into()), HERE), Err(Denied::Locked));
+    assert_eq!(Denied::Locked.reply().code.value(), 454);
+    let elsewhere = "192.0.2.8".parse().unwrap();
+    assert!(accounts.verify(&claim("openemr", "x"), elsewhere).await.is_ok(), "a stranger cannot lock it elsewhere");
+    clock.advance(LOCKOUT.lasts);
+    assert!(accounts.verify(&claim("openemr", "x"), HERE).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_operator_sees_what_is_locked_and_unlocks_it() {
+    let (accounts, clock) = accounts(client("x"));
+    fail(&accounts, ("openemr", HERE), 10);
+    fail(&accounts, ("nobody", HERE), 10);
+    let until = clock.now().plus(LOCKOUT.lasts);
+    let locked = |whose| Locked { whose, network: HERE, until };
+    let openemr = ClientName("openemr".into());
+    assert_eq!(accounts.locked(), [locked(Whose::Client(openemr.clone())), locked(Whose::Nobodys)]);
+    assert_eq!(accounts.unlock(&Unlock::Client(openemr)), 1);
+    assert!(accounts.verify(&claim("openemr", "x"), HERE).await.is_ok());
+    assert_eq!(accounts.unlock(&Unlock::Network(HERE)), 1);
+    assert_eq!(accounts.locked(), []);
 }
 
 #[test]
@@ -178,7 +204,7 @@ fn scram_is_offered_once_every_login_can_use_it() {
     let logins = |logins: &[Login]| {
         let clients = logins.iter().map(|login| Client { login: Some(login.clone()), ..client("x") }).collect();
         let (accounts, _) = accounts(client("x"));
-        accounts.reload(clients);
+        accounts.reload(clients, LOCKOUT);
         let Logins { passwords, scram } = accounts.logins();
         (passwords, scram)
     };
@@ -197,7 +223,7 @@ fn scram_is_offered_once_every_login_can_use_it() {
 async fn who_has_no_verifier_is_held_against_one_that_looks_like_the_others() {
     let known = Login { name: "\u{2168}-ehr".into(), ..both("x") };
     let (accounts, _) = accounts(Client { login: Some(known.clone()), ..client("x") });
-    let verifier = |login: &str| accounts.verifier(&Phi::new(login.into()));
+    let verifier = |login: &str| accounts.verifier(&Phi::new(login.into()), HERE).unwrap();
     // SCRAM sends the login as SASLprep writes it.
     assert_eq!(Some(verifier("IX-ehr")), known.scram);
     let nobody = verifier("nobody");
@@ -208,10 +234,10 @@ async fn who_has_no_verifier_is_held_against_one_that_looks_like_the_others() {
         let shown = Shown::Knows { server_final: String::new() };
         Claim::Scram(Outcome { login: Phi::new(login.into()), scram: scram.clone(), shown }, Proof::Scram)
     };
-    assert_eq!(accounts.judge(&claim(&nobody, "nobody"), HERE).await.map(drop), Err(Denied::Wrong));
-    assert_eq!(accounts.judge(&claim(&nobody, "IX-ehr"), HERE).await.map(drop), Err(Denied::Wrong));
-    assert_eq!(accounts.judge(&claim(&known, "IX-ehr"), HERE).await.unwrap().proof, Proof::Scram);
+    assert_eq!(judge(&accounts, &claim(&nobody, "nobody"), HERE).await.map(drop), Err(Denied::Wrong));
+    assert_eq!(judge(&accounts, &claim(&nobody, "IX-ehr"), HERE).await.map(drop), Err(Denied::Wrong));
+    assert_eq!(judge(&accounts, &claim(&known, "IX-ehr"), HERE).await.unwrap().proof, Proof::Scram);
     let (shown, login) = (Shown::Elsewhere, Phi::new("IX-ehr".into()));
     let elsewhere = Claim::Scram(Outcome { login, scram: known, shown }, Proof::ScramPlus);
-    assert_eq!(accounts.judge(&elsewhere, HERE).await.map(drop), Err(Denied::Elsewhere));
+    assert_eq!(judge(&accounts, &elsewhere, HERE).await.map(drop), Err(Denied::Elsewhere));
 }

@@ -1,5 +1,7 @@
 //! What can happen. An event holds random ids, numbers, and words from our own lists: nothing of a person,
-//! and nothing that a peer wrote.
+//! and nothing that a peer wrote. The network that somebody guessed from is all that is said of a stranger.
+
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +110,19 @@ pub enum Event {
     ClientResumed {
         client: ClientName,
     },
+    /// Logins were refused: so many since then, of one client's login or of logins that nobody has (then `client` is null),
+    /// from one network (null where too many were told apart already).
+    LoginsRefused {
+        client: Option<ClientName>,
+        network: Option<IpAddr>,
+        count: u64,
+        since: Timestamp,
+    },
+    /// An operator let logins be heard again that were locked after too many wrong ones: of a client, or from a network.
+    LoginsUnlocked {
+        client: Option<ClientName>,
+        network: Option<IpAddr>,
+    },
     /// The master key was replaced, and every epoch key wrapped anew.
     MasterKeyRotated,
     /// A new epoch key came into use.
@@ -157,6 +172,8 @@ impl Event {
             | Event::ConfigLoaded { .. }
             | Event::ClientSuspended { .. }
             | Event::ClientResumed { .. }
+            | Event::LoginsRefused { .. }
+            | Event::LoginsUnlocked { .. }
             | Event::MasterKeyRotated
             | Event::EpochStarted { .. }
             | Event::EpochDestroyed { .. }

@@ -1,11 +1,13 @@
 //! `sealpost client`: who may send. Clients live in the config only; this edits it and keeps what else stands there.
 
 mod list;
+mod lockouts;
 #[cfg(test)]
 mod tests;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,11 +19,12 @@ use serde::Serialize;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TomlError, value};
 use zeroize::Zeroizing;
 
+use crate::accounts::Unlock;
 use crate::cli::output::{Failed, Format, print_json, print_line};
 use crate::cli::reach;
 use crate::config::{self, Client, Config, Listener, Login, Mistake, Profile};
 use crate::crypto::{self, NoEntropy};
-use crate::mail::Role;
+use crate::mail::{ClientName, Role};
 use crate::smtp;
 
 /// What is typed behind `client`.
@@ -39,6 +42,17 @@ pub(super) enum Command {
     },
     /// Show who may send
     List,
+    /// Show whose logins are not heard now, after too many wrong ones
+    Locked,
+    /// Hear logins again that were locked after too many wrong ones: of a client, or from a network
+    Unlock {
+        /// As `client list` shows it
+        #[arg(required_unless_present = "network", conflicts_with = "network")]
+        name: Option<String>,
+        /// An address in the network, as `client locked` shows it
+        #[arg(long, value_name = "ADDRESS")]
+        network: Option<IpAddr>,
+    },
     /// Answer a client's logins 4xx until it is resumed; what is queued goes on
     Suspend {
         /// As `client list` shows it
@@ -86,12 +100,19 @@ fn profile(text: &str) -> Result<Profile, String> {
 pub(super) fn command(path: &Path, command: Command, format: Format) -> Result<ExitCode, Failed> {
     let changed = match command {
         Command::List => {
-            let rows = list::list(path)?;
+            let locked = lockouts::known(path);
+            let rows = list::list(path, &locked)?;
             match format {
                 Format::Json => rows.iter().for_each(print_json),
-                Format::Text => print_line(list::tell(&rows).trim_end()),
+                Format::Text => print_line((list::tell(&rows) + &lockouts::tell(&locked)).trim_end()),
             }
             return Ok(ExitCode::SUCCESS);
+        }
+        Command::Locked => return lockouts::list(path, format).map(|()| ExitCode::SUCCESS),
+        Command::Unlock { name, network } => {
+            let client = || Unlock::Client(ClientName(name.unwrap_or_default()));
+            let what = network.map_or_else(client, Unlock::Network);
+            return lockouts::unlock(path, what, format).map(|()| ExitCode::SUCCESS);
         }
         Command::Add(AddArguments { name, profile, login, senders, password_stdin }) => {
             add(path, &NewClient { name, profile, login, senders }, &password(password_stdin)?)?

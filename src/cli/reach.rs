@@ -56,13 +56,45 @@ pub(super) fn ask(config: &Config, request: &Request, each: &mut (dyn FnMut(Valu
         match Caller::connect(&config.server.data_dir.join(SOCKET)).await {
             Ok(caller) => Ok(caller.call(request, each).await?),
             Err(error) if nobody_listens(&error) => act(config, request, each).await,
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(Failed::NotPermitted(format!(
-                "{}: only root and the daemon's own user may ask the daemon; try sudo",
-                config.server.data_dir.display()
-            ))),
-            Err(error) => Err(Failed::Unavailable(format!("the daemon cannot be reached: {error}"))),
+            Err(error) => Err(unreachable(config, &error)),
         }
     })?
+}
+
+/// Whether a daemon runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Running {
+    Yes,
+    No,
+}
+
+/// Asks the running daemon for what is its alone; without one, there is nothing to ask for.
+pub(super) fn ask_running(
+    config: &Config,
+    request: &Request,
+    each: &mut (dyn FnMut(Value) + Send),
+) -> Result<Running, Failed> {
+    block_on(async {
+        match Caller::connect(&config.server.data_dir.join(SOCKET)).await {
+            Ok(caller) => {
+                caller.call(request, each).await?;
+                Ok(Running::Yes)
+            }
+            Err(error) if nobody_listens(&error) => Ok(Running::No),
+            Err(error) => Err(unreachable(config, &error)),
+        }
+    })?
+}
+
+/// Why a daemon that runs cannot be asked.
+fn unreachable(config: &Config, error: &io::Error) -> Failed {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return Failed::NotPermitted(format!(
+            "{}: only root and the daemon's own user may ask the daemon; try sudo",
+            config.server.data_dir.display()
+        ));
+    }
+    Failed::Unavailable(format!("the daemon cannot be reached: {error}"))
 }
 
 fn nobody_listens(error: &io::Error) -> bool {

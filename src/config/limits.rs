@@ -19,6 +19,9 @@ pub struct Limits {
     pub connections_per_minute: usize,
     pub messages_per_connection: usize,
     pub errors_per_connection: usize,
+    /// Wrong logins from one network, after which it is not heard for `lockout`.
+    pub lockout_after: usize,
+    pub lockout: Duration,
     pub idle: Duration,
     pub session: Duration,
     /// How long a connection may last before somebody has logged in over it.
@@ -51,6 +54,8 @@ impl Limits {
             connections_per_minute: table.setting("connections_per_minute", count),
             messages_per_connection: table.setting("messages_per_connection", count),
             errors_per_connection: table.setting("errors_per_connection", count),
+            lockout_after: table.setting("lockout_after", count),
+            lockout: table.setting("lockout", duration),
             idle: table.setting("idle", duration),
             session: table.setting("session", duration),
             login: table.setting("login", duration),

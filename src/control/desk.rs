@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::accounts::Accounts;
 use crate::audit::{self, Actor, Entry, Event, Show, SignedHead};
 use crate::clock::Timestamp;
 use crate::config::Config;
@@ -36,6 +37,7 @@ pub struct Reload {
 pub struct Daemon {
     pub reload: mpsc::Sender<Reload>,
     pub couriers: watch::Receiver<Arc<Courier>>,
+    pub accounts: Arc<Accounts>,
 }
 
 /// Performs requests: in the daemon, or in a command that holds the store itself.
@@ -87,6 +89,8 @@ impl Desk {
             Request::AuditMatch { contents } => self.audit_match(&contents, &rows).await,
             Request::Configs { digest: None } => self.configs(&rows).await,
             Request::Configs { digest: Some(start) } => self.config(actor, &start, &rows).await,
+            Request::Locked => self.locked(&rows).await,
+            Request::Unlock { what } => self.unlock(actor, what, &rows).await,
             Request::RotateMaster => self.rotate_master(actor, &rows).await,
         }
     }
@@ -426,7 +430,7 @@ fn read(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| json!(text))
 }
 
-async fn give(rows: &Rows, row: Value) -> Result<(), Failure> {
+pub(super) async fn give(rows: &Rows, row: Value) -> Result<(), Failure> {
     rows.send(row).await.map_err(|_| Failure::Unavailable("the caller went away".to_owned()))
 }
 

@@ -2,6 +2,7 @@
 //! of what is done. The command line speaks to it; without a daemon it takes the same desk into its own hands.
 
 mod desk;
+mod lockouts;
 mod protocol;
 mod socket;
 

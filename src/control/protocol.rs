@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::accounts::Unlock;
 use crate::clock::Timestamp;
 use crate::crypto::Digest;
 use crate::mail::{ClientName, MessageId};
@@ -54,6 +55,12 @@ pub enum Request {
     /// The configs that were in force, or the text of the one whose digest starts so.
     Configs {
         digest: Option<String>,
+    },
+    /// Logins that are not heard now, since too many were wrong.
+    Locked,
+    /// Hear them again.
+    Unlock {
+        what: Unlock,
     },
     RotateMaster,
 }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::accounts::Accounts;
+use crate::accounts::{self, Accounts, Lockout};
 use crate::audit::{Actor, Event};
 use crate::clock::Clock;
 use crate::config::{Client, Config};
@@ -64,7 +64,8 @@ pub async fn run(path: PathBuf, loaded: Loaded, clock: Arc<dyn Clock>, metrics: 
     let (checks, failed_checks) = watch::channel(Vec::<FailedCheck>::new());
     let mut desk = Desk::new(store.clone(), &config, key_source);
     let mut parts = Parts::build(path, &loaded, (&store, &desk.queue), failed_checks)?;
-    desk.daemon = Some(control::Daemon { reload, couriers: parts.couriers.subscribe() });
+    desk.daemon =
+        Some(control::Daemon { reload, couriers: parts.couriers.subscribe(), accounts: Arc::clone(&parts.accounts) });
 
     let mail = CancellationToken::new();
     let rest = CancellationToken::new();
@@ -155,7 +156,12 @@ impl Parts {
     ) -> Result<Parts, StartError> {
         let config = &loaded.config;
         let clock = Arc::clone(store.clock());
-        let accounts = Arc::new(Accounts::new(config.clients.clone(), accounts_key(store), Arc::clone(&clock))?);
+        let accounts = Arc::new(Accounts::new(
+            config.clients.clone(),
+            Lockout::of(&config.limits),
+            accounts_key(store),
+            Arc::clone(&clock),
+        )?);
         let evidence = Evidence::new(store.clone());
         let rooms = intake::Rooms { queue: queue.clone(), evidence: evidence.clone(), clock: Arc::clone(&clock) };
         let intake = Arc::new(Intake::new(rooms, decided_by(store, loaded)));
@@ -209,7 +215,7 @@ impl Parts {
         note_clients(&self.store, (&self.clients, &config.clients), &by).await.map_err(unavailable)?;
         self.clients.clone_from(&config.clients);
         self.tls.replace(&tls);
-        self.accounts.reload(config.clients.clone());
+        self.accounts.reload(config.clients.clone(), Lockout::of(&config.limits));
         self.intake.reload(decided_by(&self.store, &loaded));
         self.shared.reload(config);
         self.notices.reload(config);
@@ -275,6 +281,7 @@ fn start_rooms(parts: &Parts, desk: &Desk, rooms: &TaskTracker, rest: &Cancellat
     let (notices, until) = (Arc::clone(&parts.notices), rest.clone());
     rooms.spawn(async move { notices.run(until).await });
     rooms.spawn(retention::run(parts.store.clone(), parts.running.retention.clone(), rest.clone()));
+    rooms.spawn(accounts::keep_refusals(Arc::clone(&parts.accounts), parts.store.clone(), rest.clone()));
     rooms.spawn(measure(desk.queue.clone(), rest.clone()));
 }
 

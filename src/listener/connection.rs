@@ -1,6 +1,7 @@
 //! One connection: what `smtp::Session` asks for is done here, and nothing else.
 
 mod chunks;
+mod login;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use metrics::{counter, histogram};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::config::{Limits, Listener};
 use crate::listener::arrival::{self, Origin};
@@ -20,7 +21,7 @@ use crate::listener::wire::{Lost, NoLine, Wire};
 use crate::listener::{Accepts, Disk, Rules, Shared};
 use crate::mail::{Arrival, ClientName, Enhanced, Envelope, Malformed, Message, Peer, Reply, Role, WireLimits};
 use crate::net::{Stream, tls};
-use crate::smtp::{Channel, Claim, Command, Decoder, Feed, Receiving, Session, Step, Submitter, Verifying};
+use crate::smtp::{Command, Decoder, Feed, Receiving, Session, Step, Submitter};
 use chunks::Gathering;
 
 /// How long a handshake of TLS may take.
@@ -315,7 +316,7 @@ impl<A: Accepts> Dialog<A> {
                 let line = self.line().await?;
                 Ok(securing.secured(self.channel()).handle(Command::parse(&line)))
             }
-            Step::LookUp(login, looking) => Ok(looking.found(self.shared.accounts.verifier(&login))),
+            Step::LookUp(login, looking) => Ok(self.look_up(&login, looking)),
             Step::Verify(claim, verifying) => self.verify(&claim, verifying).await,
             Step::Receive(receiving) => self.receive(receiving).await,
             Step::Chunk(chunking) => self.chunk(chunking).await,
@@ -384,29 +385,6 @@ impl<A: Accepts> Dialog<A> {
         self.wire = Some(Wire::new(stream, self.rules.limits.idle));
         self.talk = Talk::Nothing;
         Ok(())
-    }
-
-    /// What a login over this connection can go by.
-    fn channel(&self) -> Channel {
-        let exporter = self.wire.as_ref().and_then(|wire| wire.stream().channel_binding());
-        Channel { exporter, logins: self.shared.accounts.logins() }
-    }
-
-    async fn verify(&mut self, claim: &Claim, verifying: Verifying) -> Result<Step, Parting> {
-        self.wire()?.flush().await?;
-        match self.shared.accounts.verify(claim, self.origin.ip()).await {
-            Ok(submitter) => {
-                self.place.is_a_clients(self.shared.clock.now());
-                Ok(verifying.accepted(submitter))
-            }
-            Err(denied) => {
-                counter!("sealpost_logins_refused_total").increment(1);
-                // The login that was tried is the peer's text, and may be somebody's password typed into the wrong field.
-                let (peer_ip, role) = (self.origin.ip(), self.listener.role());
-                warn!(peer.ip = %peer_ip, listener.role = role.name(), login.refused = ?denied, "login refused");
-                Ok(verifying.refused(denied.reply()))
-            }
-        }
     }
 
     async fn receive(&mut self, receiving: Receiving) -> Result<Step, Parting> {

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
 use super::*;
+use crate::accounts::Lockout;
 use crate::clock::{ManualClock, Timestamp};
 use crate::config::{Client, Door, Login, OnRefusal, Profile};
 use crate::crypto::{Key, hash_password};
@@ -70,6 +71,8 @@ pub(super) fn limits() -> Limits {
         connections_per_minute: 1_000,
         messages_per_connection: 10,
         errors_per_connection: 5,
+        lockout_after: 10,
+        lockout: long,
         idle: long,
         session: long,
         login: long,
@@ -130,7 +133,9 @@ impl House {
         let full = Arc::new(AtomicBool::new(false));
         let asked = full.clone();
         let rooms = Rooms {
-            accounts: Arc::new(Accounts::new(vec![openemr(false)], Key::new([7; 32]), clock.clone()).unwrap()),
+            accounts: Arc::new(
+                Accounts::new(vec![openemr(false)], Lockout::of(&limits), Key::new([7; 32]), clock.clone()).unwrap(),
+            ),
             intake: Arc::new(Desk { does, taken: Mutex::default(), gate: Semaphore::new(0) }),
             clock: clock.clone(),
             disk: Box::new(move || if asked.load(Ordering::SeqCst) { Disk::Short } else { Disk::Enough }),
@@ -474,7 +479,7 @@ async fn a_smuggled_message_is_refused_whole_and_the_connection_ends() {
 async fn who_is_suspended_in_mid_session_sends_nothing_more() {
     let house = House::open(Door::Submission, limits(), Does::Keep).await;
     let mut talk = house.log_in().await;
-    house.shared.accounts.reload(vec![openemr(true)]);
+    house.shared.accounts.reload(vec![openemr(true)], Lockout::of(&limits()));
     talk.say(ENVELOPE).await;
     talk.expect_end("454 4.7.0 this login is suspended, try again later\r\n").await;
 }

@@ -34,6 +34,7 @@ pub struct Counts {
     pub held: u64,
     /// Of the messages, those that came in without TLS.
     pub in_clear: u64,
+    pub logins_refused: u64,
     pub ended: BTreeMap<&'static str, u64>,
 }
 
@@ -63,6 +64,7 @@ impl Counts {
                 jobs.iter().for_each(|job| self.add_state(&job.state));
             }
             Event::Settled { state, .. } | Event::Moved { state, .. } => self.add_state(state),
+            Event::LoginsRefused { count, .. } => self.logins_refused = self.logins_refused.saturating_add(*count),
             Event::Started { .. }
             | Event::Stopped { .. }
             | Event::ConfigLoaded { .. }
@@ -70,6 +72,7 @@ impl Counts {
             | Event::EvidenceErased { .. }
             | Event::ClientSuspended { .. }
             | Event::ClientResumed { .. }
+            | Event::LoginsUnlocked { .. }
             | Event::MasterKeyRotated
             | Event::EpochStarted { .. }
             | Event::EpochDestroyed { .. }
@@ -101,10 +104,14 @@ pub(super) fn text(voice: &Voice, day: &Day, at: Timestamp) -> Result<Text, Noti
 
 fn counted(day: &Day) -> String {
     let since = day.since.map_or("the start".to_owned(), Timestamp::rfc5322);
-    let Counts { messages, recipients, held, in_clear, ended } = &day.counts;
+    let Counts { messages, recipients, held, in_clear, logins_refused, ended } = &day.counts;
     let mut text = format!(
         "Since {since}, our own notices included:\n  messages accepted: {messages}, for {recipients} recipients\n"
     );
+    if *logins_refused > 0 {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  logins refused: {logins_refused}; `sealpost audit list` shows from where");
+    }
     if *in_clear > 0 {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  of these came in without TLS: {in_clear}");

@@ -24,6 +24,7 @@ mod power_cut_anywhere;
 mod explained_before;
 mod limits;
 mod line_ends;
+mod locked_out;
 mod logging_in;
 mod marks;
 mod no_way_left;

@@ -1,15 +1,17 @@
 //! `sealpost client list`: who may send, as whom, and what each is known by.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use serde::Serialize;
 
+use crate::cli::client::lockouts::Locked;
 use crate::cli::client::{ClientError, read};
 use crate::config::Client;
 
 /// One line of `client list`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(in crate::cli) struct Row {
+pub(super) struct Row {
     pub client: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub login: Option<String>,
@@ -18,10 +20,17 @@ pub(in crate::cli) struct Row {
     pub profile: &'static str,
     pub senders: Vec<String>,
     pub suspended: bool,
+    /// From where its login is not heard now, after too many wrong ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub locked: Vec<IpAddr>,
 }
 
-pub(in crate::cli) fn list(path: &Path) -> Result<Vec<Row>, ClientError> {
+pub(super) fn list(path: &Path, locked: &[Locked]) -> Result<Vec<Row>, ClientError> {
     let (_, config) = read(path)?;
+    let of = |client: &Client| {
+        let own = locked.iter().filter(|locked| locked.client.as_ref() == Some(&client.name));
+        own.map(|locked| locked.network).collect()
+    };
     let row = |client: &Client| Row {
         client: client.name.0.clone(),
         login: client.login.as_ref().map(|login| login.name.clone()),
@@ -29,6 +38,7 @@ pub(in crate::cli) fn list(path: &Path) -> Result<Vec<Row>, ClientError> {
         profile: client.profile.name(),
         senders: client.senders.clone(),
         suspended: client.suspended,
+        locked: of(client),
     };
     Ok(config.clients.iter().map(row).collect())
 }
@@ -47,7 +57,7 @@ fn known_by(client: &Client) -> Vec<&'static str> {
 }
 
 /// `client list` for people.
-pub(in crate::cli) fn tell(rows: &[Row]) -> String {
+pub(super) fn tell(rows: &[Row]) -> String {
     if rows.is_empty() {
         return "No client may send yet: `sealpost client add NAME`.\n".to_owned();
     }

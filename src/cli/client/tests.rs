@@ -76,9 +76,9 @@ fn a_client_is_suspended_resumed_given_another_password_and_removed() {
     let (_folder, path) = config();
     let first = add(&path, &openemr(), &Password::Made).unwrap().password.unwrap();
     suspend(&path, "openemr").unwrap();
-    assert!(list(&path).unwrap()[0].suspended && tell(&list(&path).unwrap()).contains("suspended"));
+    assert!(list(&path, &[]).unwrap()[0].suspended && tell(&list(&path, &[]).unwrap()).contains("suspended"));
     resume(&path, "openemr").unwrap();
-    assert!(!list(&path).unwrap()[0].suspended);
+    assert!(!list(&path, &[]).unwrap()[0].suspended);
     let second = passwd(&path, "openemr", &Password::Made).unwrap().password.unwrap();
     let hash = hash(&path);
     assert_eq!(crypto::verify_password(&second, &hash), Ok(true));
@@ -131,7 +131,7 @@ fn a_client_that_is_known_by_its_networks_has_no_password_to_change() {
     fs::write(&path, format!("{CONFIG}{scanner}{certified}")).unwrap();
     assert!(matches!(passwd(&path, "scanner", &Password::Made), Err(ClientError::NoLogin(_))));
     assert_eq!(
-        tell(&list(&path).unwrap()),
+        tell(&list(&path, &[]).unwrap()),
         "\
 CLIENT   LOGIN  KNOWN BY     PROFILE   STATE   SENDERS
 scanner  -      network      standard  active  *@clinic.example
@@ -164,7 +164,7 @@ fn edits_at_once_lose_none() {
             });
         }
     });
-    assert_eq!(list(&path).unwrap().len(), 4);
+    assert_eq!(list(&path, &[]).unwrap().len(), 4);
 }
 
 #[test]

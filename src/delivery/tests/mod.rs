@@ -216,6 +216,8 @@ fn limits(second: Duration) -> Limits {
         connections_per_minute: 1,
         messages_per_connection: 10,
         errors_per_connection: 10,
+        lockout_after: 10,
+        lockout: second,
         idle: second,
         session: second,
         login: second,

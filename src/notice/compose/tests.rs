@@ -234,6 +234,7 @@ fn the_daily_report_carries_a_head_that_verifies() {
     let report = Day {
         since: Some(NOON),
         counts: Counts {
+            logins_refused: 12,
             messages: 3,
             recipients: 4,
             held: 1,

@@ -1,0 +1,57 @@
+//! Logging in over a connection: what it offers, who is let in, and what the log is told of who is not.
+
+use metrics::counter;
+use tracing::{debug, warn};
+
+use super::{Dialog, Parting};
+use crate::accounts::Denied;
+use crate::listener::Accepts;
+use crate::phi::Phi;
+use crate::smtp::{Channel, Claim, LookingUp, Step, Verifying};
+
+impl<A: Accepts> Dialog<A> {
+    /// What a login over this connection can go by.
+    pub(super) fn channel(&self) -> Channel {
+        let exporter = self.wire.as_ref().and_then(|wire| wire.stream().channel_binding());
+        Channel { exporter, logins: self.shared.accounts.logins() }
+    }
+
+    pub(super) fn look_up(&self, login: &Phi<String>, looking: LookingUp) -> Step {
+        match self.shared.accounts.verifier(login, self.origin.ip()) {
+            Ok(scram) => looking.found(scram),
+            Err(denied) => {
+                self.tell(denied);
+                looking.refused(denied.reply())
+            }
+        }
+    }
+
+    pub(super) async fn verify(&mut self, claim: &Claim, verifying: Verifying) -> Result<Step, Parting> {
+        self.wire()?.flush().await?;
+        match self.shared.accounts.verify(claim, self.origin.ip()).await {
+            Ok(submitter) => {
+                self.place.is_a_clients(self.shared.clock.now());
+                Ok(verifying.accepted(submitter))
+            }
+            Err(denied) => {
+                self.tell(denied);
+                Ok(verifying.refused(denied.reply()))
+            }
+        }
+    }
+
+    fn tell(&self, denied: Denied) {
+        counter!("sealpost_logins_refused_total").increment(1);
+        // The login that was tried is the peer's text, and may be somebody's password typed into the wrong field.
+        let (peer_ip, role) = (self.origin.ip(), self.listener.role());
+        match denied {
+            // Answered at once, these could fill a disk; that the login was locked has been said.
+            Denied::Locked => {
+                debug!(peer.ip = %peer_ip, listener.role = role.name(), login.refused = ?denied, "login refused");
+            }
+            Denied::Wrong | Denied::Elsewhere | Denied::Suspended | Denied::Busy | Denied::Unusable => {
+                warn!(peer.ip = %peer_ip, listener.role = role.name(), login.refused = ?denied, "login refused");
+            }
+        }
+    }
+}
