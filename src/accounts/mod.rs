@@ -1,5 +1,6 @@
 //! Who may submit: logins, what they are proved by, and the senders they may use.
 
+mod certified;
 mod guesses;
 mod password;
 mod refusals;
@@ -21,6 +22,7 @@ use guesses::{Guesses, Place};
 use password::Passwords;
 use refusals::Refusals;
 
+pub use certified::Uncertified;
 pub use guesses::{Locked, Lockout, Unlock, Whose};
 pub use refusals::run as keep_refusals;
 
@@ -128,8 +130,14 @@ impl Accounts {
 
     /// Whether this is so, at this moment and from this address. A failure takes its time, and too many are not looked at.
     pub async fn verify(&self, claim: &Claim, from: IpAddr) -> Result<Submitter, Denied> {
-        let client = find(&self.clients(), claim.login()).map(|client| client.name.clone());
-        let place = self.guesses.place(claim.login(), from, client.as_ref());
+        let login = match claim {
+            Claim::Password(credentials) => &credentials.login,
+            Claim::Scram(outcome, _) => &outcome.login,
+            // It was known by its certificate already: there is nothing to guess.
+            Claim::Certificate(submitter) => return self.standing(&submitter.name).map(|()| submitter.clone()),
+        };
+        let client = find(&self.clients(), login).map(|client| client.name.clone());
+        let place = self.guesses.place(login, from, client.as_ref());
         let verdict = self.judge(claim, (&place, from)).await;
         match verdict {
             Ok(_) => self.guesses.succeeded(&place, self.clock.now()),
@@ -175,8 +183,7 @@ impl Accounts {
 
     /// Whether a client is still one; `Err` when it has been suspended or removed since it logged in.
     pub fn standing(&self, name: &ClientName) -> Result<(), Denied> {
-        let clients = self.clients();
-        match clients.iter().find(|client| client.name == *name) {
+        match named(&self.clients(), name) {
             Some(client) if !client.suspended => Ok(()),
             Some(_) | None => Err(Denied::Suspended),
         }
@@ -202,28 +209,29 @@ impl Accounts {
     async fn judge(&self, claim: &Claim, (place, from): (&Place, IpAddr)) -> Result<Submitter, Denied> {
         self.heard(place)?;
         let clients = self.clients();
-        let client = find(&clients, claim.login());
-        let login = client.and_then(|client| client.login.as_ref());
-        let proof = match claim {
+        let (client, proof) = match claim {
             Claim::Password(credentials) => {
+                let client = find(&clients, &credentials.login);
                 // Who has a SCRAM verifier only is let in by SCRAM only.
-                let hash = login.and_then(|login| login.password_hash.as_deref());
+                let hash = client.and_then(|client| client.login.as_ref()?.password_hash.as_deref());
                 let right = self.passwords.check(credentials, hash, || self.heard(place)).await?;
-                right.then_some(Proof::Password)
+                (client.filter(|_| right), Proof::Password)
             }
             Claim::Scram(outcome, proof) => match &outcome.shown {
                 // The verifier may have been changed since it was looked up.
                 Shown::Knows { .. } => {
-                    let known = login.and_then(|login| login.scram.as_ref()) == Some(&outcome.scram);
-                    known.then_some(*proof)
+                    let own = |client: &&config::Client| {
+                        client.login.as_ref().and_then(|login| login.scram.as_ref()) == Some(&outcome.scram)
+                    };
+                    (find(&clients, &outcome.login).filter(own), *proof)
                 }
-                Shown::Wrong => None,
+                Shown::Wrong => (None, *proof),
                 Shown::Elsewhere => return Err(Denied::Elsewhere),
             },
+            Claim::Certificate(submitter) => (named(&clients, &submitter.name), Proof::Certificate),
         };
-        let (client, proof) = client.zip(proof).ok_or(Denied::Wrong)?;
-        let from = from.to_canonical();
-        if !client.networks.is_empty() && !client.networks.iter().any(|network| network.contains(&from)) {
+        let client = client.ok_or(Denied::Wrong)?;
+        if !client.networks.is_empty() && !client.comes_from(from) {
             return Err(Denied::Wrong);
         }
         // Only who knows the password is told that the client is suspended.
@@ -241,6 +249,10 @@ pub fn network_of(address: IpAddr) -> IpAddr {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
     }
+}
+
+fn named<'c>(clients: &'c [config::Client], name: &ClientName) -> Option<&'c config::Client> {
+    clients.iter().find(|client| client.name == *name)
 }
 
 /// The client with this login, written as in the config, or as SCRAM prepares it.

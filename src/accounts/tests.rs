@@ -47,7 +47,12 @@ fn accounts(client: Client) -> (Accounts, Arc<ManualClock>) {
 
 /// The judgement alone, without the wait that follows a failure.
 async fn judge(accounts: &Accounts, claim: &Claim, from: IpAddr) -> Result<Submitter, Denied> {
-    let place = accounts.guesses.place(claim.login(), from, None);
+    let login = match claim {
+        Claim::Password(credentials) => credentials.login.clone(),
+        Claim::Scram(outcome, _) => outcome.login.clone(),
+        Claim::Certificate(_) => Phi::default(),
+    };
+    let place = accounts.guesses.place(&login, from, None);
     accounts.judge(claim, (&place, from)).await
 }
 

@@ -24,6 +24,7 @@ use crate::cli::output::{Failed, Format, print_json, print_line};
 use crate::cli::reach;
 use crate::config::{self, Client, Config, Listener, Login, Mistake, Profile};
 use crate::crypto::{self, NoEntropy};
+use crate::keyring::{KeyringError, certificate};
 use crate::mail::{ClientName, Role};
 use crate::smtp;
 
@@ -88,6 +89,16 @@ pub(super) struct AddArguments {
     /// Read the password from standard input instead of making one
     #[arg(long)]
     password_stdin: bool,
+    /// A certificate that the client shows: its file in PEM, of which the key is pinned, or key:…, certificate:… or name:… as
+    /// the config has it; may be given several times
+    #[arg(long = "certificate", value_name = "FILE|PIN")]
+    certificates: Vec<String>,
+    /// A network that the client is let in from, and from no other; may be given several times
+    #[arg(long = "network", value_name = "NETWORK")]
+    networks: Vec<String>,
+    /// Make no login: the client is known by its certificate; without one, by its network alone, at relay listeners
+    #[arg(long, conflicts_with_all = ["login", "password_stdin"])]
+    no_login: bool,
 }
 
 fn profile(text: &str) -> Result<Profile, String> {
@@ -114,8 +125,9 @@ pub(super) fn command(path: &Path, command: Command, format: Format) -> Result<E
             let what = network.map_or_else(client, Unlock::Network);
             return lockouts::unlock(path, what, format).map(|()| ExitCode::SUCCESS);
         }
-        Command::Add(AddArguments { name, profile, login, senders, password_stdin }) => {
-            add(path, &NewClient { name, profile, login, senders }, &password(password_stdin)?)?
+        Command::Add(arguments) => {
+            let password = password(arguments.password_stdin)?;
+            add(path, &arguments.into(), &password)?
         }
         Command::Passwd { name, password_stdin } => passwd(path, &name, &password(password_stdin)?)?,
         Command::Suspend { name } => suspend(path, &name)?,
@@ -149,9 +161,11 @@ impl From<ClientError> for Failed {
             | ClientError::NotToml(_)
             | ClientError::NotTables => Failed::Config(text),
             ClientError::Unknown(_) => Failed::NotFound(text),
-            ClientError::Taken(_) | ClientError::NoLogin(_) | ClientError::WeakPassword | ClientError::OddPassword => {
-                Failed::Data(text)
-            }
+            ClientError::Taken(_)
+            | ClientError::NoLogin(_)
+            | ClientError::NoCertificate { .. }
+            | ClientError::WeakPassword
+            | ClientError::OddPassword => Failed::Data(text),
             ClientError::NoEntropy(_) => Failed::Unavailable(text),
         }
     }
@@ -180,6 +194,8 @@ pub(super) enum ClientError {
     NoLogin(String),
     #[error("write the clients as tables, [[client]], not as a list in one line")]
     NotTables,
+    #[error("{}: {error}", path.display())]
+    NoCertificate { path: PathBuf, error: KeyringError },
     #[error("a password needs at least {MIN_PASSWORD} characters, none of them a line end")]
     WeakPassword,
     #[error("the password holds a character that programs write in different ways, or not at all: choose another")]
@@ -197,10 +213,34 @@ fn lines(mistakes: &[Mistake]) -> String {
 pub(super) struct NewClient {
     pub name: String,
     pub profile: Profile,
-    /// Default: the name.
-    pub login: Option<String>,
+    pub login: NewLogin,
     /// Default: everybody at the postmaster's domain.
     pub senders: Vec<String>,
+    /// Files, or pins as the config has them.
+    pub certificates: Vec<String>,
+    pub networks: Vec<String>,
+}
+
+/// The user name of a client that is to be added.
+#[derive(Clone, Debug)]
+pub(super) enum NewLogin {
+    /// The client's own name.
+    AsNamed,
+    Other(String),
+    /// It is known by something else.
+    Without,
+}
+
+impl From<AddArguments> for NewClient {
+    fn from(arguments: AddArguments) -> NewClient {
+        let AddArguments { name, profile, login, senders, certificates, networks, no_login, .. } = arguments;
+        let login = match login {
+            _ if no_login => NewLogin::Without,
+            Some(login) => NewLogin::Other(login),
+            None => NewLogin::AsNamed,
+        };
+        NewClient { name, profile, login, senders, certificates, networks }
+    }
 }
 
 /// Where a client's password comes from.
@@ -243,19 +283,19 @@ pub(super) fn add(path: &Path, new: &NewClient, password: &Password) -> Result<C
     if draft.config.clients.iter().any(|client| client.name.0 == new.name) {
         return Err(ClientError::Taken(new.name.clone()));
     }
-    let login = new.login.clone().unwrap_or_else(|| new.name.clone());
-    let secret = secret(password)?;
-    let everybody = [format!("*@{}", draft.config.notify.postmaster.domain())];
-    let senders = if new.senders.is_empty() { everybody.as_slice() } else { new.senders.as_slice() };
-    let mut table = Table::new();
-    table.insert("name", value(&new.name));
-    if new.profile != Profile::default() {
-        table.insert("profile", value(new.profile.name()));
-    }
-    table.insert("login", value(&login));
-    table.insert("password_hash", value(secret.hash));
-    table.insert("scram", value(secret.scram));
-    table.insert("senders", value(senders.iter().collect::<Array>()));
+    let login = match &new.login {
+        NewLogin::AsNamed => Some(new.name.clone()),
+        NewLogin::Other(login) => Some(login.clone()),
+        NewLogin::Without => None,
+    };
+    let secret = login.as_ref().map(|login| Ok::<_, ClientError>((login, secret(password)?))).transpose()?;
+    let mut table = written(new, &draft.config)?;
+    let shown = secret.and_then(|(login, secret)| {
+        table.insert("login", value(login));
+        table.insert("password_hash", value(secret.hash));
+        table.insert("scram", value(secret.scram));
+        secret.shown
+    });
     let server = Some(server(&draft.config));
     draft.save(|document| {
         // What a set-up says above its first client comes before it, and not behind.
@@ -269,7 +309,38 @@ pub(super) fn add(path: &Path, new: &NewClient, password: &Password) -> Result<C
         clients.as_array_of_tables_mut().ok_or(ClientError::NotTables)?.push(table);
         Ok(())
     })?;
-    Ok(Changed { client: new.name.clone(), login: Some(login), done: Done::Added, server, password: secret.shown })
+    Ok(Changed { client: new.name.clone(), login, done: Done::Added, server, password: shown })
+}
+
+/// The table of a new client, without its login.
+fn written(new: &NewClient, config: &Config) -> Result<Table, ClientError> {
+    let everybody = [format!("*@{}", config.notify.postmaster.domain())];
+    let senders = if new.senders.is_empty() { everybody.as_slice() } else { new.senders.as_slice() };
+    let certificates = new.certificates.iter().map(|given| pin(given)).collect::<Result<Array, _>>()?;
+    let mut table = Table::new();
+    table.insert("name", value(&new.name));
+    if new.profile != Profile::default() {
+        table.insert("profile", value(new.profile.name()));
+    }
+    table.insert("senders", value(senders.iter().collect::<Array>()));
+    if !certificates.is_empty() {
+        table.insert("certificate", value(certificates));
+    }
+    if !new.networks.is_empty() {
+        table.insert("networks", value(new.networks.iter().collect::<Array>()));
+    }
+    Ok(table)
+}
+
+/// A pin as the config has it: of a certificate in a file, that of its key, which outlives a renewal.
+fn pin(given: &str) -> Result<String, ClientError> {
+    if ["key:", "certificate:", "name:"].iter().any(|kind| given.starts_with(kind)) {
+        return Ok(given.to_owned());
+    }
+    let path = PathBuf::from(given);
+    let text = fs::read(&path).map_err(|error| ClientError::Read { path: path.clone(), error })?;
+    let read = certificate::read(&text).map_err(|error| ClientError::NoCertificate { path, error })?;
+    Ok(format!("key:{}", read.key_sha256))
 }
 
 /// What is typed into the program that sends.

@@ -182,7 +182,7 @@ impl Parts {
             intake,
             shared: Arc::new(shared),
             notices: Arc::new(Notices::new(rooms, config, checks)),
-            tls: Arc::new(tls::Server::load(&config.tls)?),
+            tls: Arc::new(tls::Server::load(&config.tls, &config.clients)?),
             couriers: watch::Sender::new(Arc::new(courier)),
             running: config.clone(),
             clients: config.clients.clone(),
@@ -209,7 +209,8 @@ impl Parts {
         // Everything that can fail comes first, so that no half of a config is ever in force.
         let courier = Courier::new(Arc::new(config.clone()), Arc::clone(&self.clock))
             .map_err(|error| Failure::Config(format!("[delivery]: {error}")))?;
-        let tls = tls::Server::load(&config.tls).map_err(|error| Failure::Config(error.to_string()))?;
+        let tls =
+            tls::Server::load(&config.tls, &config.clients).map_err(|error| Failure::Config(error.to_string()))?;
         let unavailable = |error: StartError| Failure::Unavailable(error.to_string());
         keep_config(&self.store, &loaded, by.clone()).await.map_err(unavailable)?;
         note_clients(&self.store, (&self.clients, &config.clients), &by).await.map_err(unavailable)?;

@@ -29,6 +29,9 @@ pub struct Certificate {
     pub fingerprint: Digest,
     /// How many certificates are in the file, this one included.
     pub chain: usize,
+    /// SHA-256 of its public key, by which a client may be known.
+    #[serde(skip)]
+    pub key_sha256: Digest,
     #[serde(skip)]
     public_key: Vec<u8>,
 }
@@ -80,6 +83,7 @@ pub fn read(chain: &[u8]) -> Result<Certificate, KeyringError> {
         not_after: moment(leaf.validity().not_after.timestamp()),
         fingerprint: sha256(&blocks[0].contents),
         chain: blocks.len(),
+        key_sha256: sha256(leaf.public_key().raw),
         public_key: leaf.public_key().subject_public_key.data.to_vec(),
     })
 }

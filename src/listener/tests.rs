@@ -120,7 +120,7 @@ impl House {
 
     async fn bind(door: Door, limits: Limits, does: Does) -> Closed {
         let mut trial = Trial::new();
-        let tls = Arc::new(tls::Server::load(&trial.tls(HOST)).unwrap());
+        let tls = Arc::new(tls::Server::load(&trial.tls(HOST), &[]).unwrap());
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_493_220_007)));
         let settings = Settings {
             hostname: Domain::parse(HOST).unwrap(),

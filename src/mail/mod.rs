@@ -1,6 +1,7 @@
 //! The nouns of mail: who sends to whom, what is sent, how it travels and how it ends.
 
 mod address;
+mod certificate;
 mod domain;
 mod end;
 mod envelope;
@@ -13,6 +14,7 @@ mod wishes;
 mod xtext;
 
 pub use address::{Address, BadAddress};
+pub use certificate::{Issuer, ShownCertificate, Validity};
 pub use domain::{BadDomain, Domain};
 pub use end::End;
 pub use envelope::{BodyType, Content, Envelope, ReversePath, Utf8};

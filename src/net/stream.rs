@@ -43,6 +43,13 @@ impl Stream {
         }
     }
 
+    pub(in crate::net) fn connection(&self) -> Option<&Connection> {
+        match &self.0 {
+            Carrier::Clear(_) => None,
+            Carrier::Tls(connection) => Some(connection),
+        }
+    }
+
     /// What a login can be bound to (RFC 9266); `None` in clear and under TLS 1.2.
     pub fn channel_binding(&self) -> Option<[u8; 32]> {
         match &self.0 {

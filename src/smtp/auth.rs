@@ -1,5 +1,5 @@
-//! The steps of SASL inside AUTH (RFC 4954): PLAIN (RFC 4616), LOGIN, and SCRAM (RFC 5802). There is no CRAM-MD5: it needs
-//! the password kept.
+//! The steps of SASL inside AUTH (RFC 4954): EXTERNAL (RFC 4422), SCRAM (RFC 5802), PLAIN (RFC 4616) and LOGIN. There is no
+//! CRAM-MD5: it needs the password kept.
 
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
@@ -18,6 +18,7 @@ const MAX_PASSWORD: usize = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
+    External,
     ScramPlus,
     Scram,
     Plain,
@@ -29,6 +30,8 @@ pub enum Mechanism {
 pub struct Channel {
     /// RFC 9266: what TLS 1.3 exports for channel binding, where the connection has it.
     pub exporter: Option<[u8; 32]>,
+    /// The client that the certificate stands for which was shown in the handshake.
+    pub certified: Option<Submitter>,
     pub logins: Logins,
 }
 
@@ -44,6 +47,8 @@ pub struct Logins {
 pub enum Claim {
     Password(Credentials),
     Scram(Outcome, Proof),
+    /// It has shown a certificate in the handshake, and asks to be who that says.
+    Certificate(Submitter),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +60,7 @@ pub struct Credentials {
 /// What the next line of the client is awaited as.
 #[derive(Clone, Debug)]
 pub enum Exchange {
+    External(Submitter),
     Plain,
     LoginName,
     LoginPassword {
@@ -96,10 +102,12 @@ pub enum BadResponse {
 }
 
 impl Mechanism {
-    const ALL: [Mechanism; 4] = [Mechanism::ScramPlus, Mechanism::Scram, Mechanism::Plain, Mechanism::Login];
+    const ALL: [Mechanism; 5] =
+        [Mechanism::External, Mechanism::ScramPlus, Mechanism::Scram, Mechanism::Plain, Mechanism::Login];
 
     pub const fn name(self) -> &'static str {
         match self {
+            Mechanism::External => "EXTERNAL",
             Mechanism::ScramPlus => "SCRAM-SHA-256-PLUS",
             Mechanism::Scram => "SCRAM-SHA-256",
             Mechanism::Plain => "PLAIN",
@@ -117,6 +125,8 @@ impl Channel {
     pub fn offers(&self) -> impl Iterator<Item = Mechanism> {
         let Logins { passwords, scram } = self.logins;
         Mechanism::ALL.into_iter().filter(move |mechanism| match mechanism {
+            // RFC 4422 appendix A.1: offered where the connection says who it is.
+            Mechanism::External => self.certified.is_some(),
             Mechanism::ScramPlus => scram && self.exporter.is_some(),
             Mechanism::Scram => scram,
             Mechanism::Plain | Mechanism::Login => passwords,
@@ -134,17 +144,10 @@ impl Channel {
 }
 
 impl Claim {
-    pub fn login(&self) -> &Phi<String> {
-        match self {
-            Claim::Password(credentials) => &credentials.login,
-            Claim::Scram(outcome, _) => &outcome.login,
-        }
-    }
-
     /// What is still to be said to a client that is let in.
     pub(super) fn server_final(&self) -> Option<String> {
         match self {
-            Claim::Password(_) => None,
+            Claim::Password(_) | Claim::Certificate(_) => None,
             Claim::Scram(outcome, _) => match &outcome.shown {
                 Shown::Knows { server_final } => Some(server_final.clone()),
                 Shown::Wrong | Shown::Elsewhere => None,
@@ -175,6 +178,10 @@ impl Exchange {
     /// Begins with the initial response, if the AUTH command carried one.
     pub fn begin(mechanism: Mechanism, initial: Option<&str>, channel: &Channel) -> Turn {
         let exchange = match mechanism {
+            Mechanism::External => match &channel.certified {
+                Some(certified) => Exchange::External(certified.clone()),
+                None => return Turn::Failed(BadResponse::NotOffered),
+            },
             Mechanism::ScramPlus => match channel.exporter {
                 Some(exported) => Exchange::ScramFirst(Binding::Exporter(exported)),
                 None => return Turn::Failed(BadResponse::NotOffered),
@@ -210,8 +217,8 @@ impl Exchange {
     /// The server's challenge (RFC 4954 §4: 334 and base64).
     pub fn challenge(&self) -> Reply {
         let text = match self {
-            // RFC 4616 §2, RFC 5802 §5: the client speaks first, so the challenge is empty.
-            Exchange::Plain | Exchange::ScramFirst(_) => String::new(),
+            // RFC 4616 §2, RFC 5802 §5, RFC 4422 appendix A: the client speaks first, so the challenge is empty.
+            Exchange::External(_) | Exchange::Plain | Exchange::ScramFirst(_) => String::new(),
             Exchange::LoginName => BASE64.encode(b"Username:"),
             Exchange::LoginPassword { .. } => BASE64.encode(b"Password:"),
             Exchange::ScramFinal(challenged, _) => BASE64.encode(challenged.message().as_bytes()),
@@ -224,6 +231,11 @@ impl Exchange {
     fn take(self, octets: &[u8]) -> Turn {
         let Ok(text) = std::str::from_utf8(octets) else { return Turn::Failed(BadResponse::Malformed) };
         let turn = match self {
+            // RFC 4422 appendix A.2: whom it wants to act as; nothing, for whoever it is.
+            Exchange::External(certified) if text.is_empty() || text == certified.name.0 => {
+                Ok(Turn::Verify(Claim::Certificate(certified)))
+            }
+            Exchange::External(_) => Err(BadResponse::ActsForAnother),
             Exchange::Plain => plain(text),
             Exchange::LoginName => login_name(text).map(|login| Turn::Ask(Exchange::LoginPassword { login })),
             Exchange::LoginPassword { login } => with_password(login, text),
@@ -338,7 +350,7 @@ mod tests {
     #[test]
     fn scram_is_offered_where_somebody_has_a_verifier_and_plus_where_tls_can_be_bound_to() {
         let offers = |exporter, passwords, scram| {
-            let channel = Channel { exporter, logins: Logins { passwords, scram } };
+            let channel = Channel { exporter, certified: None, logins: Logins { passwords, scram } };
             channel.offers().map(Mechanism::name).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(offers(Some([0; 32]), true, true), "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN");
@@ -364,17 +376,32 @@ mod tests {
         let Turn::Verify(claim) = exchange.clone().respond(last.as_bytes()) else { panic!() };
         assert!(claim.server_final().is_none() && matches!(claim, Claim::Scram(_, Proof::Scram)));
         assert_eq!(failed(&exchange.respond(b"*")), BadResponse::Cancelled);
-        let submitter = Submitter {
-            name: crate::mail::ClientName("ehr".into()),
-            senders: crate::smtp::Senders(Vec::new()),
-            return_paths: crate::smtp::Senders(Vec::new()),
-            proof: Proof::Scram,
-        };
-        let end = Exchange::ScramEnd { server_final: "v=x".into(), submitter };
+        let end = Exchange::ScramEnd { server_final: "v=x".into(), submitter: submitter(Proof::Scram) };
         assert_eq!(end.challenge().to_wire(), b"334 dj14\r\n");
         assert!(matches!(end.clone().respond(b""), Turn::Done(_)));
         assert_eq!(failed(&end.clone().respond(b"*")), BadResponse::Cancelled);
         assert_eq!(failed(&end.respond(b"dj14")), BadResponse::Malformed);
+    }
+
+    fn submitter(proof: Proof) -> Submitter {
+        let nobody = || crate::smtp::Senders(Vec::new());
+        Submitter { name: crate::mail::ClientName("ehr".into()), senders: nobody(), return_paths: nobody(), proof }
+    }
+
+    #[test]
+    fn external_is_offered_to_who_has_shown_a_certificate_and_lets_it_act_for_itself_only() {
+        let channel = Channel { certified: Some(submitter(Proof::Certificate)), ..Channel::default() };
+        assert_eq!(channel.offers().collect::<Vec<_>>(), [Mechanism::External]);
+        let begin = |initial: Option<&str>| Exchange::begin(Mechanism::External, initial, &channel);
+        let as_itself =
+            |turn: &Turn| matches!(turn, Turn::Verify(Claim::Certificate(client)) if client.name.0 == "ehr");
+        assert!(as_itself(&begin(Some("="))));
+        assert!(as_itself(&begin(Some(&BASE64.encode(b"ehr")))));
+        let Turn::Ask(exchange) = begin(None) else { panic!() };
+        assert_eq!(exchange.challenge().to_wire(), b"334 \r\n");
+        assert!(as_itself(&exchange.respond(b"")));
+        assert_eq!(failed(&begin(Some(&BASE64.encode(b"admin")))), BadResponse::ActsForAnother);
+        assert_eq!(failed(&Exchange::begin(Mechanism::External, None, &Channel::default())), BadResponse::NotOffered);
     }
 
     #[test]

@@ -226,7 +226,7 @@ impl Session {
             Entrance::Legacy { .. } => (State::Open(None), Cover::Never),
         };
         let (visitor, strangers) = match entrance {
-            Entrance::Submission | Entrance::Submissions => (None, Strangers::LogIn),
+            Entrance::Submission | Entrance::Submissions => (channel.certified.clone(), Strangers::LogIn),
             Entrance::Relay { visitor, .. } => (visitor, Strangers::Unknown),
             Entrance::Legacy { visitor } => (visitor, Strangers::LogIn),
         };
@@ -438,7 +438,9 @@ impl Session {
 impl Securing {
     /// TLS stands. RFC 3207 §4.2: what was said before it is forgotten.
     pub fn secured(self, channel: Channel) -> Session {
-        let base = Base { channel, cover: Cover::Stands, ..self.0 };
+        // What was shown in the handshake says more than where it comes from.
+        let visitor = channel.certified.clone().or(self.0.visitor);
+        let base = Base { channel, visitor, cover: Cover::Stands, ..self.0 };
         Session { base, state: State::Open(None) }
     }
 }

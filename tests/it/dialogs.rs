@@ -317,7 +317,7 @@ impl Stage {
             }
             // SCRAM is told in src/smtp/scram.rs and scram.rs: its lines differ each time.
             Step::LookUp(_, looking) => self.obey(looking.refused(Reply::new(535, Enhanced::new(5, 7, 8), "wrong"))),
-            Step::Verify(Claim::Scram(..), verifying) => {
+            Step::Verify(Claim::Scram(..) | Claim::Certificate(_), verifying) => {
                 self.obey(verifying.refused(Reply::new(535, Enhanced::new(5, 7, 8), "wrong")));
             }
             Step::Verify(Claim::Password(credentials), verifying) => match known(&credentials) {
@@ -344,7 +344,7 @@ impl Stage {
 }
 
 fn channel() -> Channel {
-    Channel { exporter: None, logins: Logins { passwords: true, scram: false } }
+    Channel { exporter: None, certified: None, logins: Logins { passwords: true, scram: false } }
 }
 
 /// `openemr` may use the clinic's addresses, `monitor` reports as nobody, `old-scanner` is suspended.

@@ -8,6 +8,7 @@ mod conformance;
 mod world;
 
 mod byte_for_byte;
+mod client_certificates;
 mod clients_as_they_are;
 mod clinic;
 mod cluster;

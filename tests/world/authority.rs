@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme};
 
@@ -112,6 +113,17 @@ pub fn credulous_client() -> Result<Arc<ClientConfig>> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Credulous(provider())))
         .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// The same, and it shows a certificate of its own.
+pub fn certified_client(identity: &Identity) -> Result<Arc<ClientConfig>> {
+    let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes())?;
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Credulous(provider())))
+        .with_client_auth_cert(vec![CertificateDer::from(identity.certificate.clone())], key)?;
     Ok(Arc::new(config))
 }
 

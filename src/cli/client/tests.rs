@@ -23,6 +23,22 @@ bind = "127.0.0.1:2587"
 expire = "2d"
 "#;
 
+/// A certificate that OpenSSL made, and the SHA-256 of its key as OpenSSL tells it.
+const DOOR: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBkzCCATmgAwIBAgIUZ0P389lr2fiA9bBnb8m1sa6b/YswCgYIKoZIzj0EAwIw
+HjEcMBoGA1UEAwwTZG9vci5jbGluaWMuZXhhbXBsZTAgFw0yNjExMjQxMTA1NDla
+GA8yMDUxMDcxNjExMDU0OVowHjEcMBoGA1UEAwwTZG9vci5jbGluaWMuZXhhbXBs
+ZTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABK3pa9A0rxXnHzLZVB88ecpgdNEN
+G0t4rUvoS0y67tPjWFNw5U1EYuE95cR7RQ7S0aK69JartFo9EK32k60fXCGjUzBR
+MB0GA1UdDgQWBBRcA1f3Mk3CowLiYMZ18gs2Wz7szDAfBgNVHSMEGDAWgBRcA1f3
+Mk3CowLiYMZ18gs2Wz7szDAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0gA
+MEUCIAKedGe9q2c9ezQRhWjjhp/hhHyqzlYnLyhIzMXluvGKAiEAmtgC/jC2ZBvq
+/BSVj3P/3ogifTmzg1o6ZfOXxlisIxg=
+-----END CERTIFICATE-----
+";
+const DOOR_KEY: &str = "key:cdea589fa4e635f6e0fe9173eabb08897338a7eb039ce9caf421c7e42d642e6a";
+
 fn config() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sealpost.toml");
@@ -31,7 +47,14 @@ fn config() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn openemr() -> NewClient {
-    NewClient { name: "openemr".into(), profile: Profile::OpenEmr, login: None, senders: Vec::new() }
+    NewClient {
+        name: "openemr".into(),
+        profile: Profile::OpenEmr,
+        login: NewLogin::AsNamed,
+        senders: Vec::new(),
+        certificates: Vec::new(),
+        networks: Vec::new(),
+    }
 }
 
 fn parsed(path: &Path) -> Config {
@@ -140,6 +163,29 @@ door     -      certificate  standard  active  *@clinic.example
     );
     suspend(&path, "scanner").unwrap();
     assert!(parsed(&path).clients[0].suspended);
+}
+
+#[test]
+fn a_machine_that_cannot_log_in_is_added_by_its_certificate_and_its_network() {
+    let (folder, path) = config();
+    let pem = folder.path().join("door.pem");
+    fs::write(&pem, DOOR).unwrap();
+    let door = NewClient {
+        name: "door".into(),
+        login: NewLogin::Without,
+        certificates: vec![pem.display().to_string(), format!("certificate:{}", "0a".repeat(32))],
+        networks: vec!["192.0.2.0/28".into()],
+        ..openemr()
+    };
+    let changed = add(&path, &door, &Password::Made).unwrap();
+    assert!(changed.login.is_none() && changed.password.is_none() && !changed.tell().contains("Password"));
+    let client = parsed(&path).clients.remove(0);
+    assert_eq!(client.certificates[0].to_string(), DOOR_KEY);
+    assert!(client.login.is_none() && client.certificates.len() == 2 && client.networks.len() == 1);
+    let empty = NewClient { name: "none".into(), certificates: Vec::new(), networks: Vec::new(), ..door.clone() };
+    assert!(matches!(add(&path, &empty, &Password::Made), Err(ClientError::WrongAfter(_))));
+    let missing = NewClient { name: "none".into(), certificates: vec!["/nowhere.pem".into()], ..door };
+    assert!(matches!(add(&path, &missing, &Password::Made), Err(ClientError::Read { .. })));
 }
 
 #[test]

@@ -7,13 +7,31 @@ use super::{Dialog, Parting};
 use crate::accounts::Denied;
 use crate::listener::Accepts;
 use crate::phi::Phi;
-use crate::smtp::{Channel, Claim, LookingUp, Step, Verifying};
+use crate::smtp::{Channel, Claim, LookingUp, Step, Submitter, Verifying};
 
 impl<A: Accepts> Dialog<A> {
     /// What a login over this connection can go by.
     pub(super) fn channel(&self) -> Channel {
         let exporter = self.wire.as_ref().and_then(|wire| wire.stream().channel_binding());
-        Channel { exporter, logins: self.shared.accounts.logins() }
+        Channel { exporter, certified: self.certified(), logins: self.shared.accounts.logins() }
+    }
+
+    /// The client that the certificate stands for which was shown in the handshake.
+    fn certified(&self) -> Option<Submitter> {
+        let now = self.shared.clock.now();
+        let shown = self.tls.shown(self.wire.as_ref()?.stream(), now)?;
+        match self.shared.accounts.certified(&shown, self.origin.ip()) {
+            Ok(submitter) => {
+                self.place.is_a_clients(now);
+                Some(submitter)
+            }
+            Err(why) => {
+                counter!("sealpost_client_certificates_refused_total").increment(1);
+                let (peer_ip, role) = (self.origin.ip(), self.listener.role().name());
+                warn!(peer.ip = %peer_ip, listener.role = role, "a client's certificate is not taken: {why}");
+                None
+            }
+        }
     }
 
     pub(super) fn look_up(&self, login: &Phi<String>, looking: LookingUp) -> Step {

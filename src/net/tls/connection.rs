@@ -1,6 +1,7 @@
 //! A connection under TLS, and what was negotiated on it.
 
 use rustls::ProtocolVersion;
+use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
@@ -33,6 +34,11 @@ pub(in crate::net) fn channel_binding(connection: &Connection) -> Option<[u8; 32
         TlsStream::Client(stream) => stream.get_ref().1.export_keying_material(out, label, Some(b"")).ok(),
         TlsStream::Server(stream) => stream.get_ref().1.export_keying_material(out, label, Some(b"")).ok(),
     }
+}
+
+/// The certificates that the other side has shown, its own first.
+pub(in crate::net) fn peer_chain(connection: &Connection) -> &[CertificateDer<'static>] {
+    connection.get_ref().1.peer_certificates().unwrap_or_default()
 }
 
 impl From<tokio_rustls::server::TlsStream<TcpStream>> for Stream {

@@ -7,6 +7,7 @@ mod judge;
 mod left;
 mod server;
 mod sessions;
+mod shown;
 #[cfg(test)]
 pub(crate) mod stand_in;
 #[cfg(test)]
@@ -14,7 +15,7 @@ pub(crate) mod trial;
 
 pub use certificate::TlsError;
 pub use client::{Broken, Client, ClientError, Wanted};
-pub(in crate::net) use connection::{Connection, channel_binding, session};
+pub(in crate::net) use connection::{Connection, channel_binding, peer_chain, session};
 pub use judge::{Judged, Trust, TrustError, system_roots};
 pub use left::Left;
 pub use server::Server;

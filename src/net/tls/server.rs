@@ -3,20 +3,31 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
+use crate::clock::Timestamp;
 use crate::config;
+use crate::mail::ShownCertificate;
 use crate::net::Stream;
 use crate::net::tls::certificate::{Loaded, TlsError, load};
+use crate::net::tls::peer_chain;
+use crate::net::tls::shown::{AnyClient, Authorities};
 
 /// Accepts TLS. What it shows can be changed while it runs; connections that stand keep what they have.
 #[derive(Debug)]
 pub struct Server {
-    current: RwLock<Arc<ServerConfig>>,
+    current: RwLock<Arc<Current>>,
+}
+
+#[derive(Debug)]
+struct Current {
+    config: Arc<ServerConfig>,
+    authorities: Authorities,
 }
 
 /// The certificates, in the order of the config.
@@ -24,8 +35,16 @@ pub struct Server {
 struct Shown(Vec<Loaded>);
 
 impl Server {
-    pub fn load(tls: &config::Tls) -> Result<Server, TlsError> {
-        Ok(Server { current: RwLock::new(Arc::new(server_config(tls)?)) })
+    /// Clients are asked for a certificate where one of them has one.
+    pub fn load(tls: &config::Tls, clients: &[config::Client]) -> Result<Server, TlsError> {
+        let asks = clients.iter().any(|client| !client.certificates.is_empty());
+        // Of TLS 1.2 rustls knows ECDHE with AEAD only, which is what NIST SP 800-52r2 §3.3.1 asks for.
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let authorities = Authorities::load(tls.client_ca_file.as_deref(), &provider)?;
+        let verifier: Arc<dyn ClientCertVerifier> =
+            if asks { Arc::new(AnyClient(Arc::clone(&provider))) } else { WebPkiClientVerifier::no_client_auth() };
+        let config = Arc::new(server_config(tls, provider, verifier)?);
+        Ok(Server { current: RwLock::new(Arc::new(Current { config, authorities })) })
     }
 
     /// Shows what `next` has loaded, from the next handshake on.
@@ -35,26 +54,33 @@ impl Server {
 
     /// The handshake. How long it may take is for the caller to say.
     pub async fn accept(&self, stream: TcpStream) -> Result<Stream, TlsError> {
-        let acceptor = TlsAcceptor::from(self.current());
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.current().config));
         acceptor.accept(stream).await.map(Stream::from).map_err(TlsError::Handshake)
     }
 
-    fn current(&self) -> Arc<ServerConfig> {
+    /// The certificate that the client of a connection has shown; `None` without one, or where it cannot be read.
+    pub fn shown(&self, stream: &Stream, now: Timestamp) -> Option<ShownCertificate> {
+        self.current().authorities.judge(peer_chain(stream.connection()?), now)
+    }
+
+    fn current(&self) -> Arc<Current> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-fn server_config(tls: &config::Tls) -> Result<ServerConfig, TlsError> {
+fn server_config(
+    tls: &config::Tls,
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn ClientCertVerifier>,
+) -> Result<ServerConfig, TlsError> {
     if tls.certificates.is_empty() {
         return Err(TlsError::NoneConfigured);
     }
-    // Of TLS 1.2 rustls knows ECDHE with AEAD only, which is what NIST SP 800-52r2 §3.3.1 asks for.
-    let provider = Arc::new(aws_lc_rs::default_provider());
     let loaded: Result<Vec<_>, _> = tls.certificates.iter().map(|certificate| load(certificate, &provider)).collect();
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(TlsError::Setup)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(Shown(loaded?)));
     // A client that connects for each message resumes, and spares both sides the signature.
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Setup)?;
@@ -113,7 +139,7 @@ mod tests {
     async fn a_session_is_told_by_its_iana_names() {
         let mut files = Trial::new();
         let certificate = files.certificate("relay.clinic.example", &PKCS_ECDSA_P256_SHA256);
-        let server = Server::load(&config::Tls { certificates: vec![certificate], client_ca_file: None }).unwrap();
+        let server = Server::load(&config::Tls { certificates: vec![certificate], client_ca_file: None }, &[]).unwrap();
         for (version, name) in [(&rustls::version::TLS12, "TLSv1.2"), (&rustls::version::TLS13, "TLSv1.3")] {
             let (stream, _) = meet(&server, client(&files.roots, &[version]), "relay.clinic.example").await;
             let session = stream.tls_session().unwrap();
@@ -125,7 +151,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_comes_again_resumes() {
         let mut trial = Trial::new();
-        let server = Server::load(&trial.tls("relay.clinic.example")).unwrap();
+        let server = Server::load(&trial.tls("relay.clinic.example"), &[]).unwrap();
         for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
             let connector = TlsConnector::from(Arc::new(client(&trial.roots, &[version])));
             let mut kinds = Vec::new();
@@ -168,7 +194,7 @@ mod tests {
         let rsa = files.certificate("relay.clinic.example", &PKCS_RSA_SHA256);
         let other = files.certificate("mail.lab.example", &PKCS_ECDSA_P256_SHA256);
         let all = vec![ecdsa.clone(), rsa.clone(), other.clone()];
-        let server = Server::load(&config::Tls { certificates: all, client_ca_file: None }).unwrap();
+        let server = Server::load(&config::Tls { certificates: all, client_ca_file: None }, &[]).unwrap();
         let both = [&rustls::version::TLS13, &rustls::version::TLS12];
         let (_, shown) = meet(&server, client(&files.roots, &both), "relay.clinic.example").await;
         assert_eq!(shown, der(&ecdsa));
@@ -190,18 +216,21 @@ mod tests {
         let mut files = Trial::new();
         let old = files.certificate("relay.clinic.example", &PKCS_ECDSA_P256_SHA256);
         let new = files.certificate("relay.clinic.example", &PKCS_ECDSA_P256_SHA256);
-        let server = Server::load(&config::Tls { certificates: vec![old.clone()], client_ca_file: None }).unwrap();
-        assert!(Server::load(&config::Tls { certificates: vec![], client_ca_file: None }).is_err());
+        let server = Server::load(&config::Tls { certificates: vec![old.clone()], client_ca_file: None }, &[]).unwrap();
+        assert!(Server::load(&config::Tls { certificates: vec![], client_ca_file: None }, &[]).is_err());
         let both = [&rustls::version::TLS13, &rustls::version::TLS12];
         assert_eq!(meet(&server, client(&files.roots, &both), "relay.clinic.example").await.1, der(&old));
-        server.replace(&Server::load(&config::Tls { certificates: vec![new.clone()], client_ca_file: None }).unwrap());
+        server.replace(
+            &Server::load(&config::Tls { certificates: vec![new.clone()], client_ca_file: None }, &[]).unwrap(),
+        );
         assert_eq!(meet(&server, client(&files.roots, &both), "relay.clinic.example").await.1, der(&new));
     }
 
     fn mistake(chain: &Path, key: &Path) -> String {
         let certificate = config::Certificate { chain: chain.to_owned(), key: key.to_owned() };
         let folder = chain.parent().unwrap().display().to_string() + "/";
-        let error = Server::load(&config::Tls { certificates: vec![certificate], client_ca_file: None }).unwrap_err();
+        let error =
+            Server::load(&config::Tls { certificates: vec![certificate], client_ca_file: None }, &[]).unwrap_err();
         error.to_string().replace(&folder, "")
     }
 

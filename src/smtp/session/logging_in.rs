@@ -38,8 +38,8 @@ impl Session {
         let helo = match (base.cover, state) {
             (Cover::Offered, state) => return Session { base, state }.refuse(starttls_first()),
             // RFC 4954 §4: after a successful AUTH, and within a transaction, another one is refused.
-            (Cover::Stands | Cover::Never, State::LoggedIn { helo, submitter, transaction: None })
-                if !submitter.proof.is_login() =>
+            (Cover::Stands | Cover::Never, State::LoggedIn { helo, transaction: None, .. })
+                if base.visitor.is_some() =>
             {
                 helo
             }
@@ -114,6 +114,8 @@ fn turned(base: Base, helo: Greeting, turn: Turn) -> Step {
             Step::Verify(claim, Verifying { base, helo, server_final })
         }
         Turn::Done(submitter) => {
+            // It is known by more than how it came: nothing leads back from here.
+            let base = Base { visitor: None, ..base };
             let state = State::LoggedIn { helo, submitter, transaction: None };
             // RFC 4954 §6: 235 2.7.0.
             Session { base, state }.reply(answer(235, (2, 7, 0), "logged in"))

@@ -29,12 +29,8 @@ fn protection(base: &Base, state: &State) -> Option<String> {
         (Cover::Offered, _) => Some("STARTTLS".to_owned()),
         // RFC 4954 §4: a mechanism that sends the password is offered under TLS only, but on a legacy listener.
         (Cover::Stands | Cover::Never, State::Clear(_) | State::Open(_)) => mechanisms(base),
-        (Cover::Stands | Cover::Never, State::LoggedIn { submitter, .. } | State::Chunking { submitter, .. }) => {
-            if submitter.proof.is_login() {
-                None
-            } else {
-                mechanisms(base)
-            }
+        (Cover::Stands | Cover::Never, State::LoggedIn { .. } | State::Chunking { .. }) => {
+            base.visitor.as_ref().and_then(|_| mechanisms(base))
         }
     }
 }
