@@ -44,4 +44,5 @@ mod out;
 mod store_story;
 mod suspended;
 mod tls_on_offer;
+mod two_chains;
 mod world_self;
