@@ -29,10 +29,12 @@ pub use refusals::run as keep_refusals;
 /// Why somebody is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// No such login, a wrong password, or a network that it may not come from. Which, is not told.
+    /// No such login, or a wrong password. Which, is not told.
     Wrong,
-    /// It knows the password, and is bound to another TLS connection: somebody stands in between.
+    /// The login is right, and may not come from this network. The peer is told that it is wrong.
     Elsewhere,
+    /// It knows the password, and is bound to another TLS connection: somebody stands in between.
+    Intercepted,
     /// Too many were wrong, from this network.
     Locked,
     /// An operator has suspended the client.
@@ -47,7 +49,7 @@ impl Denied {
     pub fn reply(self) -> Reply {
         match self {
             // RFC 4954 §6: 535 5.7.8 for credentials that are wrong, 454 4.7.0 for a failure that passes.
-            Denied::Wrong | Denied::Elsewhere => {
+            Denied::Wrong | Denied::Elsewhere | Denied::Intercepted => {
                 Reply::new(535, Enhanced::new(5, 7, 8), "the login or the password is wrong")
             }
             Denied::Locked => {
@@ -142,7 +144,7 @@ impl Accounts {
         match verdict {
             Ok(_) => self.guesses.succeeded(&place, self.clock.now()),
             // 45 CFR 164.312(d): guessing must not be cheap. The delay holds no permit, and falls on the guesser alone.
-            Err(Denied::Wrong | Denied::Elsewhere) => {
+            Err(Denied::Wrong | Denied::Elsewhere | Denied::Intercepted) => {
                 self.note(&place);
                 tokio::time::sleep(self.count(&place)).await;
             }
@@ -206,6 +208,11 @@ impl Accounts {
         self.clients().iter().any(|client| client.comes_from(address))
     }
 
+    /// The client whose login was tried, whatever came of it. For those who watch; a stranger's text goes nowhere.
+    pub fn tried(&self, login: &Phi<String>) -> Option<ClientName> {
+        find(&self.clients(), login).map(|client| client.name.clone())
+    }
+
     async fn judge(&self, claim: &Claim, (place, from): (&Place, IpAddr)) -> Result<Submitter, Denied> {
         self.heard(place)?;
         let clients = self.clients();
@@ -226,13 +233,13 @@ impl Accounts {
                     (find(&clients, &outcome.login).filter(own), *proof)
                 }
                 Shown::Wrong => (None, *proof),
-                Shown::Elsewhere => return Err(Denied::Elsewhere),
+                Shown::Elsewhere => return Err(Denied::Intercepted),
             },
             Claim::Certificate(submitter) => (named(&clients, &submitter.name), Proof::Certificate),
         };
         let client = client.ok_or(Denied::Wrong)?;
         if !client.networks.is_empty() && !client.comes_from(from) {
-            return Err(Denied::Wrong);
+            return Err(Denied::Elsewhere);
         }
         // Only who knows the password is told that the client is suspended.
         if client.suspended { Err(Denied::Suspended) } else { Ok(Submitter::of(client, proof)) }

@@ -117,7 +117,11 @@ async fn a_login_may_be_bound_to_its_networks() {
     let login = claim("openemr", "x");
     assert!(judge(&accounts, &login, from("192.0.2.7")).await.is_ok());
     assert!(judge(&accounts, &login, from("::ffff:192.0.2.7")).await.is_ok());
-    assert_eq!(judge(&accounts, &login, from("192.0.2.77")).await, Err(Denied::Wrong));
+    assert_eq!(judge(&accounts, &login, from("192.0.2.77")).await, Err(Denied::Elsewhere));
+    // Whoever guesses is not told that the password was right.
+    assert_eq!(Denied::Elsewhere.reply(), Denied::Wrong.reply());
+    let wrong = claim("openemr", "y");
+    assert_eq!(judge(&accounts, &wrong, from("192.0.2.77")).await, Err(Denied::Wrong));
 }
 
 #[tokio::test]
@@ -244,5 +248,5 @@ async fn who_has_no_verifier_is_held_against_one_that_looks_like_the_others() {
     assert_eq!(judge(&accounts, &claim(&known, "IX-ehr"), HERE).await.unwrap().proof, Proof::Scram);
     let (shown, login) = (Shown::Elsewhere, Phi::new("IX-ehr".into()));
     let elsewhere = Claim::Scram(Outcome { login, scram: known, shown }, Proof::ScramPlus);
-    assert_eq!(judge(&accounts, &elsewhere, HERE).await.map(drop), Err(Denied::Elsewhere));
+    assert_eq!(judge(&accounts, &elsewhere, HERE).await.map(drop), Err(Denied::Intercepted));
 }

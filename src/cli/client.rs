@@ -4,6 +4,7 @@ mod list;
 mod lockouts;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -64,6 +65,10 @@ pub(super) enum Command {
         /// As `client list` shows it
         name: String,
     },
+    /// Show what a client does as it does it, and what is wrong with it, until Ctrl-C
+    ///
+    /// Who has not logged in is shown as unknown, or by the networks of its client. Nothing of a message is shown.
+    Watch(watch::Arguments),
     /// Take a client out of the config
     Remove {
         /// As `client list` shows it
@@ -125,6 +130,7 @@ pub(super) fn command(path: &Path, command: Command, format: Format) -> Result<E
             let what = network.map_or_else(client, Unlock::Network);
             return lockouts::unlock(path, what, format).map(|()| ExitCode::SUCCESS);
         }
+        Command::Watch(arguments) => return watch::run(path, arguments, format),
         Command::Add(arguments) => {
             let password = password(arguments.password_stdin)?;
             add(path, &arguments.into(), &password)?

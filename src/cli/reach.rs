@@ -86,6 +86,24 @@ pub(super) fn ask_running(
     })?
 }
 
+/// Asks the daemon, for what no command can do in its place.
+pub(super) fn ask_daemon(
+    config: &Config,
+    request: &Request,
+    each: &mut (dyn FnMut(Value) + Send),
+) -> Result<(), Failed> {
+    block_on(async {
+        let caller = Caller::connect(&config.server.data_dir.join(SOCKET)).await.map_err(|error| {
+            if nobody_listens(&error) {
+                Failed::Unavailable("no daemon runs here: start it first (systemctl start sealpost)".to_owned())
+            } else {
+                unreachable(config, &error)
+            }
+        })?;
+        Ok(caller.call(request, each).await?)
+    })?
+}
+
 /// Why a daemon that runs cannot be asked.
 fn unreachable(config: &Config, error: &io::Error) -> Failed {
     if error.kind() == io::ErrorKind::PermissionDenied {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -10,12 +11,14 @@ use crate::accounts::Accounts;
 use crate::audit::{self, Actor, Entry, Event, Show, SignedHead};
 use crate::clock::Timestamp;
 use crate::config::Config;
+use crate::control::watch::Asked;
 use crate::control::{Failure, Find, Move, Request};
 use crate::crypto::{Digest, Key};
 use crate::delivery::Courier;
 use crate::directory::Directory;
 use crate::evidence::{Evidence, EvidenceError};
 use crate::keyring::{KeyringError, master, recovery};
+use crate::listener::Watch;
 use crate::mail::{Address, BadAddress, ClientName, Envelope, MessageId, ReversePath};
 use crate::queue::{Listed, Moved, Queue, QueueError, Selection};
 use crate::store::{Change, Commit, JobFilter, StateName, Store, StoreError};
@@ -38,6 +41,7 @@ pub struct Daemon {
     pub reload: mpsc::Sender<Reload>,
     pub couriers: watch::Receiver<Arc<Courier>>,
     pub accounts: Arc<Accounts>,
+    pub watch: Arc<Watch>,
 }
 
 /// Performs requests: in the daemon, or in a command that holds the store itself.
@@ -92,6 +96,10 @@ impl Desk {
             Request::Locked => self.locked(&rows).await,
             Request::Unlock { what } => self.unlock(actor, what, &rows).await,
             Request::RotateMaster => self.rotate_master(actor, &rows).await,
+            Request::Watch { client, seconds, count } => {
+                let within = seconds.map(Duration::from_secs);
+                self.watch(Asked { client, within, count }, &rows).await
+            }
         }
     }
 

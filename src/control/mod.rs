@@ -5,6 +5,7 @@ mod desk;
 mod lockouts;
 mod protocol;
 mod socket;
+mod watch;
 
 pub use desk::{Daemon, Desk, Reload};
 pub use protocol::{Failure, Find, Move, Request};

@@ -63,6 +63,20 @@ pub enum Request {
         what: Unlock,
     },
     RotateMaster,
+    /// Shows what this client does, or everybody, as it happens: for so many seconds, or so many times, or until the caller
+    /// hangs up.
+    Watch {
+        client: Option<ClientName>,
+        seconds: Option<u64>,
+        count: Option<u64>,
+    },
+}
+
+impl Request {
+    /// Whether the answer may never end by itself.
+    pub(super) fn is_endless(&self) -> bool {
+        matches!(self, Request::Watch { .. })
+    }
 }
 
 /// How a message is looked for.

@@ -54,9 +54,9 @@ pub async fn serve(listener: UnixListener, desk: Arc<Desk>, drain: CancellationT
                 }
             },
         };
-        let desk = Arc::clone(&desk);
+        let (desk, drain) = (Arc::clone(&desk), drain.clone());
         callers.spawn(async move {
-            if let Err(error) = answer(stream, &desk).await {
+            if let Err(error) = answer(stream, &desk, &drain).await {
                 tracing::debug!(control.error = %error, "a caller of the control socket went away");
             }
         });
@@ -65,7 +65,7 @@ pub async fn serve(listener: UnixListener, desk: Arc<Desk>, drain: CancellationT
     callers.wait().await;
 }
 
-async fn answer(stream: UnixStream, desk: &Desk) -> io::Result<()> {
+async fn answer(stream: UnixStream, desk: &Desk, drain: &CancellationToken) -> io::Result<()> {
     let actor = operator(Uid::from_raw(stream.peer_cred()?.uid()));
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
@@ -74,6 +74,14 @@ async fn answer(stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let (rows, mut arriving) = tokio::sync::mpsc::channel(64);
     let work = async {
         match serde_json::from_str::<Request>(&line) {
+            Ok(request) if request.is_endless() => {
+                tokio::select! {
+                    result = desk.perform(actor, request, rows) => result,
+                    () = drain.cancelled() => Err(Failure::Unavailable("the daemon is closing".to_owned())),
+                    // Nothing more is awaited from the caller but its end.
+                    _ = reader.read_u8() => Err(Failure::Unavailable("the caller went away".to_owned())),
+                }
+            }
             Ok(request) => desk.perform(actor, request, rows).await,
             Err(error) => Err(Failure::Refused(format!("not a request of this version: {error}"))),
         }

@@ -64,8 +64,12 @@ pub async fn run(path: PathBuf, loaded: Loaded, clock: Arc<dyn Clock>, metrics: 
     let (checks, failed_checks) = watch::channel(Vec::<FailedCheck>::new());
     let mut desk = Desk::new(store.clone(), &config, key_source);
     let mut parts = Parts::build(path, &loaded, (&store, &desk.queue), failed_checks)?;
-    desk.daemon =
-        Some(control::Daemon { reload, couriers: parts.couriers.subscribe(), accounts: Arc::clone(&parts.accounts) });
+    desk.daemon = Some(control::Daemon {
+        reload,
+        couriers: parts.couriers.subscribe(),
+        accounts: Arc::clone(&parts.accounts),
+        watch: parts.shared.watch(),
+    });
 
     let mail = CancellationToken::new();
     let rest = CancellationToken::new();

@@ -346,7 +346,10 @@ fn check_from(from: &[Address], senders: &Senders) -> Result<(), Refusal> {
     if from.is_empty() {
         return Err(Refusal::NoFrom);
     }
-    if from.iter().all(|author| senders.cover(author)) { Ok(()) } else { Err(Refusal::FromNotAllowed) }
+    match from.iter().find(|author| !senders.cover(author)) {
+        Some(other) => Err(Refusal::FromNotAllowed(other.domain().clone())),
+        None => Ok(()),
+    }
 }
 
 /// Holds what a rule refuses, for a client that must not be refused. `explain`, the evidence and the queue all go by it.
@@ -448,7 +451,7 @@ fn tell_refusal(refusal: &Refusal, client: Option<&ClientName>, took: Duration) 
         Refusal::NotAuthenticated
         | Refusal::ClientGone
         | Refusal::NoFrom
-        | Refusal::FromNotAllowed
+        | Refusal::FromNotAllowed(_)
         | Refusal::Loop
         | Refusal::Policy { .. }
         | Refusal::Busy

@@ -1,7 +1,7 @@
 //! Why a submission is not accepted, who is to blame, and what is answered.
 
 use crate::evidence::EvidenceError;
-use crate::mail::{Enhanced, Reply};
+use crate::mail::{Domain, Enhanced, Reply};
 use crate::queue::QueueError;
 
 /// A submission that was not accepted. What is our own fault is always answered 4xx: the client keeps the message.
@@ -15,7 +15,7 @@ pub enum Refusal {
     #[error("the message has no From: that can be read")]
     NoFrom,
     #[error("the client may not use the address in From:")]
-    FromNotAllowed,
+    FromNotAllowed(Domain),
     #[error("the message has come through too many servers")]
     Loop,
     /// The operator's decision, for every recipient.
@@ -53,7 +53,7 @@ impl Refusal {
             Refusal::NotAuthenticated => reply(530, (5, 7, 0), "authentication required"),
             Refusal::ClientGone => reply(451, (4, 7, 1), "this login is suspended; ask the administrator"),
             Refusal::NoFrom => reply(554, (5, 6, 0), "the message has no From: address that can be read"),
-            Refusal::FromNotAllowed => reply(553, (5, 7, 1), "this login may not send from the address in From:"),
+            Refusal::FromNotAllowed(_) => reply(553, (5, 7, 1), "this login may not send from the address in From:"),
             // RFC 5321 §6.3.
             Refusal::Loop => reply(554, (5, 4, 6), "the message has gone round in a loop"),
             Refusal::Policy { text } if text.trim().is_empty() => reply(550, (5, 7, 1), "refused by policy"),
@@ -70,7 +70,7 @@ impl Refusal {
             Refusal::NotAuthenticated => "not_authenticated",
             Refusal::ClientGone => "client_gone",
             Refusal::NoFrom => "no_from",
-            Refusal::FromNotAllowed => "from_not_allowed",
+            Refusal::FromNotAllowed(_) => "from_not_allowed",
             Refusal::Loop => "loop",
             Refusal::Policy { .. } => "policy",
             Refusal::Busy => "busy",
@@ -112,7 +112,8 @@ mod tests {
         check(&Refusal::NotAuthenticated, "530 5.7.0 authentication required");
         check(&Refusal::ClientGone, "451 4.7.1 this login is suspended; ask the administrator");
         check(&Refusal::NoFrom, "554 5.6.0 the message has no From: address that can be read");
-        check(&Refusal::FromNotAllowed, "553 5.7.1 this login may not send from the address in From:");
+        let elsewhere = Domain::parse("elsewhere.example").unwrap();
+        check(&Refusal::FromNotAllowed(elsewhere), "553 5.7.1 this login may not send from the address in From:");
         check(&Refusal::Loop, "554 5.4.6 the message has gone round in a loop");
         check(&Refusal::Policy { text: "use the portal".into() }, "550 5.7.1 use the portal");
         check(&Refusal::Policy { text: " ".into() }, "550 5.7.1 refused by policy");

@@ -2,6 +2,7 @@
 
 mod chunks;
 mod login;
+mod parting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +16,18 @@ use tracing::{error, info};
 
 use crate::config::{Limits, Listener};
 use crate::listener::arrival::{self, Origin};
+use crate::listener::happening::{Happening, Heard, Verb, Why};
 use crate::listener::memory::{Full, Share};
 use crate::listener::room::Place;
+use crate::listener::watch::{Noted, Watched};
 use crate::listener::wire::{Lost, NoLine, Wire};
-use crate::listener::{Accepts, Disk, Rules, Shared};
+use crate::listener::{Accepts, Disk, Refused, Rules, Shared};
 use crate::mail::{Arrival, ClientName, Enhanced, Envelope, Malformed, Message, Peer, Reply, Role, WireLimits};
-use crate::net::{Stream, tls};
-use crate::smtp::{Command, Decoder, Feed, Receiving, Session, Step, Submitter};
+use crate::net::Stream;
+use crate::net::tls::{self, Unmet};
+use crate::smtp::{Command, Decoder, Feed, Receiving, Session, Step, Submitter, Syntax};
 use chunks::Gathering;
+pub(super) use parting::Parting;
 
 /// How long a handshake of TLS may take.
 const HANDSHAKE: Duration = Duration::from_secs(30);
@@ -42,136 +47,21 @@ pub(super) struct Connection<A> {
     pub(super) place: Place,
     pub(super) rules: Arc<Rules>,
     pub(super) shared: Arc<Shared<A>>,
-}
-
-/// Why a connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Parting {
-    /// The dialog came to its end, and the last reply is said.
-    Said,
-    /// The peer went away.
-    Gone,
-    Idle,
-    SessionOver,
-    LoginOver,
-    DataOver,
-    LineTooLong,
-    BareLf,
-    SpokeFirst,
-    /// It speaks HTTP.
-    Foreign,
-    /// Commands were sent behind STARTTLS, to be run under a protection that they came without.
-    Injected,
-    /// A message was sent without waiting for the 354 that it did not get.
-    SentUnasked,
-    NoTls,
-    /// It said in the handshake that it does not trust our certificate.
-    Distrusted,
-    /// It went away within the handshake or right behind it, without a word.
-    Silent,
-    Draining,
-    /// Its place was given to somebody who is known, or has none yet.
-    Crowded,
-}
-
-impl Parting {
-    fn name(self) -> &'static str {
-        match self {
-            Parting::Said => "said",
-            Parting::Gone => "gone",
-            Parting::Idle => "idle",
-            Parting::SessionOver => "session_over",
-            Parting::LoginOver => "login_over",
-            Parting::DataOver => "data_over",
-            Parting::LineTooLong => "line_too_long",
-            Parting::BareLf => "bare_lf",
-            Parting::SpokeFirst => "spoke_first",
-            Parting::Foreign => "foreign",
-            Parting::Injected => "injected",
-            Parting::SentUnasked => "sent_unasked",
-            Parting::NoTls => "no_tls",
-            Parting::Distrusted => "certificate_not_trusted",
-            Parting::Silent => "silent_within_tls",
-            Parting::Draining => "draining",
-            Parting::Crowded => "crowded",
-        }
-    }
-
-    /// For the log: what an operator may do something about has words of its own.
-    fn words(self) -> &'static str {
-        match self {
-            Parting::Distrusted => {
-                "connection ended: the client does not trust our certificate; give it tls/ca.pem to trust, and have it call \
-                 this server by the name in the certificate"
-            }
-            Parting::Silent => "connection ended: the client left TLS without a word; it may not trust our certificate",
-            Parting::Said
-            | Parting::Gone
-            | Parting::Idle
-            | Parting::SessionOver
-            | Parting::LoginOver
-            | Parting::DataOver
-            | Parting::LineTooLong
-            | Parting::BareLf
-            | Parting::SpokeFirst
-            | Parting::Foreign
-            | Parting::Injected
-            | Parting::SentUnasked
-            | Parting::NoTls
-            | Parting::Draining
-            | Parting::Crowded => "connection ended",
-        }
-    }
-
-    /// The last word, where there is one to be said.
-    fn reply(self) -> Option<Reply> {
-        let (code, enhanced, text) = match self {
-            // RFC 5321 §3.8: 421 before a connection is closed that the client has not closed.
-            Parting::Idle => (421, (4, 4, 2), "no command came in time"),
-            Parting::SessionOver => (421, (4, 4, 2), "the connection has lasted as long as one may"),
-            Parting::LoginOver => (421, (4, 7, 0), "nobody logged in over this connection in time"),
-            Parting::DataOver => (421, (4, 4, 2), "the message did not come in time"),
-            Parting::Draining => (421, (4, 3, 2), "the server is closing, try again later"),
-            Parting::Crowded => (421, (4, 7, 0), "the place is needed for somebody else, try again later"),
-            Parting::SentUnasked => (421, (4, 5, 0), "wait for 354 before sending a message"),
-            Parting::LineTooLong => (500, (5, 5, 6), "the line is too long"),
-            Parting::BareLf => (500, (5, 5, 2), "a line ends in CRLF"),
-            // RFC 5321 §4.3.1: the client waits for the greeting.
-            Parting::SpokeFirst => (554, (5, 5, 1), "wait for the greeting before speaking"),
-            Parting::Said
-            | Parting::Gone
-            | Parting::Foreign
-            | Parting::Injected
-            | Parting::NoTls
-            | Parting::Distrusted
-            | Parting::Silent => return None,
-        };
-        Some(reply(code, enhanced, text))
-    }
-}
-
-impl From<Lost> for Parting {
-    fn from(lost: Lost) -> Parting {
-        match lost {
-            // Who lets no reply in is not told so.
-            Lost::Gone | Lost::Late => Parting::Gone,
-        }
-    }
+    pub(super) watched: Watched,
 }
 
 impl<A: Accepts> Connection<A> {
     pub(super) async fn run(self, tls: Arc<tls::Server>, drain: CancellationToken) {
-        let Connection { stream, listener, origin, visitor, place, rules, shared } = self;
+        let Connection { stream, listener, origin, visitor, place, rules, shared, mut watched } = self;
         let began = Instant::now();
         let out = place.out();
         let (wire, begun) = tokio::select! {
             biased;
             () = out.cancelled() => (None, Err(Parting::Crowded)),
-            begun = begin(stream, (listener.role(), &tls), rules.limits.idle) => begun,
+            begun = begin(stream, (listener.role(), &tls, &mut watched), rules.limits.idle) => begun,
         };
         let (gathering, messages) = (None, 0);
         let client = visitor.as_ref().map(|visitor| visitor.name.clone());
-        let talk = if listener.role() == Role::Submissions { Talk::Nothing } else { Talk::Begun };
         let mut dialog = Dialog {
             wire,
             listener,
@@ -185,7 +75,7 @@ impl<A: Accepts> Connection<A> {
             client,
             gathering,
             messages,
-            talk,
+            watched,
         };
         let parting = match begun {
             Ok(()) => tokio::select! {
@@ -203,7 +93,7 @@ impl<A: Accepts> Connection<A> {
 /// Puts TLS on where it comes first, and sees that the peer waits for its greeting where it does not.
 async fn begin(
     stream: TcpStream,
-    (role, tls): (Role, &tls::Server),
+    (role, tls, watched): (Role, &tls::Server, &mut Watched),
     patience: Duration,
 ) -> (Option<Wire>, Result<(), Parting>) {
     match role {
@@ -211,7 +101,7 @@ async fn begin(
             Ok((stream, begun)) => (Some(Wire::new(Stream::clear(stream), patience)), begun),
             Err(_) => (None, Err(Parting::Gone)),
         },
-        Role::Submissions => match secure(stream, tls).await {
+        Role::Submissions => match secure(stream, tls, watched).await {
             Ok(stream) => (Some(Wire::new(stream, patience)), Ok(())),
             Err(parting) => (None, Err(parting)),
         },
@@ -226,17 +116,26 @@ fn speaks_first(stream: TcpStream) -> std::io::Result<(TcpStream, Result<(), Par
     Ok((TcpStream::from_std(stream)?, begun))
 }
 
-async fn secure(stream: TcpStream, tls: &tls::Server) -> Result<Stream, Parting> {
-    let parting = match timeout(HANDSHAKE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => return Ok(stream),
-        Ok(Err(error)) => match error.left() {
-            tls::Left::Distrusting => Parting::Distrusted,
-            tls::Left::Silently => Parting::Silent,
-            tls::Left::Otherwise => Parting::NoTls,
-        },
-        Err(_) => Parting::NoTls,
+async fn secure(stream: TcpStream, tls: &tls::Server, watched: &mut Watched) -> Result<Stream, Parting> {
+    let is_watched = watched.is_watched();
+    let handshake = async {
+        // Asked for only when somebody is there to be told: it is one more turn through the system.
+        let offered = if is_watched { tls::old_version(&stream).await } else { None };
+        tls.accept(stream).await.map_err(|error| error.unmet(offered))
+    };
+    let (parting, fault) = match timeout(HANDSHAKE, handshake).await {
+        Ok(Ok(stream)) => {
+            watched.heard = Heard::Tls;
+            watched.tell(|| Happening::Secured(stream.tls_session().map_or_else(String::new, |tls| tls.version)));
+            return Ok(stream);
+        }
+        Ok(Err(unmet @ Unmet::Distrusted(_))) => (Parting::Distrusted, Happening::NotSecured(unmet)),
+        Ok(Err(Unmet::Gone)) => (Parting::Silent, Happening::NotSecured(Unmet::Gone)),
+        Ok(Err(unmet)) => (Parting::NoTls, Happening::NotSecured(unmet)),
+        Err(_) => (Parting::NoTls, Happening::HandshakeOver),
     };
     counter!("sealpost_tls_failures_total", "side" => "server").increment(1);
+    watched.tell(|| fault);
     Err(parting)
 }
 
@@ -256,14 +155,7 @@ struct Dialog<A> {
     client: Option<ClientName>,
     gathering: Option<Gathering>,
     messages: usize,
-    talk: Talk,
-}
-
-/// Whether the client has said anything since TLS stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Talk {
-    Nothing,
-    Begun,
+    watched: Watched,
 }
 
 /// What came behind 354.
@@ -277,7 +169,8 @@ impl<A: Accepts> Dialog<A> {
     /// Goes on until the connection is to end, and says why it does.
     async fn run(&mut self, visitor: Option<Submitter>) -> Parting {
         let entrance = arrival::entrance(&self.listener, visitor);
-        let mut step = Session::open(self.rules.settings.clone(), entrance, self.channel());
+        let channel = self.channel();
+        let mut step = Session::open(self.rules.settings.clone(), entrance, channel);
         loop {
             step = match self.obey(step).await {
                 Ok(next) => next,
@@ -299,7 +192,7 @@ impl<A: Accepts> Dialog<A> {
                 let line = self.line().await?;
                 let command = Command::parse(&line);
                 let asked = matches!(command, Ok(Command::Data));
-                match session.handle(command) {
+                match self.handle(session, command) {
                     // RFC 2920 §3.1: DATA is the last of its group. What follows a refused one was sent for a message,
                     // and its author must not speak for the client that carries it.
                     Step::Reply(..) if asked && !self.wire()?.waiting().is_empty() => Err(Parting::SentUnasked),
@@ -309,12 +202,15 @@ impl<A: Accepts> Dialog<A> {
             Step::Challenge(reply, exchange) => {
                 self.wire()?.reply(&reply);
                 let line = self.line().await?;
-                Ok(exchange.respond(&line))
+                let next = exchange.respond(&line);
+                self.watched.answered(Some(Noted::auth()), &next);
+                Ok(next)
             }
             Step::StartTls(reply, securing) => {
                 self.start_tls(&reply).await?;
                 let line = self.line().await?;
-                Ok(securing.secured(self.channel()).handle(Command::parse(&line)))
+                let secured = securing.secured(self.channel());
+                Ok(self.handle(secured, Command::parse(&line)))
             }
             Step::LookUp(login, looking) => Ok(self.look_up(&login, looking)),
             Step::Verify(claim, verifying) => self.verify(&claim, verifying).await,
@@ -332,14 +228,23 @@ impl<A: Accepts> Dialog<A> {
         }
     }
 
+    fn handle(&self, session: Session, command: Result<Command, Syntax>) -> Step {
+        let noted = self.watched.noted(&command);
+        let next = session.handle(command);
+        self.watched.answered(noted, &next);
+        next
+    }
+
     /// The next line of the client; whoever leaves without one, as soon as TLS stands, has a reason.
     async fn line(&mut self) -> Result<BytesMut, Parting> {
         match self.next_line().await {
-            Err(Parting::Gone) if self.talk == Talk::Nothing => Err(Parting::Silent),
-            line => {
-                self.talk = Talk::Begun;
-                line
+            Err(Parting::Gone) if self.watched.heard == Heard::Tls => Err(Parting::Silent),
+            Ok(line) => {
+                // Between the chunks of a message, commands are a part of it.
+                self.watched.heard = if self.gathering.is_some() { Heard::Message } else { Heard::Commands };
+                Ok(line)
             }
+            Err(parting) => Err(parting),
         }
     }
 
@@ -368,6 +273,7 @@ impl<A: Accepts> Dialog<A> {
                 NoLine::Lost(Lost::Gone) => Parting::Gone,
                 NoLine::TooLong => Parting::LineTooLong,
                 NoLine::BareLf => Parting::BareLf,
+                NoLine::Tls => Parting::TlsTooSoon,
             }),
         }
     }
@@ -381,9 +287,8 @@ impl<A: Accepts> Dialog<A> {
         wire.reply(reply);
         wire.flush().await?;
         let stream = wire.into_clear().ok_or(Parting::Injected)?;
-        let stream = secure(stream, &self.tls).await?;
+        let stream = secure(stream, &self.tls, &mut self.watched).await?;
         self.wire = Some(Wire::new(stream, self.rules.limits.idle));
-        self.talk = Talk::Nothing;
         Ok(())
     }
 
@@ -392,21 +297,35 @@ impl<A: Accepts> Dialog<A> {
             Ok(share) => share,
             // Lines that were sent for a message would be read as commands.
             Err(_) if !self.wire()?.waiting().is_empty() => return Err(Parting::SentUnasked),
-            Err(reply) => return Ok(receiving.declined(reply)),
+            Err(reply) => {
+                self.watched.tell(|| Happening::Refused(Verb::Data, reply.clone()));
+                return Ok(receiving.declined(reply));
+            }
         };
         let peer = self.peer(&receiving);
         let (go_on, envelope, answering) = receiving.begin();
         self.wire()?.reply(&go_on);
         self.wire()?.flush().await?;
-        match self.message(&mut share).await? {
+        self.watched.heard = Heard::Message;
+        let received = self.message(&mut share).await?;
+        self.watched.heard = Heard::Commands;
+        match received {
             Received::Message(message, share) => {
                 self.messages += 1;
                 let reply = self.hand_over(envelope, message, peer).await;
                 drop(share);
                 Ok(answering.answered(reply))
             }
-            Received::Malformed(fault) => Ok(answering.malformed(fault)),
-            Received::NoMemory => Ok(answering.answered(no_memory())),
+            Received::Malformed(fault) => {
+                let next = answering.malformed(fault);
+                self.watched.not_taken(Why::Malformed(fault), &next);
+                Ok(next)
+            }
+            Received::NoMemory => {
+                let next = answering.answered(no_memory());
+                self.watched.not_taken(Why::Later, &next);
+                Ok(next)
+            }
         }
     }
 
@@ -486,8 +405,14 @@ impl<A: Accepts> Dialog<A> {
         histogram!("sealpost_intake_seconds").record(began.elapsed());
         match answer {
             // RFC 5321 §4.2.5: with this reply the message is ours to answer for.
-            Ok(Ok(Ok(receipt))) => reply(250, (2, 0, 0), format!("queued as {}", A::id(&receipt))),
-            Ok(Ok(Err(refused))) => refused,
+            Ok(Ok(Ok(receipt))) => {
+                self.watched.tell(|| Happening::Taken(A::id(&receipt), A::decided(&receipt)));
+                reply(250, (2, 0, 0), format!("queued as {}", A::id(&receipt)))
+            }
+            Ok(Ok(Err(Refused { reply, why }))) => {
+                self.watched.tell(|| Happening::NotTaken(why, reply.clone()));
+                reply
+            }
             Ok(Err(fault)) => {
                 error!(intake.panicked = fault.is_panic(), "the intake ended by a fault of ours");
                 local_error()
@@ -507,6 +432,7 @@ impl<A: Accepts> Dialog<A> {
     /// Says the last word, and closes.
     async fn part(mut self, parting: Parting) {
         let began = self.began;
+        self.watched.tell(|| Happening::Ended(parting, self.watched.heard));
         if let Some(mut wire) = self.wire.take().filter(|_| !matches!(parting, Parting::Gone | Parting::Silent)) {
             if let Some(reply) = parting.reply() {
                 wire.reply(&reply);

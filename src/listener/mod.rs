@@ -3,9 +3,11 @@
 mod admission;
 mod arrival;
 mod connection;
+mod happening;
 mod memory;
 mod rates;
 mod room;
+mod watch;
 mod wire;
 
 use std::collections::HashMap;
@@ -30,8 +32,11 @@ use crate::config::{self, Config, Limits};
 use crate::intake::Intake;
 use crate::mail::{ClientName, Envelope, Message, MessageId, Peer, Reply, Role};
 use crate::net::tls;
-use crate::queue::Receipt;
+use crate::queue::{Decided, Receipt};
 use crate::smtp::Settings;
+
+pub use happening::{Happening, Heard, Tone, Verb, Why};
+pub use watch::{Seen, Told, Watch, Watching, Who};
 
 use admission::{Quota, Turned};
 use arrival::Origin;
@@ -59,20 +64,34 @@ pub trait Accepts: fmt::Debug + Send + Sync + 'static {
         envelope: Envelope,
         message: Message,
         peer: Peer,
-    ) -> impl Future<Output = Result<Self::Receipt, Reply>> + Send;
+    ) -> impl Future<Output = Result<Self::Receipt, Refused>> + Send;
 
     fn id(receipt: &Self::Receipt) -> MessageId;
+
+    fn decided(receipt: &Self::Receipt) -> Decided;
+}
+
+/// What is answered when a message is not taken, and why, for those who watch.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    pub reply: Reply,
+    pub why: Why,
 }
 
 impl Accepts for Intake {
     type Receipt = Receipt;
 
-    async fn accept(&self, envelope: Envelope, message: Message, peer: Peer) -> Result<Receipt, Reply> {
-        Intake::accept(self, envelope, message, peer).await.map_err(|refusal| refusal.reply())
+    async fn accept(&self, envelope: Envelope, message: Message, peer: Peer) -> Result<Receipt, Refused> {
+        let kept = Intake::accept(self, envelope, message, peer).await;
+        kept.map_err(|refusal| Refused { reply: refusal.reply(), why: Why::of(&refusal) })
     }
 
     fn id(receipt: &Receipt) -> MessageId {
         receipt.id()
+    }
+
+    fn decided(receipt: &Receipt) -> Decided {
+        receipt.decided()
     }
 }
 
@@ -110,6 +129,7 @@ pub struct Shared<A = Intake> {
     /// How much the log says of whoever is turned away.
     words: Rates<()>,
     unsaid: AtomicU64,
+    watch: Arc<Watch>,
 }
 
 /// What a connection goes by. It keeps those that it began with.
@@ -143,6 +163,7 @@ impl<A: Accepts> Shared<A> {
         Shared {
             accounts,
             intake,
+            watch: Arc::new(Watch::new(clock.clone())),
             clock,
             disk,
             memory: Memory::new(rules.limits.memory_bytes),
@@ -153,6 +174,11 @@ impl<A: Accepts> Shared<A> {
             words: Rates::default(),
             unsaid: AtomicU64::new(0),
         }
+    }
+
+    /// Where to see what clients do.
+    pub fn watch(&self) -> Arc<Watch> {
+        self.watch.clone()
     }
 
     /// Takes a new config for the connections to come. How much memory there is stays as it was at the start.
@@ -282,7 +308,10 @@ impl<A: Accepts> Knock<A> {
                 }
             }
             Err(fault) => {
-                self.shared.tell_of((proxy.ip().to_canonical(), "proxy_header"), &fault);
+                let proxy_ip = proxy.ip().to_canonical();
+                let watched = self.shared.watch.connection(self.listener.role(), proxy_ip);
+                watched.tell(|| Happening::NotNamed(fault.to_string()));
+                self.shared.tell_of((proxy_ip, "proxy_header"), &fault);
             }
         }
     }
@@ -292,6 +321,7 @@ impl<A: Accepts> Knock<A> {
         let Knock { stream, listener, shared } = self;
         let rules = shared.rules();
         let peer_ip = origin.ip();
+        let mut watched = shared.watch.connection(listener.role(), peer_ip);
         match shared.enter((&listener, &origin), &rules) {
             Ok((place, visitor)) => {
                 counter!("sealpost_connections_total", "role" => listener.role().name()).increment(1);
@@ -299,10 +329,13 @@ impl<A: Accepts> Knock<A> {
                 if let Err(error) = stream.set_nodelay(true) {
                     warn!(peer.ip = %peer_ip, socket.error = %error, "TCP_NODELAY cannot be set");
                 }
-                Some(Connection { stream, listener, origin, visitor, place, rules, shared })
+                watched.who = visitor.as_ref().map_or(Who::Stranger, |visitor| Who::Visitor(visitor.name.clone()));
+                watched.tell(|| Happening::Connected);
+                Some(Connection { stream, listener, origin, visitor, place, rules, shared, watched })
             }
             Err(turned) => {
                 shared.tell_of((peer_ip, turned.name()), &"connection turned away");
+                watched.tell(|| Happening::TurnedAway(turned.reply()));
                 turn_away(&stream, listener.role(), turned);
                 None
             }

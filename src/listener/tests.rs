@@ -42,11 +42,14 @@ enum Does {
 impl Accepts for Desk {
     type Receipt = MessageId;
 
-    async fn accept(&self, envelope: Envelope, message: Message, peer: Peer) -> Result<MessageId, Reply> {
+    async fn accept(&self, envelope: Envelope, message: Message, peer: Peer) -> Result<MessageId, Refused> {
         match self.does {
             Does::Keep => {}
             Does::KeepWhenLet => self.gate.acquire().await.unwrap().forget(),
-            Does::Refuse => return Err(Reply::new(451, Enhanced::new(4, 3, 0), "not now")),
+            Does::Refuse => {
+                let reply = Reply::new(451, Enhanced::new(4, 3, 0), "not now");
+                return Err(Refused { reply, why: Why::Later });
+            }
             Does::Panic => panic!("as it was told"),
         }
         self.taken.lock().unwrap().push((envelope, message, peer));
@@ -55,6 +58,10 @@ impl Accepts for Desk {
 
     fn id(receipt: &MessageId) -> MessageId {
         *receipt
+    }
+
+    fn decided(_: &MessageId) -> Decided {
+        Decided { deliver: 1, ..Decided::default() }
     }
 }
 

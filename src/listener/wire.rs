@@ -15,6 +15,8 @@ use crate::net::Stream;
 const CHUNK: usize = 16 * 1024;
 /// Octets of replies that may wait for the input to be drained.
 const MAX_WAITING: usize = 16 * 1024;
+/// How a handshake of TLS begins: a record of type 22, in version 3.
+const HANDSHAKE: &[u8] = &[22, 3];
 /// How long a peer is heard out after the last reply.
 const LINGER: Duration = Duration::from_secs(2);
 /// Octets that it is heard out for.
@@ -43,6 +45,8 @@ pub(super) enum NoLine {
     TooLong,
     /// It ended in a bare line feed.
     BareLf,
+    /// A handshake of TLS, where a line was awaited.
+    Tls,
 }
 
 impl Wire {
@@ -101,6 +105,10 @@ impl Wire {
     /// The next line, without its CRLF. Given up half-way, it loses nothing.
     pub(super) async fn line(&mut self, limit: usize, deadline: Instant) -> Result<BytesMut, NoLine> {
         loop {
+            // RFC 8446 §5.1: no command begins like a record. Who sends one waits for an answer in TLS, and would wait in vain.
+            if self.input.starts_with(HANDSHAKE) {
+                return Err(NoLine::Tls);
+            }
             if let Some(end) = self.input.iter().position(|octet| *octet == b'\n') {
                 let mut line = self.input.split_to(end + 1);
                 // RFC 5321 §2.3.8: a line ends in CRLF. Guessing at other ends is how commands are smuggled.

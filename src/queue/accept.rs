@@ -1,5 +1,6 @@
 //! Taking a message: sealed, committed with its event, and only then a receipt.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -55,11 +56,48 @@ pub struct Way {
 #[derive(Debug)]
 pub struct Receipt {
     id: MessageId,
+    decided: Decided,
+}
+
+/// For how many recipients what was decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    pub deliver: usize,
+    pub hold: usize,
+    pub reject: usize,
 }
 
 impl Receipt {
     pub fn id(&self) -> MessageId {
         self.id
+    }
+
+    pub fn decided(&self) -> Decided {
+        self.decided
+    }
+}
+
+impl Decided {
+    fn of(ways: &[Way]) -> Decided {
+        let mut decided = Decided::default();
+        for way in ways {
+            match way.action {
+                Action::Deliver { .. } => decided.deliver += 1,
+                Action::Hold { .. } => decided.hold += 1,
+                Action::Reject { .. } => decided.reject += 1,
+            }
+        }
+        decided
+    }
+}
+
+impl fmt::Display for Decided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Decided { deliver, hold, reject } = *self;
+        let parts = [(deliver, "to be delivered"), (hold, "held"), (reject, "rejected")];
+        let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+        let noun = if deliver + hold + reject == 1 { "recipient" } else { "recipients" };
+        write!(f, "{} {noun}: {}", deliver + hold + reject, parts.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -127,7 +165,7 @@ impl Queue {
             return Err(error);
         }
         self.accepted(&accept, new, room.as_ref());
-        Ok(Receipt { id: accept.id })
+        Ok(Receipt { id: accept.id, decided: Decided::of(&accept.ways) })
     }
 
     fn refused(&self, new: &NewMessage, error: &QueueError) {

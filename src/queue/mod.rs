@@ -28,7 +28,7 @@ use crate::store::{
     StoreError, Writing,
 };
 
-pub use accept::{Accept, Receipt, Way};
+pub use accept::{Accept, Decided, Receipt, Way};
 pub use operate::{Counts, Listed, Moved, Selection};
 pub use owed::Owed;
 pub use schedule::Progress;

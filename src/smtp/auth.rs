@@ -51,6 +51,17 @@ pub enum Claim {
     Certificate(Submitter),
 }
 
+impl Claim {
+    /// The login that is claimed; a certificate needs none.
+    pub fn login(&self) -> Option<&Phi<String>> {
+        match self {
+            Claim::Password(credentials) => Some(&credentials.login),
+            Claim::Scram(outcome, _) => Some(&outcome.login),
+            Claim::Certificate(_) => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     pub login: Phi<String>,

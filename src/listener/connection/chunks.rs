@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use crate::listener::Accepts;
 use crate::listener::connection::{Dialog, Parting, local_error, no_memory, wire_limits};
+use crate::listener::happening::{Happening, Heard, Verb, Why};
 use crate::listener::memory::Share;
 use crate::listener::wire::Lost;
 use crate::smtp::{Chunked, Chunking, Decoder, Receiving, Step};
@@ -38,19 +39,27 @@ impl<A: Accepts> Dialog<A> {
             (false, None) => return Ok(chunking.declined(local_error())),
             (true, _) => match self.room(chunking.receiving()) {
                 Ok(share) => self.gather(share),
-                Err(reply) => return Ok(chunking.declined(reply)),
+                Err(reply) => {
+                    self.watched.tell(|| Happening::Refused(Verb::Data, reply.clone()));
+                    return Ok(chunking.declined(reply));
+                }
             },
         };
         let ends = gathering.ends;
+        self.watched.heard = Heard::Message;
         self.octets(chunking.octets(), ends, |octets| gathering.take(octets)).await?;
         if chunking.is_last() {
             gathering.decoder.close();
         }
         if gathering.share.is_none() {
-            return Ok(chunking.not_kept(no_memory()));
+            let next = chunking.not_kept(no_memory());
+            self.watched.not_taken(Why::Later, &next);
+            return Ok(next);
         }
         if let Some(fault) = gathering.decoder.fault() {
-            return Ok(chunking.malformed(fault));
+            let next = chunking.malformed(fault);
+            self.watched.not_taken(Why::Malformed(fault), &next);
+            return Ok(next);
         }
         match chunking.kept() {
             Chunked::More(step) => {
@@ -80,7 +89,11 @@ impl<A: Accepts> Dialog<A> {
                 drop(share);
                 Ok(answering.answered(reply))
             }
-            Err(fault) => Ok(answering.malformed(fault)),
+            Err(fault) => {
+                let next = answering.malformed(fault);
+                self.watched.not_taken(Why::Malformed(fault), &next);
+                Ok(next)
+            }
         }
     }
 

@@ -4,7 +4,6 @@ mod certificate;
 mod client;
 mod connection;
 mod judge;
-mod left;
 mod server;
 mod sessions;
 mod shown;
@@ -12,10 +11,11 @@ mod shown;
 pub(crate) mod stand_in;
 #[cfg(test)]
 pub(crate) mod trial;
+mod unmet;
 
 pub use certificate::TlsError;
 pub use client::{Broken, Client, ClientError, Wanted};
 pub(in crate::net) use connection::{Connection, channel_binding, peer_chain, session};
 pub use judge::{Judged, Trust, TrustError, system_roots};
-pub use left::Left;
 pub use server::Server;
+pub use unmet::{Unmet, old_version};

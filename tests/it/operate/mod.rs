@@ -8,4 +8,5 @@ mod queue_commands;
 mod reload;
 mod service_manager;
 mod set_up;
+mod watching;
 mod wrong_config;
