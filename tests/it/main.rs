@@ -33,6 +33,7 @@ mod no_way_left;
 mod one_message_three_ways;
 mod other_peoples_clients;
 mod our_own_faults;
+mod queue_in_any_order;
 mod restuffed;
 mod profiles;
 mod scram;
