@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench conformance conformance-table docs install needs-build needs-test needs-demo needs-bench needs-conformance
+.PHONY: help demo test check bench fuzz conformance conformance-table docs install needs-build needs-test needs-demo needs-bench needs-conformance
 
 PREFIX := /usr/local
 
@@ -46,6 +46,9 @@ conformance: needs-build       ## any mail server asked for every MUST and every
 conformance-table: needs-build needs-conformance  ## Sealpost, Postfix and aiosmtpd asked the same, and docs/reference/conformance.md written
 	cargo build --locked --bin sealpost --example conformance
 	cargo run --locked --quiet --example conformance -- --table
+
+fuzz: needs-build              ## looks for inputs that break the parsers (MINUTES=1 for each, TARGET=one, INPUT=file to try again)
+	@tests/fuzz/run "$(or $(MINUTES),1)" "$(TARGET)" "$(INPUT)"
 
 install:                       ## as root, after cargo build --release: program, systemd unit, user and folders (DESTDIR=, PREFIX=)
 	install -D -m 755 target/release/sealpost $(DESTDIR)$(PREFIX)/bin/sealpost
