@@ -237,13 +237,22 @@ impl Decoder {
         if self.fault.is_some() {
             return;
         }
-        let size = self.content.len() + text.len();
-        if size > self.limits.message_bytes {
-            self.fail(Malformed::TooLarge);
-        } else if size - self.line > self.limits.line_bytes {
-            self.fail(Malformed::LineTooLong);
-        } else if self.header == Header::Open && size > self.limits.header_bytes {
-            self.fail(Malformed::HeaderTooLarge);
+        let (had, limits) = (self.content.len(), &self.limits);
+        let header = match self.header {
+            Header::Open => limits.header_bytes.saturating_sub(had),
+            Header::Ended => usize::MAX,
+        };
+        // The limit that is met first is the one that is told, however the stream is cut into chunks.
+        let (room, fault) = [
+            (limits.message_bytes.saturating_sub(had), Malformed::TooLarge),
+            (limits.line_bytes.saturating_sub(had - self.line), Malformed::LineTooLong),
+            (header, Malformed::HeaderTooLarge),
+        ]
+        .into_iter()
+        .min_by_key(|(room, _)| *room)
+        .unwrap_or((0, Malformed::TooLarge));
+        if text.len() > room {
+            self.fail(fault);
         } else {
             self.content.extend_from_slice(text);
         }
@@ -357,6 +366,14 @@ mod tests {
             Err(Malformed::HeaderTooLarge),
         );
         check(&[b"\r\n", b"0123456789\r\n".repeat(50).as_slice(), b".\r\n"].concat(), Err(Malformed::TooLarge));
+    }
+
+    #[test]
+    fn the_limit_that_is_met_first_is_told_however_the_stream_is_cut() {
+        // One run of text is over both limits, behind a header of 30 octets and behind one of 13.
+        for (header, fault) in [(30, Malformed::HeaderTooLarge), (13, Malformed::LineTooLong)] {
+            check(&[&vec![b'h'; header - 2][..], b"\r\n", &[b'a'; 60], b"\r\n.\r\n"].concat(), Err(fault));
+        }
     }
 
     #[test]

@@ -38,12 +38,15 @@ pub fn check(data: &[u8]) {
     let _any = audit::verify(data.split(|octet| *octet == b'\n'), None);
     let mut text = GOOD.text.clone().into_bytes();
     for change in data.chunks_exact(4).take(16) {
+        if text.is_empty() {
+            break;
+        }
         let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % text.len();
         match change[2] % 4 {
             0 => text[at] = change[3],
             1 => text.insert(at, change[3]),
             2 => drop(text.remove(at)),
-            _ => text.truncate(at.max(1)),
+            _ => text.truncate(at),
         }
     }
     let lines: Vec<&[u8]> = text.split(|octet| *octet == b'\n').collect();
