@@ -38,6 +38,9 @@ pub struct Settings {
     pub errors: usize,
 }
 
+/// So many times as many recipients as a message may have are answered one by one; then the connection ends.
+const FORBEARANCE: usize = 10;
+
 /// Through which door a connection came, and who it is by its network alone.
 #[derive(Clone, Debug)]
 pub enum Entrance {
@@ -116,6 +119,8 @@ struct Base {
     channel: Channel,
     errors: usize,
     messages: usize,
+    /// RCPTs since the last MAIL, whatever came of them.
+    named: usize,
     /// Who it is without a login, once it has said EHLO.
     visitor: Option<Submitter>,
     cover: Cover,
@@ -230,7 +235,7 @@ impl Session {
             Entrance::Relay { visitor, .. } => (visitor, Strangers::Unknown),
             Entrance::Legacy { visitor } => (visitor, Strangers::LogIn),
         };
-        let base = Base { settings, channel, errors: 0, messages: 0, visitor, cover, strangers };
+        let base = Base { settings, channel, errors: 0, messages: 0, named: 0, visitor, cover, strangers };
         Step::Reply(Session { base, state }, banner)
     }
 
@@ -330,6 +335,7 @@ impl Session {
             return self.refuse(answer(553, (5, 7, 1), "this login may not use this sender"));
         }
         *transaction = Some(Transaction::open(mail));
+        self.base.named = 0;
         self.reply(answer(250, (2, 1, 0), "sender OK"))
     }
 
@@ -340,6 +346,11 @@ impl Session {
         let Some(transaction) = transaction else {
             return self.refuse(answer(503, (5, 5, 1), "MAIL first"));
         };
+        self.base.named += 1;
+        if self.base.named > FORBEARANCE.saturating_mul(self.base.settings.recipients) {
+            // Without this, somebody who never stops naming them is answered for as long as a connection may last.
+            return Step::Close(answer(421, (4, 7, 0), "far more recipients were named than one message may have"));
+        }
         if transaction.recipients() >= self.base.settings.recipients {
             // RFC 5321 §4.5.3.1.10: 452, and the client sends the message to those it has named. That is no error of its.
             return self.reply(answer(452, (4, 5, 3), "the message has as many recipients as one may"));

@@ -39,6 +39,7 @@ mod profiles;
 mod scram;
 mod smuggling;
 mod keep;
+mod hostile;
 mod house;
 mod in_chunks;
 mod operate;
