@@ -1,7 +1,10 @@
 //! Our side as a client, against a next hop that says whatever it likes: nothing is sent out of turn, nothing goes below the floor,
 //! and every recipient has one answer.
 
-use sealpost::mail::{Address, Assurance, Domain, Message, Reply, ReversePath, Utf8, WireLimits};
+use sealpost::mail::{
+    Address, Asked, Assurance, Domain, EnvelopeId, Message, Notify, OriginalRecipient, Reply, RequireTls, Returned,
+    ReversePath, Utf8, WireLimits, Wishes,
+};
 use sealpost::smtp::client::{Admitted, Greeting, Login, Means, Next, Parcel, Replies, Secured, Terms};
 
 const HOST: &str = "relay.clinic.example";
@@ -21,8 +24,26 @@ pub fn check(data: &[u8]) {
         if kind & 8 == 0 { &["bob@lab.example"] } else { &["a@lab.example", "ü@lab.example", "c@lab.example"] };
     let recipients: Vec<Address> = names.iter().map(|name| Address::parse(name).expect("an address")).collect();
     let utf8 = if kind & 16 == 0 { Utf8::NotDeclared } else { Utf8::Declared };
-    let parcel = Parcel { sender: &sender, recipients: &recipients, message: &message, utf8 };
+    let (asked, wishes) = wishes(kind, recipients.len());
+    let (asked, wishes) = (&asked, &wishes[..]);
+    let parcel = Parcel { sender: &sender, recipients: &recipients, message: &message, utf8, asked, wishes };
     carry(&secured, &parcel, &mut said);
+}
+
+fn wishes(kind: u8, recipients: usize) -> (Asked, Vec<Wishes>) {
+    if kind & 128 == 0 {
+        return (Asked::default(), vec![Wishes::default(); recipients]);
+    }
+    let asked = Asked {
+        returned: Some(Returned::Full),
+        envelope_id: EnvelopeId::parse("QQ+2B314159"),
+        require_tls: if kind & 2 == 0 { RequireTls::Yes } else { RequireTls::No },
+    };
+    let wish = Wishes {
+        notify: Notify::parse("SUCCESS,FAILURE").expect("a wish"),
+        original: OriginalRecipient::parse("utf-8;\\x{FC}@lab.example"),
+    };
+    (asked, vec![wish; recipients])
 }
 
 fn secure(said: &mut impl Iterator<Item = Reply>, kind: u8) -> Option<Secured> {

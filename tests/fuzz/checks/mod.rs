@@ -13,6 +13,7 @@ pub mod mime;
 pub mod proxy;
 pub mod replies;
 pub mod session;
+pub mod wishes;
 
 /// A check, by the name of its corpus.
 pub type Check = (&'static str, fn(&[u8]));
@@ -28,4 +29,5 @@ pub const ALL: &[Check] = &[
     ("proxy", proxy::check),
     ("replies", replies::check),
     ("session", session::check),
+    ("wishes", wishes::check),
 ];
