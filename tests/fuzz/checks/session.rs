@@ -4,7 +4,9 @@ use std::sync::{Arc, LazyLock};
 
 use sealpost::config::{self, Config, RelayTls};
 use sealpost::mail::{Address, Enhanced, Envelope, Malformed, Proof, Reply, ReversePath};
-use sealpost::smtp::{Chunked, Command, Entrance, Receiving, Session, Settings, Step, Submitter};
+use sealpost::smtp::{
+    Channel, Chunked, Claim, Command, Entrance, Logins, Receiving, Session, Settings, Step, Submitter,
+};
 
 /// The clinic of the examples, with limits that are soon met.
 static CONFIG: LazyLock<Config> = LazyLock::new(|| {
@@ -25,9 +27,9 @@ pub fn check(data: &[u8]) {
         2 => (Entrance::Relay { tls: RelayTls::Required, visitor }, false, false),
         _ => (Entrance::Legacy { visitor }, false, true),
     };
-    let logged_in = known && kind >> 6 >= 2;
+    let logged_in = (known && kind >> 6 >= 2) || kind & 16 != 0;
     let mut dialog = Dialog { kind, tls, in_clear, logged_in, replies: 0, chunks: 0 };
-    let mut step = Session::open(Arc::new(Settings::of(&CONFIG)), entrance);
+    let mut step = Session::open(Arc::new(Settings::of(&CONFIG)), entrance, channel(kind));
     for line in text.split(|octet| *octet == b'\n').take(200) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match dialog.on(step, line) {
@@ -35,6 +37,12 @@ pub fn check(data: &[u8]) {
             None => return,
         }
     }
+}
+
+/// What can be logged in by; with one bit a certificate was shown that is the client's.
+fn channel(kind: u8) -> Channel {
+    let certified = (kind & 16 != 0).then(|| client(Proof::Certificate));
+    Channel { exporter: Some([7; 32]), certified, logins: Logins { passwords: true, scram: kind & 1 == 0 } }
 }
 
 fn client(proof: Proof) -> Submitter {
@@ -104,13 +112,32 @@ impl Dialog {
                 self.said(&reply);
                 assert!(!self.tls, "TLS twice");
                 self.tls = true;
-                Some(Step::Reply(securing.secured(), Reply::plain(220, "TLS")))
+                Some(Step::Reply(securing.secured(channel(self.kind)), Reply::plain(220, "TLS")))
             }
-            Step::Verify(credentials, verifying) => {
+            Step::LookUp(_, looking) if self.kind & 2 == 0 => {
                 assert!(self.tls || self.in_clear, "a login in clear");
-                if credentials.login.expose() == "ehr" || self.kind & 2 == 0 {
+                Some(looking.refused(Reply::new(454, Enhanced::new(4, 7, 0), "locked")))
+            }
+            Step::LookUp(_, looking) => {
+                let (stored_key, server_key) = ([1; 32], [2; 32]);
+                Some(looking.found(config::Scram { iterations: 4096, salt: vec![3; 16], stored_key, server_key }))
+            }
+            Step::Verify(claim, verifying) => {
+                assert!(self.tls || self.in_clear, "a login in clear");
+                let proof = match &claim {
+                    Claim::Password(credentials) if credentials.login.expose() == "ehr" || self.kind & 2 == 0 => {
+                        Some(Proof::Password)
+                    }
+                    // Nobody finds the proof to a verifier that was made up.
+                    Claim::Password(_) | Claim::Scram(..) => None,
+                    Claim::Certificate(_) => {
+                        assert!(self.kind & 16 != 0, "a certificate that nobody showed");
+                        Some(Proof::Certificate)
+                    }
+                };
+                if let Some(proof) = proof {
                     self.logged_in = true;
-                    return Some(verifying.accepted(client(Proof::Password)));
+                    return Some(verifying.accepted(client(proof)));
                 }
                 Some(verifying.refused(Reply::new(535, Enhanced::new(5, 7, 8), "no")))
             }
