@@ -24,3 +24,4 @@ pub use method::{Assurance, BadMethod, Method};
 pub use peer::{Arrival, ClientName, Peer, Proof, Protocol, Quarantine, Role, TlsSession};
 pub use reply::{BadReply, Code, Enhanced, Reply};
 pub use wishes::{Asked, EnvelopeId, Notify, Occasion, Occasions, OriginalRecipient, RequireTls, Returned, Wishes};
+pub use xtext::is_xtext;

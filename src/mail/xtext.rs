@@ -30,6 +30,11 @@ impl Xtext {
     }
 }
 
+/// Whether text is xtext, whatever it stands for.
+pub fn is_xtext(encoded: &str) -> bool {
+    decoded_octets(encoded).is_some()
+}
+
 /// RFC 3461 §4.4 and §4.2: what is encoded is printable, so no line end can be smuggled through it.
 fn is_printable(octet: &u8) -> bool {
     (b' '..=b'~').contains(octet)
@@ -118,6 +123,7 @@ mod tests {
         check("QQ314159", Some("QQ314159"));
         check("a+2Bb+3Dc+20d", Some("a+b=c d"));
         check("", Some(""));
+        assert!(is_xtext("<>") && is_xtext("+80+0D") && !is_xtext("+4") && !is_xtext("a=b"));
         for wrong in ["a=b", "+4", "+", "+2b", "+G0", "a b", "+0D+0A", "+00", "+7F", "+80", "\u{e9}", "+\u{e9}1"] {
             check(wrong, None);
         }

@@ -2,6 +2,7 @@
 
 use crate::mail::{
     Asked, BodyType, EnvelopeId, Notify, OriginalRecipient, Reply, RequireTls, Returned, ReversePath, Utf8, Wishes,
+    is_xtext,
 };
 use crate::phi::Phi;
 use crate::smtp::Mechanism;
@@ -269,26 +270,6 @@ fn body(value: Option<&str>) -> Result<BodyType, Syntax> {
         Some(v) if v.eq_ignore_ascii_case("8BITMIME") => Ok(BodyType::EightBitMime),
         _ => Err(Syntax::BadParameter),
     }
-}
-
-/// RFC 3461 §4: printable characters, with `+` and two hexadecimal digits for the rest.
-fn is_xtext(value: &str) -> bool {
-    let bytes = value.as_bytes();
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'+' => {
-                let hex = bytes.get(at + 1..at + 3).unwrap_or_default();
-                if hex.len() != 2 || !hex.iter().all(|d| d.is_ascii_digit() || (b'A'..=b'F').contains(d)) {
-                    return false;
-                }
-                at += 3;
-            }
-            b'!'..=b'~' => at += 1,
-            _ => return false,
-        }
-    }
-    true
 }
 
 #[cfg(test)]
