@@ -166,11 +166,7 @@ fn mail(rest: &str) -> Result<Command, Syntax> {
     let (sender, rest) = reverse_path(path)?;
     let mut mail =
         Mail { sender, size: None, body: BodyType::SevenBit, utf8: Utf8::NotDeclared, asked: Asked::default() };
-    let mut seen = Vec::new();
     for (keyword, value) in parameters(rest)? {
-        if seen.contains(&keyword) {
-            return Err(Syntax::BadParameter);
-        }
         match keyword.as_str() {
             "SIZE" => mail.size = Some(size(value)?),
             "BODY" => mail.body = body(value)?,
@@ -187,7 +183,6 @@ fn mail(rest: &str) -> Result<Command, Syntax> {
             "REQUIRETLS" => mail.asked.require_tls = RequireTls::Yes,
             _ => return Err(Syntax::UnknownParameter),
         }
-        seen.push(keyword);
     }
     Ok(Command::Mail(mail))
 }
@@ -196,17 +191,12 @@ fn rcpt(rest: &str) -> Result<Command, Syntax> {
     let path = behind(rest, "TO:").ok_or(Syntax::BadRecipient)?;
     let (recipient, rest) = forward_path(path)?;
     let mut wishes = Wishes::default();
-    let mut seen = Vec::new();
     for (keyword, value) in parameters(rest)? {
-        if seen.contains(&keyword) {
-            return Err(Syntax::BadParameter);
-        }
         match keyword.as_str() {
             "NOTIFY" => wishes.notify = read(value, Notify::parse)?,
             "ORCPT" => wishes.original = Some(read(value, OriginalRecipient::parse)?),
             _ => return Err(Syntax::UnknownParameter),
         }
-        seen.push(keyword);
     }
     Ok(Command::Rcpt { recipient, wishes })
 }
@@ -218,8 +208,7 @@ fn read<T>(value: Option<&str>, parse: impl Fn(&str) -> Option<T>) -> Result<T, 
 /// RFC 3030 §2: `BDAT SP chunk-size [SP "LAST"]`.
 fn bdat(rest: &str) -> Result<Chunk, Syntax> {
     let mut words = rest.split(' ').filter(|word| !word.is_empty());
-    let digits = words.next().filter(|word| word.len() <= 20 && word.bytes().all(|byte| byte.is_ascii_digit()));
-    let octets = digits.and_then(|digits| digits.parse().ok()).ok_or(Syntax::BadChunk)?;
+    let octets = words.next().and_then(digits).and_then(|digits| digits.parse().ok()).ok_or(Syntax::BadChunk)?;
     match (words.next(), words.next()) {
         (None, None) => Ok(Chunk::More(octets)),
         (Some(mark), None) if mark.eq_ignore_ascii_case("LAST") => Ok(Chunk::Last(octets)),
@@ -233,13 +222,20 @@ fn behind<'a>(text: &'a str, keyword: &str) -> Option<&'a str> {
     found.eq_ignore_ascii_case(keyword).then(|| text[keyword.len()..].trim_start_matches(' '))
 }
 
-/// RFC 5321 §4.1.2 `esmtp-param`: the keyword in capitals, and its value.
+/// RFC 5321 §4.1.2 `esmtp-param`: the keywords in capitals, each once, and their values.
 fn parameters(rest: &str) -> Result<Vec<(String, Option<&str>)>, Syntax> {
     if !rest.is_empty() && !rest.starts_with(' ') {
         return Err(Syntax::BadArgument);
     }
-    let words = rest.split(' ').filter(|word| !word.is_empty());
-    words.map(parameter).collect()
+    let mut read: Vec<(String, Option<&str>)> = Vec::new();
+    for word in rest.split(' ').filter(|word| !word.is_empty()) {
+        let (keyword, value) = parameter(word)?;
+        if read.iter().any(|(known, _)| *known == keyword) {
+            return Err(Syntax::BadParameter);
+        }
+        read.push((keyword, value));
+    }
+    Ok(read)
 }
 
 fn parameter(word: &str) -> Result<(String, Option<&str>), Syntax> {
@@ -255,10 +251,13 @@ fn parameter(word: &str) -> Result<(String, Option<&str>), Syntax> {
     Ok((keyword.to_ascii_uppercase(), value))
 }
 
-/// RFC 1870 §4: one to twenty digits.
+/// RFC 1870 §4 and RFC 3030 §2: up to twenty digits, and no sign.
+fn digits(word: &str) -> Option<&str> {
+    (word.len() <= 20 && word.bytes().all(|byte| byte.is_ascii_digit())).then_some(word)
+}
+
 fn size(value: Option<&str>) -> Result<u64, Syntax> {
-    let digits = value.filter(|v| v.len() <= 20 && v.bytes().all(|byte| byte.is_ascii_digit()));
-    let digits = digits.ok_or(Syntax::BadParameter)?;
+    let digits = value.and_then(digits).ok_or(Syntax::BadParameter)?;
     // Twenty digits may be more than a machine word, and are more than any limit.
     Ok(digits.parse().unwrap_or(u64::MAX))
 }
