@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::clock::Timestamp;
 use crate::config::{Door, Listener};
 use crate::mail::{Arrival, Enhanced, Reply};
-use crate::smtp::{BadHeader, Entrance, Header, Proxied, Submitter};
+use crate::smtp::{BadProxyHeader, Entrance, Proxied, ProxyHeader, Submitter};
 
 /// How long a proxy may take to say whose connection it passes on. It sends that with the connection itself.
 const PROXY_HEADER: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ pub(super) enum Named {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoHeader {
     #[error("the proxy sent a wrong header: {0}")]
-    Bad(#[from] BadHeader),
+    Bad(#[from] BadProxyHeader),
     #[error("the proxy sent no header in time")]
     Late,
     #[error("the proxy closed the connection before its header was whole")]
@@ -57,9 +57,9 @@ impl Origin {
         let deadline = Instant::now() + PROXY_HEADER;
         let mut octets = Vec::new();
         loop {
-            let more = match Header::read(&octets)? {
-                Header::Whole(proxied) => return Ok(Origin::behind(proxy, proxied)),
-                Header::Wants(more) => more,
+            let more = match ProxyHeader::read(&octets)? {
+                ProxyHeader::Whole(proxied) => return Ok(Origin::behind(proxy, proxied)),
+                ProxyHeader::Wants(more) => more,
             };
             let had = octets.len();
             octets.resize(had + more, 0);

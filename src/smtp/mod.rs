@@ -15,7 +15,7 @@ pub use auth::{BadResponse, Channel, Claim, Credentials, Exchange, Logins, Mecha
 pub use command::{Chunk, Command, Mail, Syntax};
 pub use data::{Decoder, Feed};
 pub use path::Recipient;
-pub use proxy::{BadHeader, Header, Proxied};
+pub use proxy::{BadProxyHeader, Proxied, ProxyHeader};
 pub use scram::{First, Outcome, Shown, nobodys, verifier};
 pub use session::{
     Answering, Authenticating, Chunked, Chunking, Entrance, LookingUp, Receiving, Securing, Session, Settings, Step,

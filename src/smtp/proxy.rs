@@ -27,7 +27,7 @@ pub enum Proxied {
 
 /// How far a header has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Header {
+pub enum ProxyHeader {
     /// It has at least so many octets more. To read further would take what belongs to the client.
     Wants(usize),
     Whole(Proxied),
@@ -35,7 +35,7 @@ pub enum Header {
 
 /// Why a header is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadHeader {
+pub enum BadProxyHeader {
     #[error("it is no header of the PROXY protocol")]
     NoHeader,
     #[error("it is too long")]
@@ -46,13 +46,13 @@ pub enum BadHeader {
     BadChecksum,
 }
 
-impl Header {
+impl ProxyHeader {
     /// Reads what has come so far.
-    pub fn read(octets: &[u8]) -> Result<Header, BadHeader> {
+    pub fn read(octets: &[u8]) -> Result<ProxyHeader, BadProxyHeader> {
         let begins = |with: &[u8]| octets.iter().zip(with).all(|(one, other)| one == other);
         match (begins(&SIGNATURE), begins(V1)) {
-            (false, false) => Err(BadHeader::NoHeader),
-            _ if octets.len() < SHORTEST => Ok(Header::Wants(SHORTEST - octets.len())),
+            (false, false) => Err(BadProxyHeader::NoHeader),
+            _ if octets.len() < SHORTEST => Ok(ProxyHeader::Wants(SHORTEST - octets.len())),
             (true, _) => version_2(octets),
             (false, true) => version_1(octets),
         }
@@ -60,14 +60,14 @@ impl Header {
 }
 
 /// §2.1: `PROXY TCP4 192.0.2.7 198.51.100.1 40001 25`.
-fn version_1(octets: &[u8]) -> Result<Header, BadHeader> {
+fn version_1(octets: &[u8]) -> Result<ProxyHeader, BadProxyHeader> {
     match octets.last() {
         Some(b'\n') => {}
-        _ if octets.len() >= MAX_V1 => return Err(BadHeader::TooLong),
-        _ => return Ok(Header::Wants(1)),
+        _ if octets.len() >= MAX_V1 => return Err(BadProxyHeader::TooLong),
+        _ => return Ok(ProxyHeader::Wants(1)),
     }
     let line = octets.strip_suffix(b"\r\n").and_then(|line| std::str::from_utf8(line).ok());
-    let line = line.ok_or(BadHeader::NoHeader)?;
+    let line = line.ok_or(BadProxyHeader::NoHeader)?;
     let words: Vec<&str> = line.split(' ').collect();
     let read = |of: fn(&str) -> Option<IpAddr>, source, target, (from, to)| match (of(source), of(target)) {
         (Some(source), Some(_)) => port(to).and(port(from)).map(|port| SocketAddr::new(source, port)),
@@ -75,12 +75,12 @@ fn version_1(octets: &[u8]) -> Result<Header, BadHeader> {
     };
     let client = match words.as_slice() {
         // §2.1: what follows UNKNOWN says nothing.
-        ["PROXY", "UNKNOWN", ..] => return Ok(Header::Whole(Proxied::Nobody)),
+        ["PROXY", "UNKNOWN", ..] => return Ok(ProxyHeader::Whole(Proxied::Nobody)),
         ["PROXY", "TCP4", source, target, from, to] => read(ipv4, source, target, (from, to)),
         ["PROXY", "TCP6", source, target, from, to] => read(ipv6, source, target, (from, to)),
-        _ => return Err(BadHeader::NoHeader),
+        _ => return Err(BadProxyHeader::NoHeader),
     };
-    client.map(|client| Header::Whole(Proxied::Client(client))).ok_or(BadHeader::BadAddress)
+    client.map(|client| ProxyHeader::Whole(Proxied::Client(client))).ok_or(BadProxyHeader::BadAddress)
 }
 
 fn ipv4(word: &str) -> Option<IpAddr> {
@@ -98,34 +98,34 @@ fn port(word: &str) -> Option<u16> {
 }
 
 /// §2.2: the signature, version and command, family, length, and what is so long.
-fn version_2(octets: &[u8]) -> Result<Header, BadHeader> {
+fn version_2(octets: &[u8]) -> Result<ProxyHeader, BadProxyHeader> {
     let Some((fixed, rest)) = octets.split_at_checked(FIXED_V2) else {
-        return Ok(Header::Wants(FIXED_V2 - octets.len()));
+        return Ok(ProxyHeader::Wants(FIXED_V2 - octets.len()));
     };
-    let [.., command, family, high, low] = fixed else { return Err(BadHeader::NoHeader) };
+    let [.., command, family, high, low] = fixed else { return Err(BadProxyHeader::NoHeader) };
     let length = usize::from(u16::from_be_bytes([*high, *low]));
     if FIXED_V2 + length > MAX_V2 {
-        return Err(BadHeader::TooLong);
+        return Err(BadProxyHeader::TooLong);
     }
     if rest.len() < length {
-        return Ok(Header::Wants(length - rest.len()));
+        return Ok(ProxyHeader::Wants(length - rest.len()));
     }
     let (proxied, added) = match command {
         // §2.2: LOCAL; what follows is skipped.
-        0x20 => return Ok(Header::Whole(Proxied::Nobody)),
+        0x20 => return Ok(ProxyHeader::Whole(Proxied::Nobody)),
         0x21 => addresses(*family, rest)?,
-        _ => return Err(BadHeader::NoHeader),
+        _ => return Err(BadProxyHeader::NoHeader),
     };
     check_added(octets, added)?;
-    Ok(Header::Whole(proxied))
+    Ok(ProxyHeader::Whole(proxied))
 }
 
 /// The client's address, and what comes behind the addresses.
-fn addresses(family: u8, rest: &[u8]) -> Result<(Proxied, &[u8]), BadHeader> {
-    let cut = |length| rest.split_at_checked(length).ok_or(BadHeader::BadAddress);
+fn addresses(family: u8, rest: &[u8]) -> Result<(Proxied, &[u8]), BadProxyHeader> {
+    let cut = |length| rest.split_at_checked(length).ok_or(BadProxyHeader::BadAddress);
     let client = |ip: IpAddr, port: &[u8]| match port {
         [high, low] => Ok(Proxied::Client(SocketAddr::new(ip.to_canonical(), u16::from_be_bytes([*high, *low])))),
-        _ => Err(BadHeader::BadAddress),
+        _ => Err(BadProxyHeader::BadAddress),
     };
     match family {
         // §2.2: unspecified, or a socket of the proxy's own machine: the connection is nobody's that has an address.
@@ -133,35 +133,35 @@ fn addresses(family: u8, rest: &[u8]) -> Result<(Proxied, &[u8]), BadHeader> {
         0x31 => Ok((Proxied::Nobody, cut(216)?.1)),
         0x11 => {
             let (fields, added) = cut(12)?;
-            let source: [u8; 4] = fields[..4].try_into().map_err(|_| BadHeader::BadAddress)?;
+            let source: [u8; 4] = fields[..4].try_into().map_err(|_| BadProxyHeader::BadAddress)?;
             Ok((client(source.into(), &fields[8..10])?, added))
         }
         0x21 => {
             let (fields, added) = cut(36)?;
-            let source: [u8; 16] = fields[..16].try_into().map_err(|_| BadHeader::BadAddress)?;
+            let source: [u8; 16] = fields[..16].try_into().map_err(|_| BadProxyHeader::BadAddress)?;
             Ok((client(source.into(), &fields[32..34])?, added))
         }
         // §2.2: other values must be rejected. Datagrams are no connection.
-        _ => Err(BadHeader::BadAddress),
+        _ => Err(BadProxyHeader::BadAddress),
     }
 }
 
 /// §2.2.1: additions are skipped, but for the checksum, which must be right where it is given (§2.2.3).
-fn check_added(header: &[u8], mut added: &[u8]) -> Result<(), BadHeader> {
+fn check_added(header: &[u8], mut added: &[u8]) -> Result<(), BadProxyHeader> {
     while let [kind, high, low, rest @ ..] = added {
         let length = usize::from(u16::from_be_bytes([*high, *low]));
-        let (value, behind) = rest.split_at_checked(length).ok_or(BadHeader::NoHeader)?;
+        let (value, behind) = rest.split_at_checked(length).ok_or(BadProxyHeader::NoHeader)?;
         if *kind == CRC32C {
             let at = header.len() - rest.len();
-            let told: [u8; 4] = value.try_into().map_err(|_| BadHeader::BadChecksum)?;
+            let told: [u8; 4] = value.try_into().map_err(|_| BadProxyHeader::BadChecksum)?;
             let zeroed = header.iter().enumerate().map(|(i, octet)| if (at..at + 4).contains(&i) { 0 } else { *octet });
             if crc32c(zeroed) != u32::from_be_bytes(told) {
-                return Err(BadHeader::BadChecksum);
+                return Err(BadProxyHeader::BadChecksum);
             }
         }
         added = behind;
     }
-    if added.is_empty() { Ok(()) } else { Err(BadHeader::NoHeader) }
+    if added.is_empty() { Ok(()) } else { Err(BadProxyHeader::NoHeader) }
 }
 
 /// RFC 4960, appendix B.
@@ -174,11 +174,11 @@ fn crc32c(octets: impl Iterator<Item = u8>) -> u32 {
 mod tests {
     use super::*;
 
-    fn client(address: &str) -> Result<Header, BadHeader> {
-        Ok(Header::Whole(Proxied::Client(address.parse().unwrap())))
+    fn client(address: &str) -> Result<ProxyHeader, BadProxyHeader> {
+        Ok(ProxyHeader::Whole(Proxied::Client(address.parse().unwrap())))
     }
 
-    const NOBODY: Result<Header, BadHeader> = Ok(Header::Whole(Proxied::Nobody));
+    const NOBODY: Result<ProxyHeader, BadProxyHeader> = Ok(ProxyHeader::Whole(Proxied::Nobody));
 
     fn v2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
         let length = u16::try_from(rest.len()).unwrap().to_be_bytes();
@@ -196,20 +196,20 @@ mod tests {
             ("PROXY TCP6 ::ffff:192.0.2.7 ::1 40001 25\r\n", client("192.0.2.7:40001")),
             ("PROXY UNKNOWN\r\n", NOBODY),
             ("PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n", NOBODY),
-            ("PROXY TCP4 192.0.2.7 198.51.100.1 40001 25\n", Err(BadHeader::NoHeader)),
-            ("PROXY TCP4 192.0.2.7 198.51.100.1 40001\r\n", Err(BadHeader::NoHeader)),
-            ("PROXY TCP4  192.0.2.7 198.51.100.1 1 25\r\n", Err(BadHeader::NoHeader)),
-            ("PROXY TCP4 192.0.2.7 198.51.100.1 65536 25\r\n", Err(BadHeader::BadAddress)),
-            ("PROXY TCP4 192.0.2.7 198.51.100.1 +1 25\r\n", Err(BadHeader::BadAddress)),
-            ("PROXY TCP4 192.0.2.7 198.51.100.1 01 25\r\n", Err(BadHeader::BadAddress)),
-            ("PROXY TCP4 192.0.2.07 198.51.100.1 1 25\r\n", Err(BadHeader::BadAddress)),
-            ("PROXY TCP4 2001:db8::7 2001:db8::1 1 25\r\n", Err(BadHeader::BadAddress)),
-            ("PROXY UDP4 192.0.2.7 198.51.100.1 1 25\r\n", Err(BadHeader::NoHeader)),
-            ("EHLO proxy.example\r\n", Err(BadHeader::NoHeader)),
+            ("PROXY TCP4 192.0.2.7 198.51.100.1 40001 25\n", Err(BadProxyHeader::NoHeader)),
+            ("PROXY TCP4 192.0.2.7 198.51.100.1 40001\r\n", Err(BadProxyHeader::NoHeader)),
+            ("PROXY TCP4  192.0.2.7 198.51.100.1 1 25\r\n", Err(BadProxyHeader::NoHeader)),
+            ("PROXY TCP4 192.0.2.7 198.51.100.1 65536 25\r\n", Err(BadProxyHeader::BadAddress)),
+            ("PROXY TCP4 192.0.2.7 198.51.100.1 +1 25\r\n", Err(BadProxyHeader::BadAddress)),
+            ("PROXY TCP4 192.0.2.7 198.51.100.1 01 25\r\n", Err(BadProxyHeader::BadAddress)),
+            ("PROXY TCP4 192.0.2.07 198.51.100.1 1 25\r\n", Err(BadProxyHeader::BadAddress)),
+            ("PROXY TCP4 2001:db8::7 2001:db8::1 1 25\r\n", Err(BadProxyHeader::BadAddress)),
+            ("PROXY UDP4 192.0.2.7 198.51.100.1 1 25\r\n", Err(BadProxyHeader::NoHeader)),
+            ("EHLO proxy.example\r\n", Err(BadProxyHeader::NoHeader)),
         ] {
-            assert_eq!(Header::read(line.as_bytes()), expected, "{line}");
+            assert_eq!(ProxyHeader::read(line.as_bytes()), expected, "{line}");
         }
-        assert_eq!(Header::read(&[V1, &[b'x'; MAX_V1]].concat()), Err(BadHeader::TooLong));
+        assert_eq!(ProxyHeader::read(&[V1, &[b'x'; MAX_V1]].concat()), Err(BadProxyHeader::TooLong));
     }
 
     #[test]
@@ -224,14 +224,14 @@ mod tests {
             (v2(0x20, 0x00, &[]), NOBODY),
             (v2(0x21, 0x00, &[9; 30]), NOBODY),
             (v2(0x21, 0x31, &[0; 216]), NOBODY),
-            (v2(0x21, 0x12, &TCP4), Err(BadHeader::BadAddress)),
-            (v2(0x21, 0x11, &TCP4[..11]), Err(BadHeader::BadAddress)),
-            (v2(0x21, 0x11, &[&TCP4[..], &[1, 0, 9, 1]].concat()), Err(BadHeader::NoHeader)),
-            (v2(0x11, 0x11, &TCP4), Err(BadHeader::NoHeader)),
-            (v2(0x22, 0x11, &TCP4), Err(BadHeader::NoHeader)),
-            (v2(0x21, 0x11, &[0; 2033]), Err(BadHeader::TooLong)),
+            (v2(0x21, 0x12, &TCP4), Err(BadProxyHeader::BadAddress)),
+            (v2(0x21, 0x11, &TCP4[..11]), Err(BadProxyHeader::BadAddress)),
+            (v2(0x21, 0x11, &[&TCP4[..], &[1, 0, 9, 1]].concat()), Err(BadProxyHeader::NoHeader)),
+            (v2(0x11, 0x11, &TCP4), Err(BadProxyHeader::NoHeader)),
+            (v2(0x22, 0x11, &TCP4), Err(BadProxyHeader::NoHeader)),
+            (v2(0x21, 0x11, &[0; 2033]), Err(BadProxyHeader::TooLong)),
         ] {
-            assert_eq!(Header::read(&header), expected, "{header:?}");
+            assert_eq!(ProxyHeader::read(&header), expected, "{header:?}");
         }
     }
 
@@ -241,8 +241,8 @@ mod tests {
         assert_eq!(crc32c([0; 32].into_iter()), 0x8A91_36AA);
         let with = |sum: u32| v2(0x21, 0x11, &[&TCP4[..], &[CRC32C, 0, 4], &sum.to_be_bytes()].concat());
         let sum = crc32c(with(0).into_iter());
-        assert_eq!(Header::read(&with(sum)), client("192.0.2.7:40001"));
-        assert_eq!(Header::read(&with(sum ^ 1)), Err(BadHeader::BadChecksum));
+        assert_eq!(ProxyHeader::read(&with(sum)), client("192.0.2.7:40001"));
+        assert_eq!(ProxyHeader::read(&with(sum ^ 1)), Err(BadProxyHeader::BadChecksum));
     }
 
     /// What is read beyond the header would be missing from the client's TLS.
@@ -251,7 +251,7 @@ mod tests {
         let line = b"PROXY TCP4 192.0.2.7 198.51.100.1 40001 25\r\n".to_vec();
         for header in [line, b"PROXY UNKNOWN\r\n".to_vec(), v2(0x21, 0x11, &TCP4), v2(0x20, 0x00, &[])] {
             let mut read = 0;
-            while let Header::Wants(more) = Header::read(&header[..read]).unwrap() {
+            while let ProxyHeader::Wants(more) = ProxyHeader::read(&header[..read]).unwrap() {
                 assert!(more > 0);
                 read += more;
                 assert!(read <= header.len(), "{header:?}");
