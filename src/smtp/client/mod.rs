@@ -52,6 +52,9 @@ impl Stage {
     }
 }
 
+/// RFC 8689 §4.2.1, X.7.30: a server does not promise TLS from there on.
+const NO_PROMISE: (u16, u16) = (7, 30);
+
 /// What an answer means for a recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Means {
@@ -121,6 +124,9 @@ impl Answer {
             Means::Unanswered => "the next hop did not say whether it has the message",
             Means::Refused => "refused by the next hop for good",
             Means::BelowFloor => "the next hop does not start TLS",
+            Means::Unfit if reply.enhanced.is_some_and(|code| (code.subject, code.detail) == NO_PROMISE) => {
+                "the next hop cannot promise TLS from there on, which the sender asks for"
+            }
             Means::Unfit => "too large for the next hop",
             Means::Again => "no room for the recipient in this transaction",
         };
@@ -176,19 +182,7 @@ impl Offers {
 
     /// Whether SIZE was offered, and up to which size.
     pub fn size(&self) -> Option<Option<u64>> {
-        self.0.iter().find_map(|extension| match extension {
-            Extension::Size(limit) => Some(*limit),
-            Extension::Pipelining
-            | Extension::Chunking
-            | Extension::EightBitMime
-            | Extension::SmtpUtf8
-            | Extension::StartTls
-            | Extension::Dsn
-            | Extension::RequireTls
-            | Extension::MailMax(_)
-            | Extension::RcptMax(_)
-            | Extension::EnhancedStatusCodes => None,
-        })
+        self.0.iter().find_map(|extension| if let Extension::Size(limit) = extension { Some(*limit) } else { None })
     }
 
     /// How many transactions one connection may carry, if that is limited.

@@ -211,6 +211,7 @@ mod tests {
         // What a host says that offers it and cannot keep it now is the same.
         let (wire, answers, _) = play(&[Extension::RequireTls], &asked, &["550 5.7.30 no"]);
         assert_eq!(wire, "MAIL FROM:<> REQUIRETLS\r\n");
+        assert!(answers[0].words.contains("promise TLS"), "not a matter of size: {}", answers[0].words);
         assert_eq!(means(&answers), [(Stage::Mail, Means::Unfit); 2]);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use crate::mail::{Address, Asked, Enhanced, Message, Reply, RequireTls, ReversePath, Utf8, Wishes};
-use crate::smtp::client::{Answer, Extension, Framing, Means, Offers, Reports, Stage, parameters};
+use crate::smtp::client::{Answer, Extension, Framing, Means, NO_PROMISE, Offers, Reports, Stage, parameters};
 
 const NO_ROOM: &str = "the next hop takes no more recipients in one transaction";
 
@@ -307,8 +307,7 @@ fn means(stage: Stage, reply: &Reply) -> Means {
     match reply.enhanced.map(|code| (code.subject, code.detail)) {
         // RFC 3463 §3.3, §3.4: too big for the system or for the mailbox; another method may still carry it.
         Some((3, 4) | (2, 3)) => Means::Unfit,
-        // RFC 8689 §4.2.1: it does not promise TLS from there on.
-        Some((7, 30)) => Means::Unfit,
+        Some(NO_PROMISE) => Means::Unfit,
         // RFC 1870 §6.1: without an enhanced code, 552 to MAIL or the content is the size.
         None if reply.code.value() == 552 && stage != Stage::Recipient => Means::Unfit,
         // RFC 5321 §4.5.3.1.10: 552 to RCPT was once used for "too many recipients", and is then temporary.
