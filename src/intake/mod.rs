@@ -3,7 +3,6 @@
 mod edits;
 mod record;
 mod refusal;
-mod require_tls;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -24,7 +23,7 @@ use crate::evidence::Evidence;
 use crate::mail::{Address, ClientName, Content, Domain, Envelope, Message, Peer, Proof};
 use crate::mime::{self, Budget, Edit, Tree};
 use crate::phi::Phi;
-use crate::policy::{self, Action, Belief, Decision, Facts, Rules, Submission};
+use crate::policy::{self, Action, Belief, Decision, Facts, Rules, Submission, require_tls};
 use crate::queue::{Accept, Queue, Receipt, Way};
 use crate::smtp::Senders;
 use edits::{Hop, MAX_RECEIVED};

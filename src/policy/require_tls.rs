@@ -6,7 +6,7 @@ use crate::mime;
 use crate::policy::{Action, Decision};
 
 /// Changes the decisions of a message that requires TLS, and says beside each what came of the wish.
-pub(super) fn obey(decisions: &mut [Decision], envelope: &Envelope, message: &Message) {
+pub fn obey(decisions: &mut [Decision], envelope: &Envelope, message: &Message) {
     match envelope.asked.require_tls {
         RequireTls::Yes => decisions.iter_mut().for_each(require),
         RequireTls::No | RequireTls::IfOffered => {}
