@@ -23,7 +23,7 @@ use crate::evidence::Evidence;
 use crate::mail::{Address, ClientName, Content, Domain, Envelope, Message, Peer, Proof};
 use crate::mime::{self, Budget, Edit, Tree};
 use crate::phi::Phi;
-use crate::policy::{self, Action, Belief, Decision, Facts, Rules, Submission, require_tls};
+use crate::policy::{self, Action, Belief, Decision, Facts, Rules, Submission};
 use crate::queue::{Accept, Queue, Receipt, Way};
 use crate::smtp::Senders;
 use edits::{Hop, MAX_RECEIVED};
@@ -145,8 +145,7 @@ impl Intake {
         let (tree, verdict) = self.read(terms, &message).await?;
         check_from(&tree.from, &allowed.senders)?;
         let facts = settings.directory.facts(&envelope).await;
-        let mut examination = terms.decide(&envelope, (Some(&client), peer.proof), Read { tree, verdict, facts });
-        require_tls::obey(&mut examination.decisions, &envelope, &message);
+        let examination = terms.decide(&envelope, (Some(&client), peer.proof), Read { tree, verdict, facts });
         let ways = ways(&examination.decisions)?;
         let told = Told::of(&examination, &message, &ways);
 
@@ -240,9 +239,7 @@ pub fn examine(config: &Config, unsent: Unsent<'_>) -> Examination {
     let (tree, verdict) = read_now(message, &terms.budget);
     let known = config.clients.iter().find(|known| client == Some(&known.name));
     let proof = known.map(|known| if known.is_known_by_network() { Proof::Network } else { Proof::Password });
-    let mut examination = terms.decide(envelope, (client, proof), Read { tree, verdict, facts });
-    require_tls::obey(&mut examination.decisions, envelope, message);
-    examination
+    terms.decide(envelope, (client, proof), Read { tree, verdict, facts })
 }
 
 /// A submission as it came, and what is to become of it.

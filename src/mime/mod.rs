@@ -65,8 +65,8 @@ pub struct Tree {
     pub message_id: Option<Phi<String>>,
     pub parts: Vec<Part>,
     /// Decoded values of the fields that steer Sealpost or say for how many a message is meant, lower-case names:
-    /// `x-sealpost-secure`, `sensitivity`, `list-id`, `list-unsubscribe`, `precedence`. Not all may be obeyed:
-    /// policy asks for the first two by name.
+    /// `x-sealpost-secure`, `sensitivity`, `tls-required`, `list-id`, `list-unsubscribe`, `precedence`. Not all may be
+    /// obeyed: policy asks for the first three by name.
     pub control: Vec<(String, Phi<String>)>,
 }
 

@@ -17,7 +17,8 @@ const LONGEST_HEADER: usize = 256 << 10;
 const MAX_SUBJECTS: usize = 10;
 /// Fields of which a second one makes two readers see two messages (RFC 5322 §3.6 allows one each).
 const SINGLE: [&str; 3] = ["from", "subject", "message-id"];
-const CONTROL: [&str; 5] = ["x-sealpost-secure", "sensitivity", "list-id", "list-unsubscribe", "precedence"];
+const CONTROL: [&str; 6] =
+    ["x-sealpost-secure", "sensitivity", "tls-required", "list-id", "list-unsubscribe", "precedence"];
 
 pub(super) fn walk(message: &Message, budget: &Budget) -> Tree {
     let header = message.header();

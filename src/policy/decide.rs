@@ -6,7 +6,7 @@ use crate::config::{self, Last, Rule, When};
 use crate::mail::{Address, Method};
 use crate::policy::marks::{Marks, Tag, marks, tags};
 use crate::policy::protection::Plan;
-use crate::policy::{Action, Decision, Facts, RecipientFacts, RuleResult, Submission, Tried};
+use crate::policy::{Action, Decision, Facts, RecipientFacts, RuleResult, Submission, Tried, require_tls};
 
 /// The name under which a sender's own wish competes.
 const ASKED: &str = "sender asked for protection";
@@ -37,7 +37,8 @@ impl Rules {
 ///
 /// Every rule whose conditions hold competes, and so does what the sender asked for. The default competes when no rule
 /// of the config matched: an operator's rule replaces it, a sender's wish can only add to it. The most protective wins
-/// (see `protection`); of equals the first in the config, then the sender's wish, then the default.
+/// (see `protection`); of equals the first in the config, then the sender's wish, then the default. What wins is held to
+/// REQUIRETLS.
 pub fn decide(rules: &Rules, submission: &Submission<'_>, verdict: &Verdict, facts: &Facts) -> Vec<Decision> {
     let marks = marks(rules, submission.tree, submission.marks);
     let decide_one = |(at, recipient): (usize, &Address)| {
@@ -47,7 +48,9 @@ pub fn decide(rules: &Rules, submission: &Submission<'_>, verdict: &Verdict, fac
         decision.remarks.extend(known(recipient, facts.of(at)));
         decision
     };
-    submission.envelope.recipients().iter().enumerate().map(decide_one).collect()
+    let mut decisions: Vec<_> = submission.envelope.recipients().iter().enumerate().map(decide_one).collect();
+    require_tls::obey(&mut decisions, submission.envelope, submission.tree);
+    decisions
 }
 
 /// One recipient of one message, as the rules see it.

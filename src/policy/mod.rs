@@ -3,7 +3,7 @@
 mod decide;
 mod marks;
 mod protection;
-pub mod require_tls;
+mod require_tls;
 
 use serde::{Deserialize, Serialize};
 

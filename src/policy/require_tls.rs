@@ -1,17 +1,17 @@
 //! What a sender may ask of TLS on the way: more of it by REQUIRETLS, less of it never (RFC 8689).
 
 use crate::config::Last;
-use crate::mail::{Assurance, Envelope, Message, Method, RequireTls};
-use crate::mime;
+use crate::mail::{Assurance, Envelope, Method, RequireTls};
+use crate::mime::Tree;
 use crate::policy::{Action, Decision};
 
 /// Changes the decisions of a message that requires TLS, and says beside each what came of the wish.
-pub fn obey(decisions: &mut [Decision], envelope: &Envelope, message: &Message) {
+pub(super) fn obey(decisions: &mut [Decision], envelope: &Envelope, tree: &Tree) {
     match envelope.asked.require_tls {
         RequireTls::Yes => decisions.iter_mut().for_each(require),
         RequireTls::No | RequireTls::IfOffered => {}
     }
-    if waives(message) {
+    if waives(tree) {
         let words =
             "the header says \"TLS-Required: No\", which is not obeyed here: policy says what protects a message";
         decisions.iter_mut().for_each(|decision| decision.remarks.push(words.into()));
@@ -49,15 +49,17 @@ fn verified(methods: &mut Vec<Method>) {
     *methods = left;
 }
 
-fn waives(message: &Message) -> bool {
+fn waives(tree: &Tree) -> bool {
     // Only compared with one word.
-    mime::header(message, "TLS-Required").is_some_and(|value| value.expose().trim().eq_ignore_ascii_case("No"))
+    let says_no = |value: &str| value.trim().eq_ignore_ascii_case("No");
+    tree.control.iter().any(|(name, value)| name == "tls-required" && says_no(value.expose()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::{Address, ReversePath, WireLimits};
+    use crate::mail::{Address, Message, ReversePath, WireLimits};
+    use crate::mime::{self, Budget};
 
     fn decided(header: &str, require_tls: RequireTls) -> Decision {
         let limits = WireLimits { message_bytes: 1000, header_bytes: 1000, line_bytes: 1000 };
@@ -75,7 +77,8 @@ mod tests {
             tried: Vec::new(),
             remarks: Vec::new(),
         }];
-        obey(&mut decisions, &envelope, &message);
+        let budget = Budget { depth: 1, parts: 1, ratio: 1, bytes: 1000 };
+        obey(&mut decisions, &envelope, &mime::parse(&message, &budget));
         let [decision] = decisions;
         decision
     }
