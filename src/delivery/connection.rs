@@ -193,7 +193,7 @@ impl Connection {
     }
 
     /// RFC 9422 §4: how many transactions the host takes on one connection.
-    pub(super) fn most(&self) -> usize {
+    pub(super) fn most_transactions(&self) -> usize {
         self.secured.offers().mail_max().unwrap_or(usize::MAX)
     }
 
@@ -225,15 +225,7 @@ impl Connection {
         let mut transaction = self.secured.envelope(parcel);
         let mut next = transaction.start();
         loop {
-            let unasked = match next {
-                Next::Send(_) | Next::SendContent(Framing::Dots) => !self.wire.replies.is_empty(),
-                // The BDAT goes out with its octets: unlike behind 354, there is nothing yet to refuse.
-                Next::SendContent(Framing::Chunk) => !self.wire.is_quiet().await,
-                Next::Read | Next::Done(_) => false,
-            };
-            if unasked {
-                // An answer to what was not said yet would be taken for the one to the message, and a refusal that comes
-                // behind it would never be read.
+            if self.has_answered_unasked(&next).await {
                 transaction.cut(BEFORE_ASKED);
                 self.leaves = Leaves::Broken;
                 break;
@@ -280,6 +272,17 @@ impl Connection {
         }
         given.store(false, Ordering::Relaxed);
         transaction.answers()
+    }
+
+    /// Whether the host answers what was not said yet. That would be taken for the answer to the message, and a refusal that
+    /// comes behind it would never be read.
+    async fn has_answered_unasked(&mut self, next: &Next) -> bool {
+        match next {
+            Next::Send(_) | Next::SendContent(Framing::Dots) => !self.wire.replies.is_empty(),
+            // The BDAT goes out with its octets: unlike behind 354, there is nothing yet to refuse.
+            Next::SendContent(Framing::Chunk) => !self.wire.is_quiet().await,
+            Next::Read | Next::Done(_) => false,
+        }
     }
 
     async fn send_content(

@@ -182,7 +182,7 @@ impl Courier {
         if !connection.is_usable() {
             return;
         }
-        if connection.carried >= connection.most().min(delivery.messages_per_connection) {
+        if connection.carried >= connection.most_transactions().min(delivery.messages_per_connection) {
             return self.pool.leave(connection);
         }
         self.pool.put(key, connection, (delivery.connections, self.now()));
