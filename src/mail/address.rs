@@ -57,15 +57,16 @@ impl Address {
         &self.domain
     }
 
-    /// The one form in which two addresses of the same person compare equal: lower case throughout, and composed (NFC),
-    /// as RFC 6532 §3.1 asks whoever compares. RFC 5321 §2.4 lets only the final host fold a local part; this form is for
+    /// The one form in which two addresses of the same person compare equal: lower case throughout, without quotes, and
+    /// composed (NFC), as RFC 6532 §3.1 asks whoever compares. RFC 5321 §2.4 lets only the final host fold a local part; this form is for
     /// look-ups, never for sending.
     pub fn expose_folded(&self) -> String {
         format!("{}@{}", folded(self.expose_local()), self.domain)
     }
 
     /// Whether `pattern` covers this address: `ann@clinic.example`, `*@clinic.example`, `*@*.clinic.example`.
-    /// Case and the way of composing characters are ignored throughout: a pattern names people, and people mean neither.
+    /// Case, quotes and the way of composing characters are ignored throughout: a pattern names people, and people mean none
+    /// of these.
     pub fn matches(&self, pattern: &str) -> bool {
         let Some((local, domain)) = pattern.rsplit_once('@') else { return false };
         (local == "*" || folded(local) == folded(self.expose_local())) && self.domain.matches(domain)
@@ -81,7 +82,25 @@ fn is_dot_string(local: &str) -> bool {
     local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
 }
 
+/// RFC 5321 §4.1.2: a quoted string and what it quotes are one local part, so quotes that nobody needs must not hide
+/// whom a rule names.
 fn folded(local: &str) -> String {
+    if let Some(inner) = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        return folded_text(&unescaped(inner));
+    }
+    folded_text(local)
+}
+
+fn unescaped(inner: &str) -> String {
+    let mut characters = inner.chars();
+    std::iter::from_fn(|| match characters.next() {
+        Some('\\') => characters.next(),
+        other => other,
+    })
+    .collect()
+}
+
+fn folded_text(local: &str) -> String {
     if local.is_ascii() {
         return local.to_ascii_lowercase();
     }
@@ -213,6 +232,23 @@ mod tests {
         }
         // A look-alike is somebody else: a Cyrillic o.
         assert!(!Address::parse("z\u{43e}\u{eb}@lab.example").unwrap().matches("zo\u{eb}@lab.example"));
+    }
+
+    #[test]
+    fn quotes_that_nobody_needs_hide_nobody_from_a_pattern() {
+        for quoted in ["\"bob\"@lab.example", "\"b\\ob\"@lab.example", "\"\\B\\o\\b\"@LAB.example"] {
+            let address = Address::parse(quoted).unwrap();
+            assert!(address.matches("bob@lab.example") && !address.matches("bo@lab.example"), "{quoted}");
+            assert_eq!(address.expose_folded(), "bob@lab.example", "{quoted}");
+            assert_eq!(address.expose(), quoted, "it is sent as it came");
+        }
+        let [spaced, escaped] = ["\"a b\"@lab.example", "\"a\\ b\"@lab.example"].map(|text| Address::parse(text).unwrap());
+        assert_eq!(spaced.expose_folded(), escaped.expose_folded());
+        assert!(escaped.matches("\"a b\"@lab.example"));
+        for other in ["\"*\"@lab.example", "\"\"@lab.example", "\"\\\\bob\"@lab.example", "\"bob@lab.example\"@lab.example"] {
+            assert!(!Address::parse(other).unwrap().matches("bob@lab.example"), "{other}");
+        }
+        assert!(!Address::parse("bob@lab.example").unwrap().matches("\"*\"@lab.example"), "no wildcard");
     }
 
     #[test]
