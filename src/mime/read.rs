@@ -120,7 +120,42 @@ pub(super) fn addresses(value: &[u8]) -> Option<Vec<Address>> {
     let Some(list) = parsed.as_address() else { return Some(Vec::new()) };
     // Without an @ it is a word: the half of a name whose comma was not quoted.
     let meant = list.iter().filter_map(|entry| entry.address().or(entry.name())).filter(|text| text.contains('@'));
-    meant.map(|text| Address::parse(text).ok()).collect()
+    let mut found: Vec<Address> = meant.map(|text| Address::parse(text).ok()).collect::<Option<_>>()?;
+    for bare in bare_addresses(value) {
+        let address = Address::parse(&bare).ok()?;
+        if !found.contains(&address) {
+            found.push(address);
+        }
+    }
+    Some(found)
+}
+
+/// What looks like an address where a name may stand, without quotes: `ann@clinic.example <bo@clinic.example>`. No name
+/// holds an @ there (RFC 5322 §3.2.3), and of readers one shows the first address, another the second.
+fn bare_addresses(value: &[u8]) -> Vec<String> {
+    let bare = outside(&String::from_utf8_lossy(value));
+    let words = bare.split(|c: char| c.is_whitespace() || ",;:<>".contains(c));
+    // RFC 2047 §5 (3) would have the @ in an encoded word encoded; either way, what it says is a name.
+    let is_encoded = |word: &str| word.starts_with("=?") && word.ends_with("?=");
+    words.filter(|word| word.contains('@') && !is_encoded(word)).map(str::to_owned).collect()
+}
+
+/// What stands in none of quotes, comments and angle brackets; each of them leaves a space.
+fn outside(value: &str) -> String {
+    let (mut bare, mut inside, mut characters) = (String::new(), Vec::new(), value.chars());
+    while let Some(character) = characters.next() {
+        match (character, inside.last().copied()) {
+            ('\\', Some('"' | '(')) => drop(characters.next()),
+            ('"', Some('"')) | (')', Some('(')) | ('>', Some('<')) => drop(inside.pop()),
+            ('"' | '<', None) | ('(', None | Some('(')) => inside.push(character),
+            (character, None) => bare.push(character),
+            _ => continue,
+        }
+        if inside.last() == Some(&character) {
+            bare.push(' ');
+        }
+    }
+    bare
 }
 
 #[cfg(test)]
@@ -167,5 +202,35 @@ mod tests {
             found.iter().map(Address::expose).collect::<Vec<_>>(),
             ["m.quist@clinic.example", "desk@clinic.example"]
         );
+    }
+
+    #[test]
+    fn an_address_that_poses_as_a_name_without_quotes_is_an_author_too() {
+        let read = |value: &str| {
+            let found = addresses(value.as_bytes())?;
+            Some(found.iter().map(|address| address.expose().to_owned()).collect::<Vec<_>>())
+        };
+        let both = |value: &str| {
+            let found = read(value).unwrap_or_else(|| panic!("{value} cannot be read"));
+            assert!(found.iter().any(|one| one == "ann@clinic.example"), "{value} {found:?}");
+            assert!(found.iter().any(|one| one == "bo@clinic.example"), "{value} {found:?}");
+        };
+        both(" ann@clinic.example <bo@clinic.example>\r\n");
+        both(" ann@clinic.example:bo@clinic.example;\r\n");
+        both(" ann@clinic.example:;, bo@clinic.example\r\n");
+        both(" Ann at ann@clinic.example <bo@clinic.example>\r\n");
+        assert_eq!(read(" ann@clinic@example <bo@clinic.example>\r\n"), None);
+        // A name in quotes, or a remark, is no author, whatever it says; and who names itself twice is one.
+        for alone in [
+            " \"ann@clinic.example\" <bo@clinic.example>\r\n",
+            " \"a \\\" ann@clinic.example\" <bo@clinic.example>\r\n",
+            " (ann@clinic.example (and) x@y.example \\) z@y.example) bo@clinic.example\r\n",
+            " bo@clinic.example <bo@clinic.example>\r\n",
+            " Bo <bo@clinic.example>\r\n",
+            " =?utf-8?q?ann@clinic.example?= <bo@clinic.example>\r\n",
+            " bo@clinic.example\r\n",
+        ] {
+            assert_eq!(read(alone), Some(vec!["bo@clinic.example".to_owned()]), "{alone}");
+        }
     }
 }
