@@ -117,7 +117,9 @@ impl Case<'_> {
         if !when.client.is_empty() && !names(&when.client) {
             return Some("the client is one of those named");
         }
-        if !when.sender.is_empty() && !submission.envelope.sender().mailbox().is_some_and(|a| any(&when.sender, a)) {
+        // People know a sender by From:. MAIL may name whom a CRM counts bounces by, or whomever the client likes.
+        let mut senders = submission.tree.from.iter().chain(submission.envelope.sender().mailbox());
+        if !when.sender.is_empty() && !senders.any(|sender| any(&when.sender, sender)) {
             return Some("the sender fits one of the patterns");
         }
         if !when.recipient.is_empty() && !any(&when.recipient, self.recipient) {

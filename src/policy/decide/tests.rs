@@ -47,7 +47,7 @@ fn decide_with(rules: &Rules, subject: &str, kinds: &[Kind]) -> Vec<Decision> {
     let envelope = Envelope::new(sender, address("results@lab.example"), vec![address("pat@mail.example")]);
     let tree = Tree {
         subject: Phi::new(subject.into()),
-        from: Vec::new(),
+        from: vec![address("front.desk@letters.example")],
         message_id: None,
         parts: Vec::new(),
         control: Vec::new(),
@@ -115,6 +115,8 @@ fn each_condition_holds_or_not_and_says_so() {
             Some("the client is one of those named"),
         ),
         (When { sender: text("*@clinic.example"), ..When::default() }, None),
+        // Whoever stands in From: is a sender too: MAIL may name a CRM's own return path.
+        (When { sender: text("front.desk@letters.example"), ..When::default() }, None),
         (When { sender: text("*@other.example"), ..When::default() }, Some("the sender fits one of the patterns")),
         (When { recipient: text("Results@lab.example"), ..When::default() }, None),
         (When { recipient: text("x@lab.example"), ..When::default() }, Some("the recipient fits one of the patterns")),
