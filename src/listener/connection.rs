@@ -342,7 +342,7 @@ impl<A: Accepts> Dialog<A> {
             Disk::Short => return Err(reply(452, (4, 3, 1), "the disk is nearly full, try again later")),
         }
         let octets = receiving.declared().unwrap_or(FIRST_SHARE);
-        let share = self.shared.memory.share(octets).map_err(|Full| no_memory())?;
+        let share = self.shared.memory.share(receiving.client(), octets).map_err(|Full| no_memory())?;
         self.shared.spend(&self.rules, receiving.client(), receiving.recipients())?;
         Ok(Some(share))
     }

@@ -1,6 +1,7 @@
 //! Dialogs over real sockets.
 
 mod chunks;
+mod promises;
 mod slow;
 
 use std::sync::Mutex;
@@ -107,6 +108,11 @@ fn openemr(suspended: bool) -> Client {
         trust_headers: false,
         suspended,
     }
+}
+
+/// A client that has messages in hand elsewhere.
+fn other() -> ClientName {
+    ClientName("crm".into())
 }
 
 /// A listener that runs, and all that stands around it.
@@ -437,7 +443,7 @@ async fn without_room_no_message_is_asked_for() {
     talk.say(ENVELOPE).await;
     talk.expect_end("452 4.3.1 the disk is nearly full, try again later\r\n").await;
     house.full.store(false, Ordering::SeqCst);
-    let all = house.shared.memory.share(980_000).unwrap();
+    let all = house.shared.memory.share(&other(), 980_000).unwrap();
     talk.say(ENVELOPE).await;
     talk.expect_end("452 4.3.1 no memory for a message now, try again later\r\n").await;
     drop(all);
@@ -451,7 +457,7 @@ async fn a_message_that_outgrows_the_memory_is_read_over_and_answered_452() {
     let mut talk = house.log_in().await;
     talk.say(ENVELOPE).await;
     talk.expect_end("<CRLF>.<CRLF>\r\n").await;
-    let _rest = house.shared.memory.share(930_000).unwrap();
+    let _rest = house.shared.memory.share(&other(), 930_000).unwrap();
     talk.say(&format!("Subject: visit\r\n\r\n{}.\r\n", "See you on Monday.\r\n".repeat(4500))).await;
     talk.expect("452 4.3.1 no memory for a message now, try again later\r\n").await;
     talk.say("NOOP\r\n").await;

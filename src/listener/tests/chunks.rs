@@ -60,7 +60,7 @@ async fn a_fault_of_the_intake_costs_a_last_chunk_one_451() {
 async fn chunks_that_outgrow_the_memory_are_read_over_and_their_memory_is_given_back() {
     let house = House::open(Door::Submission, limits(), Does::Keep).await;
     let mut talk = house.log_in().await;
-    let rest = house.shared.memory.share(930_000).unwrap();
+    let rest = house.shared.memory.share(&other(), 930_000).unwrap();
     let chunk = "See you on Monday.\r\n".repeat(2_000);
     talk.say(&format!("{NAMED}BDAT 2\r\n\r\nBDAT 40000\r\n{chunk}BDAT 40000\r\n{chunk}BDAT 40000 LAST\r\n{chunk}"))
         .await;
@@ -70,10 +70,10 @@ async fn chunks_that_outgrow_the_memory_are_read_over_and_their_memory_is_given_
     // RSET, too, gives back what the chunks before it took.
     talk.say(&format!("{NAMED}BDAT 2\r\n\r\nBDAT 40000\r\n{chunk}")).await;
     talk.expect_end("250 2.0.0 40000 octets received\r\n").await;
-    assert!(house.shared.memory.share(960_000).is_err());
+    assert!(house.shared.memory.share(&other(), 960_000).is_err());
     talk.say("RSET\r\n").await;
     talk.expect("250 2.0.0 OK\r\n").await;
-    assert!(house.shared.memory.share(983_000).is_ok());
+    assert!(house.shared.memory.share(&other(), 983_000).is_ok());
     assert_eq!(house.taken(), 0);
 }
 
