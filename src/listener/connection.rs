@@ -60,7 +60,7 @@ impl<A: Accepts> Connection<A> {
             () = out.cancelled() => (None, Err(Parting::Crowded)),
             begun = begin(stream, (listener.role(), &tls, &mut watched), rules.limits.idle) => begun,
         };
-        let (gathering, messages) = (None, 0);
+        let (gathering, messages, let_in) = (None, 0, rules.clone());
         let client = visitor.as_ref().map(|visitor| visitor.name.clone());
         let mut dialog = Dialog {
             wire,
@@ -73,6 +73,7 @@ impl<A: Accepts> Connection<A> {
             drain,
             began,
             client,
+            let_in,
             gathering,
             messages,
             watched,
@@ -153,6 +154,8 @@ struct Dialog<A> {
     drain: CancellationToken,
     began: Instant,
     client: Option<ClientName>,
+    /// What was in force when it became known who it is.
+    let_in: Arc<Rules>,
     gathering: Option<Gathering>,
     messages: usize,
     watched: Watched,
@@ -293,6 +296,7 @@ impl<A: Accepts> Dialog<A> {
     }
 
     async fn receive(&mut self, receiving: Receiving) -> Result<Step, Parting> {
+        self.is_still_known(receiving.client())?;
         let mut share = match self.room(&receiving) {
             Ok(share) => share,
             // Lines that were sent for a message would be read as commands.
@@ -327,6 +331,14 @@ impl<A: Accepts> Dialog<A> {
                 Ok(next)
             }
         }
+    }
+
+    /// A password that was changed, or a network taken out, counts for those too who are in already.
+    fn is_still_known(&self, client: &ClientName) -> Result<(), Parting> {
+        let now = self.shared.rules();
+        let (then, now) = (self.let_in.known.get(client), now.known.get(client));
+        // Who is gone altogether, or suspended, is answered by the accounts.
+        if now.is_some() && then != now { Err(Parting::Changed) } else { Ok(()) }
     }
 
     /// Whether a message may come now.

@@ -339,6 +339,7 @@ fn ended_words(parting: Parting, heard: Heard) -> &'static str {
         (Parting::Silent, Heard::Tls) => "hung up behind the TLS handshake, without a word",
         (Parting::Silent, _) => "hung up in the TLS handshake, without a word",
         (Parting::Crowded, _) => "was cut off: its place was needed for somebody who is known",
+        (Parting::Changed, _) => "was asked to connect again: its settings have changed since it came in",
         (Parting::Draining, _) => "was asked to come again: the server is closing",
     }
 }
@@ -366,7 +367,8 @@ fn ended_advice(parting: Parting, heard: Heard) -> Option<&'static str> {
             | Parting::NoTls
             | Parting::Distrusted
             | Parting::Draining
-            | Parting::Crowded,
+            | Parting::Crowded
+            | Parting::Changed,
             _,
         ) => None,
     }

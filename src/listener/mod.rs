@@ -4,6 +4,7 @@ mod admission;
 mod arrival;
 mod connection;
 mod happening;
+mod known;
 mod memory;
 mod rates;
 mod room;
@@ -41,6 +42,7 @@ pub use watch::{Seen, Told, Watch, Watching, Who};
 use admission::{Quota, Turned};
 use arrival::Origin;
 use connection::Connection;
+use known::Known;
 use memory::Memory;
 use rates::{Claim, Rates};
 use room::Occupancy;
@@ -138,6 +140,7 @@ struct Rules {
     settings: Arc<Settings>,
     limits: Limits,
     rates: HashMap<ClientName, config::Rates>,
+    known: HashMap<ClientName, Known>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -149,7 +152,13 @@ pub enum ListenError {
 impl Rules {
     fn of(config: &Config) -> Rules {
         let rates = config.clients.iter().map(|client| (client.name.clone(), client.rates));
-        Rules { settings: Arc::new(Settings::of(config)), limits: config.limits.clone(), rates: rates.collect() }
+        let known = config.clients.iter().map(|client| (client.name.clone(), Known::of(client)));
+        Rules {
+            settings: Arc::new(Settings::of(config)),
+            limits: config.limits.clone(),
+            rates: rates.collect(),
+            known: known.collect(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Dialogs over real sockets.
 
+mod changed;
 mod chunks;
 mod promises;
 mod slow;
@@ -153,7 +154,8 @@ impl House {
             clock: clock.clone(),
             disk: Box::new(move || if asked.load(Ordering::SeqCst) { Disk::Short } else { Disk::Enough }),
         };
-        let rules = Rules { settings: Arc::new(settings), limits, rates: HashMap::new() };
+        let known = HashMap::from([(ClientName("openemr".into()), Known::of(&openemr(false)))]);
+        let rules = Rules { settings: Arc::new(settings), limits, rates: HashMap::new(), known };
         let shared = Arc::new(Shared::with(rules, rooms));
         let listener = config::Listener::new(door, "127.0.0.1:0".parse().unwrap());
         Closed { trial, tls, shared, full, clock, bound: bind(&listener).await.unwrap() }

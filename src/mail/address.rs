@@ -242,10 +242,13 @@ mod tests {
             assert_eq!(address.expose_folded(), "bob@lab.example", "{quoted}");
             assert_eq!(address.expose(), quoted, "it is sent as it came");
         }
-        let [spaced, escaped] = ["\"a b\"@lab.example", "\"a\\ b\"@lab.example"].map(|text| Address::parse(text).unwrap());
+        let [spaced, escaped] =
+            ["\"a b\"@lab.example", "\"a\\ b\"@lab.example"].map(|text| Address::parse(text).unwrap());
         assert_eq!(spaced.expose_folded(), escaped.expose_folded());
         assert!(escaped.matches("\"a b\"@lab.example"));
-        for other in ["\"*\"@lab.example", "\"\"@lab.example", "\"\\\\bob\"@lab.example", "\"bob@lab.example\"@lab.example"] {
+        for other in
+            ["\"*\"@lab.example", "\"\"@lab.example", "\"\\\\bob\"@lab.example", "\"bob@lab.example\"@lab.example"]
+        {
             assert!(!Address::parse(other).unwrap().matches("bob@lab.example"), "{other}");
         }
         assert!(!Address::parse("bob@lab.example").unwrap().matches("\"*\"@lab.example"), "no wildcard");

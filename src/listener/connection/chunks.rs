@@ -33,6 +33,9 @@ impl Gathering {
 impl<A: Accepts> Dialog<A> {
     /// Reads one chunk, and hands the message over with its last.
     pub(super) async fn chunk(&mut self, chunking: Chunking) -> Result<Step, Parting> {
+        if chunking.begins() {
+            self.is_still_known(chunking.receiving().client())?;
+        }
         let mut gathering = match (chunking.begins(), self.gathering.take()) {
             (false, Some(gathering)) => gathering,
             // What came before is not there, and half a message is none.

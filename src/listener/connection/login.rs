@@ -51,6 +51,11 @@ impl<A: Accepts> Dialog<A> {
 
     pub(super) async fn verify(&mut self, claim: &Claim, verifying: Verifying) -> Result<Step, Parting> {
         self.wire()?.flush().await?;
+        match claim {
+            Claim::Password(_) | Claim::Scram(..) => self.let_in = self.shared.rules(),
+            // It was looked at in the handshake, by what was in force then.
+            Claim::Certificate(_) => {}
+        }
         match self.shared.accounts.verify(claim, self.origin.ip()).await {
             Ok(submitter) => {
                 self.watched.who = Who::LoggedIn(submitter.name.clone());

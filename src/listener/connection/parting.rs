@@ -34,6 +34,8 @@ pub enum Parting {
     Draining,
     /// Its place was given to somebody who is known, or has none yet.
     Crowded,
+    /// What the client is known by has changed since it came in.
+    Changed,
 }
 
 impl Parting {
@@ -57,6 +59,7 @@ impl Parting {
             Parting::Silent => "silent_within_tls",
             Parting::Draining => "draining",
             Parting::Crowded => "crowded",
+            Parting::Changed => "changed",
         }
     }
 
@@ -83,7 +86,8 @@ impl Parting {
             | Parting::SentUnasked
             | Parting::NoTls
             | Parting::Draining
-            | Parting::Crowded => "connection ended",
+            | Parting::Crowded
+            | Parting::Changed => "connection ended",
         }
     }
 
@@ -97,6 +101,7 @@ impl Parting {
             Parting::DataOver => (421, (4, 4, 2), "the message did not come in time"),
             Parting::Draining => (421, (4, 3, 2), "the server is closing, try again later"),
             Parting::Crowded => (421, (4, 7, 0), "the place is needed for somebody else, try again later"),
+            Parting::Changed => (421, (4, 7, 0), "the settings of this client have changed, connect again"),
             Parting::SentUnasked => (421, (4, 5, 0), "wait for 354 before sending a message"),
             Parting::LineTooLong => (500, (5, 5, 6), "the line is too long"),
             Parting::BareLf => (500, (5, 5, 2), "a line ends in CRLF"),
