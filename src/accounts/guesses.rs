@@ -141,6 +141,11 @@ impl Guesses {
         (now < until).then_some(until)
     }
 
+    /// Whether this login has been right from there.
+    pub(super) fn is_proven(&self, place: &Place) -> bool {
+        held(&self.state).proven.contains_key(&(place.network, place.login))
+    }
+
     pub(super) fn succeeded(&self, place: &Place, now: Timestamp) {
         let mut state = held(&self.state);
         let key = (place.network, place.login);

@@ -19,7 +19,7 @@ use crate::phi::Phi;
 use crate::smtp::{Claim, Logins, Shown, Submitter, nobodys};
 
 use guesses::{Guesses, Place};
-use password::Passwords;
+use password::{Asker, Passwords};
 use refusals::Refusals;
 
 pub use certified::Uncertified;
@@ -221,7 +221,9 @@ impl Accounts {
                 let client = find(&clients, &credentials.login);
                 // Who has a SCRAM verifier only is let in by SCRAM only.
                 let hash = client.and_then(|client| client.login.as_ref()?.password_hash.as_deref());
-                let right = self.passwords.check(credentials, hash, || self.heard(place)).await?;
+                let known = self.guesses.is_proven(place) || client.is_some_and(|client| client.comes_from(from));
+                let asker = if known { Asker::Known } else { Asker::Stranger };
+                let right = self.passwords.check((credentials, asker), hash, || self.heard(place)).await?;
                 (client.filter(|_| right), Proof::Password)
             }
             Claim::Scram(outcome, proof) => match &outcome.shown {

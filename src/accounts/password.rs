@@ -1,10 +1,10 @@
-//! Passwords against their Argon2id hashes: no more than two at once, and none twice in five minutes.
+//! Passwords against their Argon2id hashes: no more than two at once, one of them a stranger's, and none twice in five minutes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 
 use crate::accounts::{Denied, held};
 use crate::clock::{Clock, Timestamp};
@@ -19,9 +19,19 @@ const TURN: Duration = Duration::from_secs(20);
 pub(super) const REMEMBERED: Duration = Duration::from_secs(300);
 const MAX_REMEMBERED: usize = 1024;
 
+/// Who waits for a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// A login that has been right from there, or whose client has that network.
+    Known,
+    Stranger,
+}
+
 #[derive(Debug)]
 pub(super) struct Passwords {
     hashing: Semaphore,
+    /// All but one of them. Where strangers queue up to guess, whoever is known does not wait behind them.
+    strangers: Semaphore,
     /// One for each hash that runs, once it has run.
     pub(super) workspaces: Mutex<Vec<Workspace>>,
     /// Checked when there is no such login, so that this takes as long as a wrong password does.
@@ -36,6 +46,7 @@ impl Passwords {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Result<Passwords, NoEntropy> {
         Ok(Passwords {
             hashing: Semaphore::new(HASHES),
+            strangers: Semaphore::new(HASHES - 1),
             workspaces: Mutex::default(),
             nobodys_hash: hash_password(&token()?)?,
             key: Key::generate()?,
@@ -53,7 +64,7 @@ impl Passwords {
     /// `still` whether it may have it.
     pub(super) async fn check(
         &self,
-        credentials: &Credentials,
+        (credentials, asker): (&Credentials, Asker),
         hash: Option<&str>,
         still: impl Fn() -> Result<(), Denied>,
     ) -> Result<bool, Denied> {
@@ -62,8 +73,7 @@ impl Passwords {
         if self.remembers(&tag) {
             return Ok(known);
         }
-        let turn = tokio::time::timeout(TURN, self.hashing.acquire()).await;
-        let Ok(Ok(_turn)) = turn else { return Err(Denied::Busy) };
+        let Ok(Ok(_turn)) = tokio::time::timeout(TURN, self.turn(asker)).await else { return Err(Denied::Busy) };
         // Who opens a hundred connections at once has been proved right by the first of them, or locked out.
         if self.remembers(&tag) {
             return Ok(known);
@@ -87,6 +97,14 @@ impl Passwords {
             Ok(Err(_)) => Err(Denied::Unusable),
             Err(_) => Err(Denied::Busy),
         }
+    }
+
+    async fn turn(&self, asker: Asker) -> Result<(Option<SemaphorePermit<'_>>, SemaphorePermit<'_>), AcquireError> {
+        let among_strangers = match asker {
+            Asker::Known => None,
+            Asker::Stranger => Some(self.strangers.acquire().await?),
+        };
+        Ok((among_strangers, self.hashing.acquire().await?))
     }
 
     fn remembers(&self, tag: &Digest) -> bool {

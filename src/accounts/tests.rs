@@ -83,6 +83,30 @@ async fn guessers_share_the_memory_of_two_hashes() {
 }
 
 #[tokio::test]
+async fn whoever_was_right_from_there_does_not_wait_behind_a_crowd_of_guessers() {
+    const CROWD: u8 = 40;
+    let (accounts, clock) = accounts(client("correct horse"));
+    let accounts = Arc::new(accounts);
+    assert!(accounts.verify(&claim("openemr", "correct horse"), HERE).await.is_ok());
+    // Too long ago to be let in without a hash.
+    clock.advance(REMEMBERED);
+    let done = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    for last in 0..CROWD {
+        let (accounts, done) = (Arc::clone(&accounts), Arc::clone(&done));
+        tokio::spawn(async move {
+            let guess = judge(&accounts, &claim("openemr", "guess"), [198, 51, 100, last].into()).await;
+            done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(guess, Err(Denied::Wrong));
+        });
+    }
+    // All of them stand in line.
+    tokio::task::yield_now().await;
+    assert_eq!(check(&accounts, "openemr", "correct horse").await, Ok("openemr".into()));
+    let before = done.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(before < usize::from(CROWD) / 2, "{before} guesses came first");
+}
+
+#[tokio::test]
 async fn a_suspended_client_is_told_so_only_with_its_password() {
     let (accounts, _) = accounts(Client { suspended: true, ..client("correct horse") });
     assert_eq!(check(&accounts, "openemr", "correct horse").await, Err(Denied::Suspended));
