@@ -1,6 +1,7 @@
 //! One connection: what `smtp::Session` asks for is done here, and nothing else.
 
 mod chunks;
+mod gathering;
 mod login;
 mod parting;
 
@@ -22,11 +23,11 @@ use crate::listener::room::Place;
 use crate::listener::watch::{Noted, Watched};
 use crate::listener::wire::{Lost, NoLine, Wire};
 use crate::listener::{Accepts, Disk, Refused, Rules, Shared};
-use crate::mail::{Arrival, ClientName, Enhanced, Envelope, Malformed, Message, Peer, Reply, Role, WireLimits};
+use crate::mail::{Arrival, ClientName, Enhanced, Envelope, LineEnds, Message, Peer, Reply, Role, WireLimits};
 use crate::net::Stream;
 use crate::net::tls::{self, Unmet};
-use crate::smtp::{Command, Decoder, Feed, Receiving, Session, Step, Submitter, Syntax};
-use chunks::Gathering;
+use crate::smtp::{Answering, Command, Decoder, Feed, Receiving, Session, Step, Submitter, Syntax};
+use gathering::{Fault, Gathering};
 pub(super) use parting::Parting;
 
 /// How long a handshake of TLS may take.
@@ -161,13 +162,6 @@ struct Dialog<A> {
     watched: Watched,
 }
 
-/// What came behind 354.
-enum Received {
-    Message(Message, Share),
-    Malformed(Malformed),
-    NoMemory,
-}
-
 impl<A: Accepts> Dialog<A> {
     /// Goes on until the connection is to end, and says why it does.
     async fn run(&mut self, visitor: Option<Submitter>) -> Parting {
@@ -297,7 +291,7 @@ impl<A: Accepts> Dialog<A> {
 
     async fn receive(&mut self, receiving: Receiving) -> Result<Step, Parting> {
         self.is_still_known(receiving.client())?;
-        let mut share = match self.room(&receiving) {
+        let share = match self.room(&receiving) {
             Ok(share) => share,
             // Lines that were sent for a message would be read as commands.
             Err(_) if !self.wire()?.waiting().is_empty() => return Err(Parting::SentUnasked),
@@ -310,26 +304,35 @@ impl<A: Accepts> Dialog<A> {
         let (go_on, envelope, answering) = receiving.begin();
         self.wire()?.reply(&go_on);
         self.wire()?.flush().await?;
+        let gathering = self.gather(share, Decoder::new);
         self.watched.heard = Heard::Message;
-        let received = self.message(&mut share).await?;
+        let received = self.message(gathering).await?;
         self.watched.heard = Heard::Commands;
+        Ok(self.conclude(received, (envelope, peer), answering).await)
+    }
+
+    /// Begins to take a message, with the time that one has from now on.
+    fn gather(&self, share: Share, decoder: fn(WireLimits, LineEnds) -> Decoder) -> Gathering {
+        let limits = &self.rules.limits;
+        Gathering::new(decoder(wire_limits(limits), self.listener.line_ends), share, Instant::now() + limits.data)
+    }
+
+    /// Hands over what came, or says why it was none.
+    async fn conclude(
+        &mut self,
+        received: Result<(Message, Share), Fault>,
+        (envelope, peer): (Envelope, Peer),
+        answering: Answering,
+    ) -> Step {
         match received {
-            Received::Message(message, share) => {
+            Ok((message, share)) => {
                 self.messages += 1;
                 let reply = self.hand_over(envelope, message, peer).await;
                 drop(share);
-                Ok(answering.answered(reply))
+                answering.answered(reply)
             }
-            Received::Malformed(fault) => {
-                let next = answering.malformed(fault);
-                self.watched.not_taken(Why::Malformed(fault), &next);
-                Ok(next)
-            }
-            Received::NoMemory => {
-                let next = answering.answered(no_memory());
-                self.watched.not_taken(Why::Later, &next);
-                Ok(next)
-            }
+            Err(fault @ Fault::Malformed(malformed)) => self.not_taken(fault, answering.malformed(malformed)),
+            Err(Fault::NoMemory) => self.not_taken(Fault::NoMemory, answering.answered(no_memory())),
         }
     }
 
@@ -341,8 +344,18 @@ impl<A: Accepts> Dialog<A> {
         if now.is_some() && then != now { Err(Parting::Changed) } else { Ok(()) }
     }
 
+    /// Goes on behind a message that was none.
+    fn not_taken(&self, fault: Fault, next: Step) -> Step {
+        let why = match fault {
+            Fault::NoMemory => Why::Later,
+            Fault::Malformed(fault) => Why::Malformed(fault),
+        };
+        self.watched.not_taken(why, &next);
+        next
+    }
+
     /// Whether a message may come now.
-    fn room(&self, receiving: &Receiving) -> Result<Option<Share>, Reply> {
+    fn room(&self, receiving: &Receiving) -> Result<Share, Reply> {
         // Who was suspended after the login is let send nothing more.
         self.shared.accounts.standing(receiving.client()).map_err(crate::accounts::Denied::reply)?;
         if let Some(over) = arrival::over(&self.listener, self.shared.clock.now()) {
@@ -356,7 +369,7 @@ impl<A: Accepts> Dialog<A> {
         let octets = receiving.declared().unwrap_or(FIRST_SHARE);
         let share = self.shared.memory.share(receiving.client(), octets).map_err(|Full| no_memory())?;
         self.shared.spend(&self.rules, receiving.client(), receiving.recipients())?;
-        Ok(Some(share))
+        Ok(share)
     }
 
     fn peer(&self, receiving: &Receiving) -> Peer {
@@ -372,36 +385,31 @@ impl<A: Accepts> Dialog<A> {
     }
 
     /// Reads to the end of data, whatever comes before it.
-    async fn message(&mut self, share: &mut Option<Share>) -> Result<Received, Parting> {
-        let limits = &self.rules.limits;
-        let (idle, deadline) = (limits.idle, Instant::now() + limits.data);
-        let wire = self.wire.as_mut().ok_or(Parting::Gone)?;
-        let mut decoder = Decoder::new(wire_limits(limits), self.listener.line_ends);
+    async fn message(&mut self, mut gathering: Gathering) -> Result<Result<(Message, Share), Fault>, Parting> {
         loop {
+            let wire = self.wire()?;
             let waiting = wire.waiting();
-            let (fed, octets) = (decoder.feed(waiting), waiting.len());
+            let (fed, octets) = (gathering.feed(waiting), waiting.len());
+            let used = match fed {
+                Feed::End { used } => used,
+                Feed::More => octets,
+            };
+            counter!("sealpost_received_bytes_total").increment(used as u64);
+            wire.advance(used);
             match fed {
-                Feed::End { used } => {
-                    counter!("sealpost_received_bytes_total").increment(used as u64);
-                    wire.advance(used);
-                    break;
-                }
-                Feed::More => {
-                    counter!("sealpost_received_bytes_total").increment(octets as u64);
-                    wire.advance(octets);
-                }
+                Feed::End { .. } => return Ok(gathering.finish()),
+                Feed::More => self.more(gathering.ends).await?,
             }
-            if share.as_mut().is_some_and(|share| share.grow(decoder.held()).is_err()) {
-                decoder.discard();
-                *share = None;
-            }
-            let read = wire.read(deadline.min(Instant::now() + idle)).await;
-            read.map_err(|lost| if lost == Lost::Late { Parting::DataOver } else { Parting::Gone })?;
         }
-        Ok(match (share.take(), decoder.finish()) {
-            (Some(share), Ok(message)) => Received::Message(message, share),
-            (Some(_), Err(fault)) => Received::Malformed(fault),
-            (None, _) => Received::NoMemory,
+    }
+
+    /// Waits for more of a message.
+    async fn more(&mut self, ends: Instant) -> Result<(), Parting> {
+        let idle = self.rules.limits.idle;
+        let read = self.wire()?.read(ends.min(Instant::now() + idle)).await;
+        read.map_err(|lost| match lost {
+            Lost::Late => Parting::DataOver,
+            Lost::Gone => Parting::Gone,
         })
     }
 

@@ -1,34 +1,13 @@
-//! BDAT on the wire (RFC 3030): octets that are counted, what is held of a message between its chunks, and what is read over.
+//! BDAT on the wire (RFC 3030): octets that are counted, and those that are read over.
 
 use metrics::counter;
 use tokio::time::Instant;
 
 use crate::listener::Accepts;
-use crate::listener::connection::{Dialog, Parting, local_error, no_memory, wire_limits};
-use crate::listener::happening::{Happening, Heard, Verb, Why};
-use crate::listener::memory::Share;
-use crate::listener::wire::Lost;
+use crate::listener::connection::gathering::{Fault, Gathering};
+use crate::listener::connection::{Dialog, Parting, local_error, no_memory};
+use crate::listener::happening::{Happening, Heard, Verb};
 use crate::smtp::{Chunked, Chunking, Decoder, Receiving, Step};
-
-/// What has come of a message whose last chunk has not.
-#[derive(Debug)]
-pub(super) struct Gathering {
-    decoder: Decoder,
-    /// Gone when there was no memory for more.
-    share: Option<Share>,
-    /// The time for all chunks together is that of one DATA.
-    pub(super) ends: Instant,
-}
-
-impl Gathering {
-    fn take(&mut self, octets: &[u8]) {
-        self.decoder.feed(octets);
-        if self.share.as_mut().is_some_and(|share| share.grow(self.decoder.held()).is_err()) {
-            self.decoder.discard();
-            self.share = None;
-        }
-    }
-}
 
 impl<A: Accepts> Dialog<A> {
     /// Reads one chunk, and hands the message over with its last.
@@ -41,7 +20,7 @@ impl<A: Accepts> Dialog<A> {
             // What came before is not there, and half a message is none.
             (false, None) => return Ok(chunking.declined(local_error())),
             (true, _) => match self.room(chunking.receiving()) {
-                Ok(share) => self.gather(share),
+                Ok(share) => self.gather(share, Decoder::counted),
                 Err(reply) => {
                     self.watched.tell(|| Happening::Refused(Verb::Data, reply.clone()));
                     return Ok(chunking.declined(reply));
@@ -50,19 +29,16 @@ impl<A: Accepts> Dialog<A> {
         };
         let ends = gathering.ends;
         self.watched.heard = Heard::Message;
-        self.octets(chunking.octets(), ends, |octets| gathering.take(octets)).await?;
+        self.octets(chunking.octets(), ends, |octets| _ = gathering.feed(octets)).await?;
         if chunking.is_last() {
-            gathering.decoder.close();
+            gathering.close();
         }
-        if gathering.share.is_none() {
-            let next = chunking.not_kept(no_memory());
-            self.watched.not_taken(Why::Later, &next);
-            return Ok(next);
-        }
-        if let Some(fault) = gathering.decoder.fault() {
-            let next = chunking.malformed(fault);
-            self.watched.not_taken(Why::Malformed(fault), &next);
-            return Ok(next);
+        match gathering.fault() {
+            Some(Fault::NoMemory) => return Ok(self.not_taken(Fault::NoMemory, chunking.not_kept(no_memory()))),
+            Some(fault @ Fault::Malformed(malformed)) => {
+                return Ok(self.not_taken(fault, chunking.malformed(malformed)));
+            }
+            None => {}
         }
         match chunking.kept() {
             Chunked::More(step) => {
@@ -73,31 +49,12 @@ impl<A: Accepts> Dialog<A> {
         }
     }
 
-    fn gather(&self, share: Option<Share>) -> Gathering {
-        let limits = &self.rules.limits;
-        let decoder = Decoder::counted(wire_limits(limits), self.listener.line_ends);
-        Gathering { decoder, share, ends: Instant::now() + limits.data }
-    }
-
     async fn whole(&mut self, receiving: Receiving, gathering: Gathering) -> Result<Step, Parting> {
-        let Gathering { decoder, share, .. } = gathering;
         let peer = self.peer(&receiving);
         let (envelope, answering) = receiving.whole();
-        match decoder.finish() {
-            Ok(message) => {
-                self.messages += 1;
-                // The answers to the chunks before this one do not wait for the intake.
-                self.wire()?.flush().await?;
-                let reply = self.hand_over(envelope, message, peer).await;
-                drop(share);
-                Ok(answering.answered(reply))
-            }
-            Err(fault) => {
-                let next = answering.malformed(fault);
-                self.watched.not_taken(Why::Malformed(fault), &next);
-                Ok(next)
-            }
-        }
+        // The answers to the chunks before this one do not wait for the intake.
+        self.wire()?.flush().await?;
+        Ok(self.conclude(gathering.finish(), (envelope, peer), answering).await)
     }
 
     /// Reads over the octets of a chunk that was refused. Who is nobody yet has no more time for that than for the rest.
@@ -110,10 +67,9 @@ impl<A: Accepts> Dialog<A> {
 
     /// Hands so many octets over as they come, and leaves what follows them.
     async fn octets(&mut self, count: u64, ends: Instant, mut take: impl FnMut(&[u8])) -> Result<(), Parting> {
-        let idle = self.rules.limits.idle;
-        let wire = self.wire.as_mut().ok_or(Parting::Gone)?;
         let mut left = count;
         loop {
+            let wire = self.wire()?;
             let waiting = wire.waiting();
             let here = usize::try_from(left).unwrap_or(usize::MAX).min(waiting.len());
             take(&waiting[..here]);
@@ -126,8 +82,7 @@ impl<A: Accepts> Dialog<A> {
             // RFC 2920 §3.2: before it waits for more, a server sends the replies that it holds back: the client may want to
             // hear what became of MAIL and RCPT before it sends any content.
             wire.flush().await?;
-            let read = wire.read(ends.min(Instant::now() + idle)).await;
-            read.map_err(|lost| if lost == Lost::Late { Parting::DataOver } else { Parting::Gone })?;
+            self.more(ends).await?;
         }
     }
 }
