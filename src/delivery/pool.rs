@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use metrics::counter;
@@ -17,12 +17,10 @@ use crate::net::tls::Trust;
 
 /// How long an address that did not answer is not dialled again.
 const DEAD_FOR: Duration = Duration::from_secs(30);
-/// Addresses remembered as dead.
-const MAX_DEAD: usize = 10_000;
 /// How long an address that did not take a chunk is sent DATA. By then somebody may have mended it.
 const UNCHUNKED_FOR: Duration = Duration::from_secs(24 * 3600);
-/// Addresses remembered for that.
-const MAX_UNCHUNKED: usize = 1_000;
+/// Addresses of which one thing is remembered.
+const MAX_MARKED: usize = 1_000;
 
 /// A connection serves only what it was opened for: the host, its name, what its TLS had to prove, and as whom.
 /// The pool belongs to one courier, and so to one config.
@@ -43,12 +41,58 @@ struct Idle {
     _idle: Counted,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pool {
     idle: Mutex<HashMap<Key, Vec<Idle>>>,
     leaving: Mutex<Vec<Connection>>,
-    dead: Mutex<HashMap<SocketAddr, Timestamp>>,
-    unchunked: Mutex<HashMap<SocketAddr, Timestamp>>,
+    dead: Marked,
+    unchunked: Marked,
+}
+
+/// Addresses of which something is remembered for a time.
+#[derive(Debug)]
+struct Marked {
+    since: Mutex<HashMap<SocketAddr, Timestamp>>,
+    lasts: Duration,
+}
+
+impl Marked {
+    fn new(lasts: Duration) -> Marked {
+        Marked { since: Mutex::default(), lasts }
+    }
+
+    fn has(&self, address: SocketAddr, now: Timestamp) -> bool {
+        self.since().get(&address).is_some_and(|since| now.since(*since) < self.lasts)
+    }
+
+    /// With all places taken, the oldest is forgotten: it has been spared for longest.
+    fn add(&self, address: SocketAddr, now: Timestamp) {
+        let mut all = self.since();
+        if all.len() >= MAX_MARKED {
+            all.retain(|_, since| now.since(*since) < self.lasts);
+        }
+        if all.len() >= MAX_MARKED
+            && let Some(oldest) = all.iter().min_by_key(|(_, since)| **since).map(|(address, _)| *address)
+        {
+            all.remove(&oldest);
+        }
+        all.insert(address, now);
+    }
+
+    fn since(&self) -> MutexGuard<'_, HashMap<SocketAddr, Timestamp>> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Pool {
+        Pool {
+            idle: Mutex::default(),
+            leaving: Mutex::default(),
+            dead: Marked::new(DEAD_FOR),
+            unchunked: Marked::new(UNCHUNKED_FOR),
+        }
+    }
 }
 
 impl Pool {
@@ -94,47 +138,27 @@ impl Pool {
     }
 
     pub(super) fn did_not_answer(&self, address: SocketAddr, now: Timestamp) {
-        let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
-        if dead.len() >= MAX_DEAD {
-            dead.retain(|_, since| now.since(*since) < DEAD_FOR);
-        }
-        if dead.len() < MAX_DEAD {
-            dead.insert(address, now);
-        }
+        self.dead.add(address, now);
     }
 
     pub(super) fn answered(&self, address: SocketAddr) {
-        self.dead.lock().unwrap_or_else(PoisonError::into_inner).remove(&address);
+        self.dead.since().remove(&address);
     }
 
     pub(super) fn forget_the_dead(&self) {
-        self.dead.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.dead.since().clear();
     }
 
     pub(super) fn is_dead(&self, address: SocketAddr, now: Timestamp) -> bool {
-        let dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
-        dead.get(&address).is_some_and(|since| now.since(*since) < DEAD_FOR)
+        self.dead.has(address, now)
     }
-}
 
-impl Pool {
     pub(super) fn did_not_take_a_chunk(&self, address: SocketAddr, now: Timestamp) {
-        let mut unchunked = self.unchunked.lock().unwrap_or_else(PoisonError::into_inner);
-        if unchunked.len() >= MAX_UNCHUNKED {
-            unchunked.retain(|_, since| now.since(*since) < UNCHUNKED_FOR);
-        }
-        // With all places taken, the oldest has been sent DATA for longest.
-        if unchunked.len() >= MAX_UNCHUNKED
-            && let Some(oldest) = unchunked.iter().min_by_key(|(_, since)| **since).map(|(address, _)| *address)
-        {
-            unchunked.remove(&oldest);
-        }
-        unchunked.insert(address, now);
+        self.unchunked.add(address, now);
     }
 
     pub(super) fn takes_no_chunks(&self, address: SocketAddr, now: Timestamp) -> bool {
-        let unchunked = self.unchunked.lock().unwrap_or_else(PoisonError::into_inner);
-        unchunked.get(&address).is_some_and(|since| now.since(*since) < UNCHUNKED_FOR)
+        self.unchunked.has(address, now)
     }
 }
 
@@ -167,11 +191,11 @@ mod tests {
         assert!(!pool.takes_no_chunks(address(2), start));
         assert!(!pool.takes_no_chunks(address(1), start.plus(UNCHUNKED_FOR)));
         // The newest is always remembered: it is the one that would fail again and again.
-        for port in 2..=u16::try_from(MAX_UNCHUNKED).unwrap() + 1 {
+        for port in 2..=u16::try_from(MAX_MARKED).unwrap() + 1 {
             pool.did_not_take_a_chunk(address(port), start.plus(Duration::from_secs(1)));
             assert!(pool.takes_no_chunks(address(port), start.plus(Duration::from_secs(1))));
         }
         assert!(!pool.takes_no_chunks(address(1), start));
-        assert_eq!(pool.unchunked.lock().unwrap().len(), MAX_UNCHUNKED);
+        assert_eq!(pool.unchunked.since().len(), MAX_MARKED);
     }
 }
