@@ -242,9 +242,14 @@ fn line_ends(table: &mut Table<'_, '_>, role: Option<Role>) -> LineEnds {
 
 /// Whether the second of two binds would fail: one port, and an address that is the other's or stands for it too.
 pub(super) fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let takes = |all: IpAddr, of: IpAddr| all == of || stands_for_all(all, of);
+    one.port() == other.port() && (takes(one.ip(), other.ip()) || takes(other.ip(), one.ip()))
+}
+
+/// Whether a bind is to every address of the kind that this one is of.
+pub fn stands_for_all(bind: IpAddr, of: IpAddr) -> bool {
     // On Linux `[::]` takes the port on IPv4 as well, unless told otherwise.
-    let takes = |all: SocketAddr, of: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || of.is_ipv4());
-    one.port() == other.port() && (one.ip() == other.ip() || takes(one, other) || takes(other, one))
+    bind.is_unspecified() && (bind.is_ipv6() || of.is_ipv4())
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub use client::{Client, OnRefusal};
 pub use database::{Database, Retention};
 pub use delivery::{Delivery, Dns};
 pub use limits::Limits;
-pub use listener::{Certificate, Door, Legacy, Listener, RelayTls, Tls};
+pub use listener::{Certificate, Door, Legacy, Listener, RelayTls, Tls, stands_for_all};
 pub use login::{Certified, Login, MIN_ITERATIONS, Scram};
 pub use policy::{Last, Policy, Rule, Then, When};
 pub use profile::Profile;

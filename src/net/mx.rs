@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use ipnet::IpNet;
 use tokio::task::JoinSet;
 
-use crate::config::{Config, Listener, Route};
+use crate::config::{Config, Listener, Route, stands_for_all};
 use crate::crypto;
 use crate::mail::{Domain, Enhanced};
 use crate::net::{Exchange, LookupError, Resolver};
@@ -216,11 +216,7 @@ async fn not_here(
 
 /// Whether a listener of ours is what answers at this address, at the port of an MX.
 fn is_ours(address: IpAddr, listeners: &[Listener]) -> bool {
-    let serves = |bind: IpAddr| {
-        // `[::]` takes IPv4 as well.
-        let stands_for_all = bind.is_unspecified() && (bind.is_ipv6() || address.is_ipv4());
-        bind == address || (stands_for_all && is_of_this_machine(address))
-    };
+    let serves = |bind| bind == address || (stands_for_all(bind, address) && is_of_this_machine(address));
     listeners.iter().any(|listener| listener.bind.port() == SMTP && serves(listener.bind.ip()))
 }
 
