@@ -4,20 +4,18 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use clap::ValueEnum;
-use nix::unistd::{User, chown};
 
 use crate::meter::Group;
-use crate::world::authority::Authority;
-use crate::world::daemon::{Daemon, ended, free_address};
+use crate::world::authority::{Authority, Kind};
+use crate::world::daemon::{Daemon, HOSTNAME, free_address};
+use crate::world::postfix::{Postfix, Wanted};
 use crate::world::{Result, until};
 
 pub const LOGIN: &str = "load";
 pub const PASSWORD: &str = "invented-for-the-benchmark";
-const COMMAND: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Relay {
@@ -59,7 +57,7 @@ pub struct Running {
 #[derive(Debug)]
 enum What {
     Sealpost(Box<Daemon>),
-    Postfix(PathBuf),
+    Postfix(Postfix),
     Direct,
 }
 
@@ -97,7 +95,7 @@ impl Running {
     fn end(&mut self) -> Result<()> {
         match std::mem::replace(&mut self.what, What::Direct) {
             What::Sealpost(mut daemon) => daemon.stop().map(|_| ()),
-            What::Postfix(etc) => command(postfix_command(&etc, "stop")),
+            What::Postfix(postfix) => postfix.stop(),
             What::Direct => Ok(()),
         }
     }
@@ -144,80 +142,30 @@ bind = "{http}"
 
 fn postfix(folder: &Path, place: &Place) -> Result<Running> {
     let address = free_address()?;
-    let etc = folder.join("etc");
-    for part in ["etc/sasl", "spool", "data", "log"] {
-        fs::create_dir_all(folder.join(part))?;
-    }
-    let user = User::from_name("postfix")?.ok_or("Postfix is not installed")?;
-    chown(&folder.join("data"), Some(user.uid), Some(user.gid))?;
-    for file in ["postfix-files", "dynamicmaps.cf"] {
-        let found = ["/etc/postfix", "/usr/share/postfix"].map(|place| Path::new(place).join(file));
-        let found = found.iter().find(|path| path.exists()).ok_or_else(|| format!("Postfix has no {file}"))?;
-        fs::copy(found, etc.join(file))?;
-    }
-    // Debian keeps maps in packages of their own; what is named there is loaded from there.
-    fs::create_dir_all(etc.join("dynamicmaps.cf.d"))?;
-    let identity = place.authority.issue("relay.clinic.example", crate::world::authority::Kind::Valid)?;
-    let (chain, key) = identity.write(&etc, "relay")?;
-    fs::write(etc.join("main.cf"), main_cf(folder, place, (&chain, &key)))?;
-    fs::write(etc.join("master.cf"), master_cf(address))?;
-    let users = folder.join("sasldb2");
-    fs::write(
-        etc.join("sasl/smtpd.conf"),
-        format!(
-            "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN\nsasldb_path: {}\n",
-            users.display()
-        ),
-    )?;
-    add_user(&users)?;
-    chown(&users, Some(user.uid), Some(user.gid))?;
+    fs::create_dir_all(folder)?;
+    let (chain, key) = place.authority.issue(HOSTNAME, Kind::Valid)?.write(folder, "relay")?;
+    let postfix = Postfix::furnish(&Wanted {
+        folder,
+        name: HOSTNAME,
+        chain: &chain,
+        key: &key,
+        user: LOGIN,
+        password: PASSWORD,
+        mechanisms: "PLAIN",
+        main: &main_cf(place),
+        ports: &[address.to_string()],
+    })?;
     let group = Group::new("postfix")?;
-    let entrance = group.entrance();
-    let mut start = Command::new(&entrance[0]);
-    start.args(&entrance[1..]).args(["postfix", "-c"]).arg(&etc).arg("start");
-    command(start)?;
-    Ok(Running { address, group: Some(group), what: What::Postfix(etc) })
-}
-
-fn add_user(users: &Path) -> Result<()> {
-    let mut add = Command::new("sh");
-    let script = r#"printf %s "$1" | saslpasswd2 -p -c -f "$2" -u relay.clinic.example "$3""#;
-    add.args(["-c", script, "sh", PASSWORD]).arg(users).arg(LOGIN);
-    command(add).map_err(|error| format!("AUTH for Postfix needs sasl2-bin and libsasl2-modules: {error}").into())
-}
-
-fn postfix_command(etc: &Path, verb: &str) -> Command {
-    let mut command = Command::new("postfix");
-    command.arg("-c").arg(etc).arg(verb);
-    command
-}
-
-/// Runs to a good end. Postfix's master keeps inherited files open, so output goes nowhere rather than to a pipe.
-fn command(mut command: Command) -> Result<()> {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let status = ended(&mut child, COMMAND)?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}").into()) }
+    postfix.start(&group.entrance())?;
+    Ok(Running { address, group: Some(group), what: What::Postfix(postfix) })
 }
 
 /// Postfix as an experienced hand would set it up for this load: no artificial delays, enough processes, twenty
 /// connections to the next hop, and TLS connections that are used again.
-fn main_cf(folder: &Path, place: &Place, (chain, key): (&Path, &Path)) -> String {
-    let sink = format!("[{}]:{}", place.sink.ip(), place.sink.port());
+fn main_cf(place: &Place) -> String {
     format!(
-        "compatibility_level = 3.6
-queue_directory = {folder}/spool
-data_directory = {folder}/data
-maillog_file = {folder}/log/maillog
-maillog_file_prefixes = {folder}
-meta_directory = {folder}/etc
-myhostname = relay.clinic.example
-mydestination =
-mynetworks =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
+        "inet_interfaces = 127.0.0.1
 local_recipient_maps =
-alias_maps =
-alias_database =
 relayhost = {sink}
 smtp_dns_support_level = disabled
 smtp_host_lookup = native
@@ -232,11 +180,6 @@ initial_destination_concurrency = 20
 smtp_connection_cache_destinations = {sink}
 smtpd_tls_security_level = encrypt
 smtpd_tls_auth_only = yes
-smtpd_tls_chain_files = {key}, {chain}
-smtpd_sasl_auth_enable = yes
-smtpd_sasl_path = smtpd
-cyrus_sasl_config_path = {folder}/etc/sasl
-smtpd_sasl_local_domain = relay.clinic.example
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
 smtpd_recipient_restrictions = permit_sasl_authenticated, reject
 smtp_tls_security_level = secure
@@ -244,34 +187,7 @@ smtp_tls_secure_cert_match = sink.example
 smtp_tls_CAfile = {ca}
 smtp_tls_connection_reuse = yes
 ",
-        folder = folder.display(),
-        chain = chain.display(),
-        key = key.display(),
+        sink = format_args!("[{}]:{}", place.sink.ip(), place.sink.port()),
         ca = place.ca.display(),
     )
-}
-
-fn master_cf(address: SocketAddr) -> String {
-    let services = [
-        "pickup unix n - n 60 1 pickup",
-        "cleanup unix n - n - 0 cleanup",
-        "qmgr unix n - n 300 1 qmgr",
-        "tlsmgr unix - - n 1000? 1 tlsmgr",
-        "rewrite unix - - n - - trivial-rewrite",
-        "bounce unix - - n - 0 bounce",
-        "defer unix - - n - 0 bounce",
-        "trace unix - - n - 0 bounce",
-        "verify unix - - n - 1 verify",
-        "flush unix n - n 1000? 0 flush",
-        "proxymap unix - - n - - proxymap",
-        "smtp unix - - n - - smtp",
-        "relay unix - - n - - smtp",
-        "error unix - - n - - error",
-        "retry unix - - n - - error",
-        "anvil unix - - n - 1 anvil",
-        "scache unix - - n - 1 scache",
-        "tlsproxy unix - - n - 0 tlsproxy",
-        "postlog unix-dgram n - n - 1 postlogd",
-    ];
-    format!("{address} inet n - n - - smtpd\n{}\n", services.join("\n"))
 }

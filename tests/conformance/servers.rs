@@ -3,13 +3,12 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, User};
+use nix::unistd::Pid;
 
 use crate::conformance::inbox::Inbox;
 use crate::conformance::may_send_as_nobody;
@@ -17,12 +16,13 @@ use crate::conformance::small::{Manners, Set, Small};
 use crate::conformance::target::{Begun, Login, Target};
 use crate::world::authority::{Authority, Kind, credulous_client};
 use crate::world::daemon::{Daemon, HOSTNAME, binary, ended, free_address};
+use crate::world::postfix::{Postfix, Wanted, run};
 use crate::world::{Result, until};
 
 const LOGIN: &str = "ehr";
 const PASSWORD: &str = "only-for-the-comparison";
 pub const AIOSMTPD: &str = "aiosmtpd==1.4.6";
-/// Postfix's own part of a run; packages may have to be fetched for aiosmtpd.
+/// The packages of aiosmtpd may have to be fetched.
 const COMMAND: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub struct Running {
 #[derive(Debug)]
 enum What {
     Sealpost(Box<Daemon>),
-    Postfix(PathBuf),
+    Postfix(Postfix),
     Process(Child),
 }
 
@@ -68,7 +68,7 @@ impl Drop for Running {
         // After an error, nothing more can be done than to try.
         match &mut self.what {
             What::Sealpost(daemon) => drop(daemon.stop()),
-            What::Postfix(etc) => drop(command(postfix_command(etc, "stop"))),
+            What::Postfix(postfix) => drop(postfix.stop()),
             What::Process(child) => {
                 if let Ok(id) = i32::try_from(child.id()) {
                     kill(Pid::from_raw(id), Signal::SIGTERM).ok();
@@ -159,79 +159,36 @@ bind = "off"
 }
 
 fn postfix(place: &Place, variant: &str) -> Result<What> {
-    let etc = place.folder.join("etc");
-    for part in ["etc/sasl", "spool", "data", "log"] {
-        fs::create_dir_all(place.folder.join(part))?;
-    }
-    let user = User::from_name("postfix")?.ok_or("Postfix is not installed")?;
-    chown(place.folder.join("data"), Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
-    for file in ["postfix-files", "dynamicmaps.cf"] {
-        let found = ["/etc/postfix", "/usr/share/postfix"].map(|folder| Path::new(folder).join(file));
-        let found = found.iter().find(|path| path.exists()).ok_or_else(|| format!("Postfix has no {file}"))?;
-        fs::copy(found, etc.join(file))?;
-    }
-    fs::create_dir_all(etc.join("dynamicmaps.cf.d"))?;
-    fs::write(etc.join("main.cf"), format!("{}{variant}", main_cf(place)))?;
-    fs::write(etc.join("master.cf"), master_cf(place))?;
-    fs::write(etc.join("senders"), format!("/@clinic\\.example$/ {LOGIN}@{HOSTNAME}\n/^<?>?$/ {LOGIN}@{HOSTNAME}\n"))?;
-    let users = place.folder.join("sasldb2");
-    let sasl = "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN LOGIN\nsasldb_path: ";
-    fs::write(etc.join("sasl/smtpd.conf"), format!("{sasl}{}\n", users.display()))?;
-    let mut add = Command::new("sh");
-    let script = r#"printf %s "$1" | saslpasswd2 -p -c -f "$2" -u relay.clinic.example "$3""#;
-    add.args(["-c", script, "sh", PASSWORD]).arg(&users).arg(LOGIN);
-    command(add)?;
-    chown(&users, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
-    command(postfix_command(&etc, "start"))?;
-    Ok(What::Postfix(etc))
-}
-
-fn postfix_command(etc: &Path, verb: &str) -> Command {
-    let mut command = Command::new("postfix");
-    command.arg("-c").arg(etc).arg(verb);
-    command
-}
-
-/// Runs to a good end. Postfix's master keeps inherited files open, so output goes nowhere rather than to a pipe.
-fn command(mut command: Command) -> Result<()> {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let status = ended(&mut child, COMMAND)?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}").into()) }
+    let Place { folder, chain, key, .. } = place;
+    let postfix = Postfix::furnish(&Wanted {
+        folder,
+        name: HOSTNAME,
+        chain,
+        key,
+        user: LOGIN,
+        password: PASSWORD,
+        mechanisms: "PLAIN LOGIN",
+        main: &format!("{}{variant}", main_cf(place.sink)),
+        ports: &[place.address.to_string(), format!("{} -o smtpd_tls_wrappermode=yes", place.implicit)],
+    })?;
+    let senders = format!("/@clinic\\.example$/ {LOGIN}@{HOSTNAME}\n/^<?>?$/ {LOGIN}@{HOSTNAME}\n");
+    fs::write(postfix.path("etc/senders"), senders)?;
+    postfix.start(&[])?;
+    Ok(What::Postfix(postfix))
 }
 
 /// Nobody is trusted for the network that it comes from, and everything goes to the runner; the rest is as it comes.
-fn main_cf(place: &Place) -> String {
-    let Place { folder, sink, chain, key, .. } = place;
+fn main_cf(sink: SocketAddr) -> String {
     format!(
-        "compatibility_level = 3.6
-queue_directory = {folder}/spool
-data_directory = {folder}/data
-maillog_file = {folder}/log/maillog
-maillog_file_prefixes = {folder}
-meta_directory = {folder}/etc
-myhostname = relay.clinic.example
-mydestination =
-mynetworks =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
-alias_database =
-relayhost = [{ip}]:{port}
+        "inet_interfaces = 127.0.0.1
+relayhost = [{}]:{}
 smtp_dns_support_level = disabled
 smtp_host_lookup = native
 smtpd_tls_security_level = may
-smtpd_tls_chain_files = {key}, {chain}
 smtp_tls_security_level = may
-smtpd_sasl_auth_enable = yes
-smtpd_sasl_path = smtpd
-cyrus_sasl_config_path = {folder}/etc/sasl
-smtpd_sasl_local_domain = relay.clinic.example
 ",
-        folder = folder.display(),
-        ip = sink.ip(),
-        port = sink.port(),
-        chain = chain.display(),
-        key = key.display(),
+        sink.ip(),
+        sink.port(),
     )
 }
 
@@ -255,46 +212,16 @@ smtpd_relay_restrictions = permit_sasl_authenticated, reject
 smtpd_recipient_restrictions = reject_non_fqdn_recipient, permit_sasl_authenticated, reject
 ";
 
-fn master_cf(place: &Place) -> String {
-    let services = [
-        "pickup unix n - n 60 1 pickup",
-        "cleanup unix n - n - 0 cleanup",
-        "qmgr unix n - n 300 1 qmgr",
-        "tlsmgr unix - - n 1000? 1 tlsmgr",
-        "rewrite unix - - n - - trivial-rewrite",
-        "bounce unix - - n - 0 bounce",
-        "defer unix - - n - 0 bounce",
-        "trace unix - - n - 0 bounce",
-        "verify unix - - n - 1 verify",
-        "flush unix n - n 1000? 0 flush",
-        "proxymap unix - - n - - proxymap",
-        "smtp unix - - n - - smtp",
-        "relay unix - - n - - smtp",
-        "error unix - - n - - error",
-        "retry unix - - n - - error",
-        "anvil unix - - n - 1 anvil",
-        "scache unix - - n - 1 scache",
-        "tlsproxy unix - - n - 0 tlsproxy",
-        "postlog unix-dgram n - n - 1 postlogd",
-    ];
-    format!(
-        "{} inet n - n - - smtpd\n{} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n{}\n",
-        place.address,
-        place.implicit,
-        services.join("\n")
-    )
-}
-
 fn aiosmtpd(place: &Place) -> Result<What> {
     let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/conformance-venv");
     if !venv.join("bin/python").exists() {
         let mut make = Command::new("python3");
         make.args(["-m", "venv"]).arg(&venv);
-        command(make)?;
+        run(make, COMMAND)?;
     }
     let mut install = Command::new(venv.join("bin/pip"));
     install.args(["install", "--quiet", "--disable-pip-version-check", AIOSMTPD]);
-    command(install)?;
+    run(install, COMMAND)?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/aiosmtpd_relay.py");
     let log = fs::File::create(place.folder.join("log"))?;
     let child = Command::new(venv.join("bin/python"))

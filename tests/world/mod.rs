@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod dns;
 pub mod hostile;
 pub mod mx;
+pub mod postfix;
 pub mod proxy;
 pub mod wire;
 

@@ -1,145 +1,52 @@
 //! A smarthost that wants a login: a real Postfix with Cyrus SASL, which knows SCRAM from somebody else's hands.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
-
-use nix::unistd::User;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::house::{House, SOON};
 use crate::world::authority::{Authority, Kind};
-use crate::world::daemon::ended;
+use crate::world::postfix::{Postfix, Wanted};
 use crate::world::{Result, until};
 
 const NAME: &str = "smtp.provider.example";
 const PASSWORD: &str = "correct horse, battery";
 
-struct Postfix {
-    folder: tempfile::TempDir,
-}
-
-impl Drop for Postfix {
-    fn drop(&mut self) {
-        // Nobody is left to be told of a failure.
-        self.command("stop").ok();
-    }
-}
-
-/// Postfix's master keeps inherited files open, so output goes nowhere rather than to a pipe.
-fn run(mut command: Command) -> Result<()> {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let status = ended(&mut child, Duration::from_secs(60))?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}").into()) }
-}
-
-impl Postfix {
-    fn start(address: &str, authority: &Authority) -> Result<Postfix> {
-        let folder = tempfile::tempdir()?;
-        fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
-        let postfix = Postfix { folder };
-        for part in ["etc/sasl", "etc/dynamicmaps.cf.d", "spool", "data", "log"] {
-            fs::create_dir_all(postfix.path(part))?;
-        }
-        let user = User::from_name("postfix")?.ok_or("Postfix is not installed")?;
-        let ids = (Some(user.uid.as_raw()), Some(user.gid.as_raw()));
-        chown(postfix.path("data"), ids.0, ids.1)?;
-        for file in ["postfix-files", "dynamicmaps.cf"] {
-            let found = ["/etc/postfix", "/usr/share/postfix"].map(|place| Path::new(place).join(file));
-            let found = found.iter().find(|path| path.exists()).ok_or_else(|| format!("Postfix has no {file}"))?;
-            fs::copy(found, postfix.path("etc").join(file))?;
-        }
-        let (chain, key) = authority.issue(NAME, Kind::Valid)?.write(&postfix.path("etc"), "relay")?;
-        fs::write(postfix.path("etc/main.cf"), main_cf(postfix.folder.path(), (&chain, &key)))?;
-        fs::write(postfix.path("etc/master.cf"), master_cf(address))?;
-        let script = r#"printf %s "$1" | saslpasswd2 -p -c -f "$2" -u provider.example clinic"#;
-        let mut add = Command::new("sh");
-        add.args(["-c", script, "sh", PASSWORD]).arg(postfix.path("sasldb2"));
-        run(add)?;
-        chown(postfix.path("sasldb2"), ids.0, ids.1)?;
-        postfix.offers("SCRAM-SHA-256 PLAIN LOGIN")?;
-        postfix.command("start")?;
-        Ok(postfix)
-    }
-
-    /// From the next connection on.
-    fn offers(&self, mechanisms: &str) -> Result<()> {
-        let users = self.path("sasldb2");
-        let text = format!(
-            "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: {mechanisms}\nsasldb_path: {}\n",
-            users.display()
-        );
-        fs::write(self.path("etc/sasl/smtpd.conf"), text)?;
-        Ok(())
-    }
-
-    fn command(&self, verb: &str) -> Result<()> {
-        let mut command = Command::new("postfix");
-        command.arg("-c").arg(self.path("etc")).arg(verb);
-        run(command)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.path("log/maillog")).unwrap_or_default()
-    }
-}
-
 /// Takes mail from who is logged in, and throws it away. A process serves one client, so that `offers` holds at once.
-fn main_cf(folder: &Path, (chain, key): (&Path, &Path)) -> String {
-    format!(
-        "compatibility_level = 3.6
-queue_directory = {folder}/spool
-data_directory = {folder}/data
-maillog_file = {folder}/log/maillog
-maillog_file_prefixes = {folder}
-meta_directory = {folder}/etc
-myhostname = {NAME}
-mydestination =
-mynetworks =
-inet_interfaces = all
-inet_protocols = ipv4
+const MAIN: &str = "inet_interfaces = all
 local_recipient_maps =
-alias_maps =
-alias_database =
 default_transport = discard:
 max_use = 1
 smtpd_peername_lookup = no
 smtpd_tls_security_level = encrypt
 smtpd_tls_auth_only = yes
-smtpd_tls_chain_files = {key}, {chain}
-smtpd_sasl_auth_enable = yes
-smtpd_sasl_path = smtpd
-cyrus_sasl_config_path = {folder}/etc/sasl
-smtpd_sasl_local_domain = provider.example
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
 smtpd_recipient_restrictions = permit_sasl_authenticated, reject
-",
-        folder = folder.display(),
-        chain = chain.display(),
-        key = key.display(),
-    )
+";
+
+struct Smarthost {
+    postfix: Postfix,
+    _folder: tempfile::TempDir,
 }
 
-fn master_cf(address: &str) -> String {
-    let services = [
-        "pickup unix n - n 60 1 pickup",
-        "cleanup unix n - n - 0 cleanup",
-        "qmgr unix n - n 300 1 qmgr",
-        "tlsmgr unix - - n 1000? 1 tlsmgr",
-        "rewrite unix - - n - - trivial-rewrite",
-        "bounce unix - - n - 0 bounce",
-        "defer unix - - n - 0 bounce",
-        "proxymap unix - - n - - proxymap",
-        "discard unix - - n - - discard",
-        "anvil unix - - n - 1 anvil",
-        "postlog unix-dgram n - n - 1 postlogd",
-    ];
-    format!("{address} inet n - n - - smtpd\n{}\n", services.join("\n"))
+impl Smarthost {
+    fn start(address: &str, authority: &Authority) -> Result<Smarthost> {
+        let folder = tempfile::tempdir()?;
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+        let (chain, key) = authority.issue(NAME, Kind::Valid)?.write(folder.path(), "relay")?;
+        let postfix = Postfix::furnish(&Wanted {
+            folder: folder.path(),
+            name: NAME,
+            chain: &chain,
+            key: &key,
+            user: "clinic",
+            password: PASSWORD,
+            mechanisms: "SCRAM-SHA-256 PLAIN LOGIN",
+            main: MAIN,
+            ports: &[address.to_owned()],
+        })?;
+        postfix.start(&[])?;
+        Ok(Smarthost { postfix, _folder: folder })
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +56,8 @@ async fn a_real_smarthost_takes_our_login_in_each_way_and_a_wrong_password_waits
         return;
     }
     let mut house = House::furnish(96, "").await;
-    let postfix = Postfix::start("127.34.96.20:587", &house.authority).unwrap();
+    let smarthost = Smarthost::start("127.34.96.20:587", &house.authority).unwrap();
+    let postfix = &smarthost.postfix;
     let file = house.folder.path().join("smarthost.password");
     let password = |text: &str| {
         fs::write(&file, text).unwrap();
