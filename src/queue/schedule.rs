@@ -204,7 +204,8 @@ fn expire_or_delay(next: &mut Standing, (accepted, owes): (Timestamp, Owes), now
     // The last try is made when the time is up, not given away.
     let mut due = due.min(next.expires.minus(Duration::from_millis(1)).max(now));
     let late = accepted.plus(config.delay_notice);
-    if next.delay == Delay::Untold && now >= late {
+    // What this attempt owes already is told now, and the delay behind the next one: a job owes one thing at a time.
+    if next.delay == Delay::Untold && now >= late && next.owed.is_none() {
         next.delay = Delay::Told;
         next.owed = told(About::Delayed, owes);
     } else if next.delay == Delay::Untold && next.unanswered < UNANSWERED_LIMIT {
@@ -332,6 +333,19 @@ mod tests {
         assert_eq!(waits, [1, 5, 240, 480, 960, 1440, 1440, 1440, 1194], "ten copies in five days, and not a hundred");
         assert_eq!(owed, [About::Unanswered, About::Delayed, About::Expired]);
         assert_eq!(job.state, JobState::Ended { end: End::Expired });
+    }
+
+    #[test]
+    fn the_postmaster_is_told_of_copies_though_the_message_is_late_at_that_moment() {
+        for (owes, then) in [(SENDER, Some(About::Delayed)), (Owes::Postmaster, None)] {
+            let mut job = fresh(&[VALID], Last::Hold, owes);
+            for now in [0, 1] {
+                job = step(&job, Progress::Unanswered, now, owes);
+            }
+            job = step(&job, Progress::Unanswered, 240, owes);
+            assert_eq!(job.owed, Some(About::Unanswered), "one is owed at a time, and this one is told once");
+            assert_eq!(step(&job, Progress::Unanswered, 480, owes).owed, then);
+        }
     }
 
     #[test]
