@@ -36,10 +36,7 @@ fn cases() -> Vec<Arc<Case>> {
 async fn every_case_goes_as_it_is_written() {
     let home = tempfile::tempdir().unwrap();
     let authority = Authority::new("Sink CA").unwrap();
-    let inbox = Inbox::default();
-    let tls = authority.issue("mx.lab.example", Kind::Valid).unwrap().server;
-    let set = Set { manners: Manners::Good, tls, inbox: inbox.clone(), begun: Begun::default() };
-    let sink = Small::start(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, set).await.unwrap();
+    let (sink, inbox) = sink(&authority).await;
     let (mut daemon, target) = sealpost(home.path(), &authority, &sink, inbox);
     daemon.start().unwrap();
     let verdicts = run(&cases(), &Arc::new(target), AT_ONCE).await.unwrap();
@@ -58,10 +55,7 @@ async fn every_case_goes_as_it_is_written() {
 async fn who_takes_too_long_is_not_waited_for() {
     let home = tempfile::tempdir().unwrap();
     let authority = Authority::new("Sink CA").unwrap();
-    let inbox = Inbox::default();
-    let tls = authority.issue("mx.lab.example", Kind::Valid).unwrap().server;
-    let set = Set { manners: Manners::Good, tls, inbox: inbox.clone(), begun: Begun::default() };
-    let sink = Small::start(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, set).await.unwrap();
+    let (sink, inbox) = sink(&authority).await;
     let (mut daemon, mut target) = sealpost(home.path(), &authority, &sink, inbox);
     daemon.configure("[limits]\nidle = \"3s\"\nlogin = \"4s\"\n").unwrap();
     daemon.start().unwrap();
@@ -70,6 +64,14 @@ async fn who_takes_too_long_is_not_waited_for() {
     assert!(patient.len() >= 3);
     let verdicts = run(&patient, &Arc::new(target), AT_ONCE).await.unwrap();
     assert!(verdicts.iter().all(|verdict| verdict.outcome == Outcome::Passed), "\n{}", text(&verdicts));
+}
+
+/// Where what Sealpost delivers arrives.
+async fn sink(authority: &Authority) -> (Small, Inbox) {
+    let inbox = Inbox::default();
+    let tls = authority.issue("mx.lab.example", Kind::Valid).unwrap().server;
+    let set = Set { manners: Manners::Good, tls, inbox: inbox.clone(), begun: Begun::default() };
+    (Small::start(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, set).await.unwrap(), inbox)
 }
 
 fn sealpost(home: &Path, authority: &Authority, sink: &Small, inbox: Inbox) -> (Daemon, Target) {
