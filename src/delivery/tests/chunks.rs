@@ -1,25 +1,17 @@
 //! A message as one chunk, where the next hop offers CHUNKING (RFC 3030).
 
+use crate::delivery::Courier;
 use crate::delivery::tests::run::wait_for;
 use crate::delivery::tests::server::{CLOSE, Script, Server, plain};
-use crate::delivery::tests::{World, deliver, mail, mail_of};
-use crate::delivery::{Attempted, Courier};
+use crate::delivery::tests::{BO, CY, TAKEN, World, deliver, mail, mail_of, told};
 use crate::net::tls::stand_in::Shows;
 use crate::smtp::client::{Means, Stage};
-
-const BO: &str = "bo@lab.example";
-const CY: &str = "cy@lab.example";
-const TAKEN: (Stage, Means) = (Stage::Content, Means::Taken);
 
 async fn with(world: &World, says: &[(&'static str, &'static str)]) -> (Server, Courier) {
     let script = Script { offers: &["CHUNKING", "PIPELINING"], says: says.to_vec(), ..plain() };
     let server = Server::start(script, world.identity(Shows::Valid)).await;
     let courier = world.courier(&[("lab.example", server.address)]);
     (server, courier)
-}
-
-fn told(attempted: &Attempted) -> Vec<(Stage, Means)> {
-    attempted.answers.iter().map(|answer| (answer.stage, answer.means)).collect()
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Which of a domain's hosts is given a message. The servers stand on port 25 of loopback addresses.
 
+use crate::delivery::attempt;
 use crate::delivery::tests::server::{Script, Server, plain, saying};
-use crate::delivery::tests::{NOW, World, deliver, mail, mail_of};
-use crate::delivery::{Attempted, attempt};
+use crate::delivery::tests::{NOW, TAKEN, World, deliver, mail, mail_of, only_told};
 use crate::mail::{Assurance, Enhanced};
 use crate::net::stand_in::NameServer;
 use crate::net::tls::stand_in::Shows;
@@ -10,12 +10,6 @@ use crate::smtp::client::{Means, Stage};
 use crate::store::Destination;
 
 const LOOPBACK: &[&str] = &["127.0.0.0/8"];
-const TAKEN: (Stage, Means) = (Stage::Content, Means::Taken);
-
-fn told(attempted: &Attempted) -> (Stage, Means) {
-    let answer = &attempted.answers[0];
-    (answer.stage, answer.means)
-}
 
 /// `mx0` is preferred to `mx`, which is the one whose certificates are made for its name.
 async fn two_hosts(first: &str, second: &str) -> crate::config::Dns {
@@ -29,7 +23,7 @@ async fn a_dead_host_gives_way_to_the_next() {
     let server = Server::start_at("127.0.25.2:25", plain(), world.identity(Shows::Valid)).await;
     let courier = world.courier_asking(two_hosts("127.0.25.1", "127.0.25.2").await, LOOPBACK);
     let attempted = deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await;
-    assert_eq!((told(&attempted), server.count("MAIL")), (TAKEN, 1));
+    assert_eq!((only_told(&attempted), server.count("MAIL")), (TAKEN, 1));
     assert_eq!(attempted.hops[0].host, "mx.lab.example");
     let seen = attempted.seen.unwrap();
     assert_eq!((seen.mx.len(), seen.best, seen.seen), (2, Some(Assurance::Valid), NOW));
@@ -42,7 +36,7 @@ async fn a_host_below_the_floor_gives_way_to_one_that_meets_it() {
     let high = Server::start_at("127.0.25.4:25", plain(), world.identity(Shows::Valid)).await;
     let courier = world.courier_asking(two_hosts("127.0.25.3", "127.0.25.4").await, LOOPBACK);
     let attempted = deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await;
-    assert_eq!((told(&attempted), low.count("MAIL"), high.count("MAIL")), (TAKEN, 0, 1));
+    assert_eq!((only_told(&attempted), low.count("MAIL"), high.count("MAIL")), (TAKEN, 0, 1));
 }
 
 #[tokio::test]
@@ -55,7 +49,7 @@ async fn the_first_host_that_meets_the_floor_decides() {
     let second = Server::start_at("127.0.25.6:25", plain(), world.identity(Shows::Valid)).await;
     let courier = world.courier_asking(names.start().await, LOOPBACK);
     let attempted = deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await;
-    assert_eq!(told(&attempted), (Stage::Recipient, Means::Refused));
+    assert_eq!(only_told(&attempted), (Stage::Recipient, Means::Refused));
     assert_eq!((first.count("MAIL"), second.count("(connected)")), (1, 0));
 }
 
@@ -67,7 +61,7 @@ async fn every_address_of_a_host_is_tried() {
     Server::start_at("127.0.25.7:25", plain(), world.identity(Shows::Valid)).await;
     let courier = world.courier_asking(names.start().await, &["127.0.0.0/8", "::1/128"]);
     let attempted = deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await;
-    assert_eq!(told(&attempted), TAKEN);
+    assert_eq!(only_told(&attempted), TAKEN);
     assert_eq!(attempted.hops[0].address.unwrap().to_string(), "127.0.25.7:25");
 }
 
@@ -77,7 +71,7 @@ async fn without_mx_records_the_domain_is_its_own_host() {
     let names = NameServer::new().address("mx.lab.example", "127.0.25.8");
     Server::start_at("127.0.25.8:25", plain(), world.identity(Shows::Valid)).await;
     let courier = world.courier_asking(names.start().await, LOOPBACK);
-    assert_eq!(told(&deliver(&courier, &mail(&["bo@mx.lab.example"], "tls:valid")).await), TAKEN);
+    assert_eq!(only_told(&deliver(&courier, &mail(&["bo@mx.lab.example"], "tls:valid")).await), TAKEN);
 }
 
 #[tokio::test]
@@ -99,7 +93,7 @@ async fn a_domain_that_cannot_take_mail_is_told_apart_from_one_that_cannot_be_as
         ("x.broken.example", Means::Later, None),
     ] {
         let attempted = deliver(&courier, &mail(&[&format!("bo@{domain}")], "tls:valid")).await;
-        assert_eq!(told(&attempted), (Stage::Resolve, means), "{domain}");
+        assert_eq!(only_told(&attempted), (Stage::Resolve, means), "{domain}");
         assert_eq!(attempted.answers[0].enhanced, code, "{domain}");
     }
 }
@@ -118,10 +112,10 @@ async fn a_stranger_with_a_valid_certificate_is_not_valid() {
         lower: None,
     };
     let valid = attempt(&courier, &mail(&["bo@lab.example"], "tls:valid"), Some(&usual)).await;
-    assert_eq!((told(&valid), server.count("(connected)")), ((Stage::Resolve, Means::BelowFloor), 0));
+    assert_eq!((only_told(&valid), server.count("(connected)")), ((Stage::Resolve, Means::BelowFloor), 0));
     assert_eq!(valid.seen.unwrap().newcomers.unwrap().mx, ["mx.lab.example"]);
     let encrypted = attempt(&courier, &mail(&["bo@lab.example"], "tls:encrypted"), Some(&usual)).await;
-    assert_eq!(told(&encrypted), TAKEN);
+    assert_eq!(only_told(&encrypted), TAKEN);
 }
 
 #[tokio::test]
@@ -134,7 +128,7 @@ async fn an_exchanger_that_is_an_alias_must_still_prove_the_name_of_the_record()
     Server::start_at("127.35.3.1:25", plain(), world.identity(Shows::Valid)).await;
     let courier = world.courier_asking(names.start().await, LOOPBACK);
     let attempted = deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await;
-    assert_eq!((told(&attempted), attempted.hops[0].host.as_str()), (TAKEN, "mx.lab.example"));
+    assert_eq!((only_told(&attempted), attempted.hops[0].host.as_str()), (TAKEN, "mx.lab.example"));
 }
 
 #[tokio::test]
@@ -156,10 +150,10 @@ async fn a_host_that_is_this_very_listener_under_another_name_is_no_host() {
     let behind = Server::start_at("127.35.3.4:25", plain(), world.identity(Shows::Valid)).await;
     let courier = world.courier_at("127.35.3.3:25", names.start().await, LOOPBACK);
     let dead = deliver(&courier, &mail(&["bo@lab.example"], "tls:encrypted")).await;
-    assert_eq!((told(&dead), dead.hops[0].host.as_str()), ((Stage::Connect, Means::Later), "mx.lab.example"));
+    assert_eq!((only_told(&dead), dead.hops[0].host.as_str()), ((Stage::Connect, Means::Later), "mx.lab.example"));
     for domain in ["ours.example", "bare.example", "[127.35.3.3]"] {
         let attempted = deliver(&courier, &mail(&[&format!("bo@{domain}")], "tls:encrypted")).await;
-        assert_eq!(told(&attempted), (Stage::Resolve, Means::Refused), "{domain}");
+        assert_eq!(only_told(&attempted), (Stage::Resolve, Means::Refused), "{domain}");
         assert_eq!(attempted.answers[0].enhanced, Some(Enhanced::new(5, 4, 6)), "{domain}");
     }
     assert_eq!((ours.count("(connected)"), behind.count("(connected)")), (0, 0));
@@ -181,7 +175,7 @@ async fn what_one_host_cannot_carry_is_offered_to_the_next() {
         let courier = world.courier_asking(two_hosts(&first_at, &format!("127.35.{net}.2")).await, LOOPBACK);
         let parcel = mail_of(&[to], "tls:valid", text);
         let attempted = deliver(&courier, &parcel).await;
-        assert_eq!((told(&attempted), first.count("MAIL"), second.count("MAIL")), (TAKEN, 0, 1), "{offers:?}");
+        assert_eq!((only_told(&attempted), first.count("MAIL"), second.count("MAIL")), (TAKEN, 0, 1), "{offers:?}");
         assert_eq!(attempted.hops[0].host, "mx.lab.example");
         // Where nobody can carry it, the first refusal counts; where somebody is away, nothing is final.
         let poorer = Server::start_at(&format!("127.35.{net}.3:25"), poor, world.identity(Shows::Valid)).await;
@@ -190,7 +184,7 @@ async fn what_one_host_cannot_carry_is_offered_to_the_next() {
         assert_eq!(attempted.answers[0].enhanced, Some(Enhanced::new(code.0, code.1, code.2)));
         assert_eq!((poorer.count("MAIL"), attempted.hops[0].host.as_str()), (0, "mx0.lab.example"));
         let courier = world.courier_asking(two_hosts(&first_at, &format!("127.35.{net}.99")).await, LOOPBACK);
-        assert_eq!(told(&deliver(&courier, &parcel).await), (Stage::Connect, Means::Later));
+        assert_eq!(only_told(&deliver(&courier, &parcel).await), (Stage::Connect, Means::Later));
     }
 }
 
@@ -215,8 +209,11 @@ async fn a_size_that_is_refused_at_the_sender_is_offered_to_the_next_host_too() 
     let first = Server::start_at("127.35.3.10:25", full, world.identity_of("mx0.lab.example")).await;
     Server::start_at("127.35.3.11:25", plain(), world.identity(Shows::Valid)).await;
     let courier = world.courier_asking(two_hosts("127.35.3.10", "127.35.3.11").await, LOOPBACK);
-    assert_eq!(told(&deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await), TAKEN);
+    assert_eq!(only_told(&deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await), TAKEN);
     // 452 is about now and not about the message: the same host, later.
     first.will_say("MAIL", "452 4.3.1 no room");
-    assert_eq!(told(&deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await), (Stage::Mail, Means::Later));
+    assert_eq!(
+        only_told(&deliver(&courier, &mail(&["bo@lab.example"], "tls:valid")).await),
+        (Stage::Mail, Means::Later)
+    );
 }

@@ -1,20 +1,14 @@
 //! Smarthosts that want to know who we are: by a login, or by a certificate.
 
 use crate::config::Route;
+use crate::delivery::Trouble;
 use crate::delivery::tests::server::{Script, Server, plain, saying};
-use crate::delivery::tests::{World, deliver, mail, route};
-use crate::delivery::{Attempted, Trouble};
+use crate::delivery::tests::{BO, TAKEN, World, deliver, mail, only_told, route};
 use crate::mail::Assurance;
 use crate::net::tls::stand_in::Shows;
 use crate::smtp::client::{Means, Stage};
 
-const BO: &str = "bo@lab.example";
-const TAKEN: (Stage, Means) = (Stage::Content, Means::Taken);
 const REFUSED: (Stage, Means) = (Stage::Login, Means::Later);
-
-fn told(attempted: &Attempted) -> (Stage, Means) {
-    (attempted.answers[0].stage, attempted.answers[0].means)
-}
 
 fn offering(auth: &'static [&'static str]) -> Script {
     Script { offers: auth, ..plain() }
@@ -37,7 +31,7 @@ async fn a_login_comes_behind_the_proof_and_before_the_sender() {
         let courier = world.courier_with(vec![smarthost(&world, &server, "correct horse")]);
         // A second message needs no second login.
         for _ in 0..2 {
-            assert_eq!(told(&deliver(&courier, &mail(&[BO], "tls:valid")).await), TAKEN);
+            assert_eq!(only_told(&deliver(&courier, &mail(&[BO], "tls:valid")).await), TAKEN);
         }
         let heard = server.heard();
         assert_eq!(&heard[3..6], ["(tls)", "EHLO relay.clinic.example", said]);
@@ -52,17 +46,17 @@ async fn a_refused_login_names_no_sender_is_told_and_is_not_tried_again_at_once(
     let server = Server::start(offering(&["AUTH PLAIN"]), world.identity(Shows::Valid)).await;
     let courier = world.courier_with(vec![smarthost(&world, &server, "wrong horse")]);
     let attempted = deliver(&courier, &mail(&[BO], "tls:valid")).await;
-    assert_eq!((told(&attempted), server.count("MAIL")), (REFUSED, 0));
+    assert_eq!((only_told(&attempted), server.count("MAIL")), (REFUSED, 0));
     assert_eq!(attempted.answers[0].reply.as_ref().unwrap().code.value(), 535);
     let troubles = courier.troubles().list();
     let [Trouble { name, advice }] = troubles.as_slice() else { panic!("{troubles:?}") };
     assert!(name.contains("wrong horse.password") && advice.contains("refused our login") && advice.contains("(535)"));
     // A provider closes an account at which many logins fail.
     let again = deliver(&courier, &mail(&[BO], "tls:valid")).await;
-    assert_eq!((told(&again), server.count("(connected)")), (REFUSED, 1));
+    assert_eq!((only_told(&again), server.count("(connected)")), (REFUSED, 1));
     courier.forget_the_dead();
     server.will_say("AUTH", "235 2.7.0 welcome");
-    assert_eq!(told(&deliver(&courier, &mail(&[BO], "tls:valid")).await), TAKEN);
+    assert_eq!(only_told(&deliver(&courier, &mail(&[BO], "tls:valid")).await), TAKEN);
     assert_eq!(courier.troubles().list(), []);
 }
 
@@ -72,9 +66,9 @@ async fn a_login_that_cannot_be_checked_now_is_no_trouble() {
     let says = Script { offers: &["AUTH PLAIN"], ..saying(&[("AUTH", "454 4.7.0 the directory is away")]) };
     let server = Server::start(says, world.identity(Shows::Valid)).await;
     let courier = world.courier_with(vec![smarthost(&world, &server, "correct horse")]);
-    assert_eq!(told(&deliver(&courier, &mail(&[BO], "tls:valid")).await), REFUSED);
+    assert_eq!(only_told(&deliver(&courier, &mail(&[BO], "tls:valid")).await), REFUSED);
     assert_eq!(courier.troubles().list(), []);
-    assert_eq!(told(&deliver(&courier, &mail(&[BO], "tls:valid")).await), TAKEN);
+    assert_eq!(only_told(&deliver(&courier, &mail(&[BO], "tls:valid")).await), TAKEN);
 }
 
 #[tokio::test]
@@ -89,7 +83,7 @@ async fn a_host_without_a_proof_or_without_a_login_is_told_no_password() {
         let server = Server::start(offering(offers), world.identity(shows)).await;
         let courier = world.courier_with(vec![smarthost(&world, &server, "correct horse")]);
         let attempted = deliver(&courier, &mail(&[BO], "tls:encrypted")).await;
-        assert_eq!((told(&attempted), server.count("AUTH"), server.count("MAIL")), (expected, 0, 0), "{shows:?}");
+        assert_eq!((only_told(&attempted), server.count("AUTH"), server.count("MAIL")), (expected, 0, 0), "{shows:?}");
     }
 }
 
@@ -106,7 +100,7 @@ async fn connections_are_not_shared_between_those_who_we_are() {
         [("lab", 1, 0, 1), ("two", 1, 0, 2), ("three", 1, 1, 3), ("lab", 1, 1, 3), ("two", 1, 1, 3), ("three", 1, 1, 3)]
     {
         let attempted = deliver(&courier, &mail(&[&format!("bo@{domain}.example")], "tls:valid")).await;
-        assert_eq!(told(&attempted), TAKEN, "{domain}");
+        assert_eq!(only_told(&attempted), TAKEN, "{domain}");
         let counted = (server.count("AUTH"), server.count("(client certificate)"), server.count("(connected)"));
         assert_eq!(counted, (auths, certificates, connections), "{domain}");
     }

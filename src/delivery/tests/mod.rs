@@ -22,9 +22,14 @@ use crate::config::{
 use crate::delivery::{Attempted, Consignment, Courier, NotReady, attempt};
 use crate::mail::{Address, Asked, Assurance, Content, Domain, Message, Method, ReversePath, Utf8, WireLimits};
 use crate::net::tls::stand_in::{Ca, Identity, Shows};
+use crate::smtp::client::{Means, Stage};
 
 pub(super) const MX: &str = "mx.lab.example";
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_795_493_220_000);
+
+pub(super) const BO: &str = "bo@lab.example";
+pub(super) const CY: &str = "cy@lab.example";
+pub(super) const TAKEN: (Stage, Means) = (Stage::Content, Means::Taken);
 
 /// A CA, and couriers that trust it.
 pub(super) struct World {
@@ -151,6 +156,16 @@ pub(super) fn mail_of(to: &[&str], method: &str, text: &str) -> Consignment {
 /// Tries once, with nothing remembered.
 pub(super) async fn deliver(courier: &Courier, consignment: &Consignment) -> Attempted {
     attempt(courier, consignment, None).await
+}
+
+/// What came of it for each recipient.
+pub(super) fn told(attempted: &Attempted) -> Vec<(Stage, Means)> {
+    attempted.answers.iter().map(|answer| (answer.stage, answer.means)).collect()
+}
+
+/// What came of it for the only recipient.
+pub(super) fn only_told(attempted: &Attempted) -> (Stage, Means) {
+    told(attempted)[0]
 }
 
 fn config(routes: Vec<Route>, ca_file: PathBuf) -> Config {

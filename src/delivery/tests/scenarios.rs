@@ -3,23 +3,16 @@
 use crate::config::Onward;
 use crate::delivery::tests::run::wait_for;
 use crate::delivery::tests::server::{CLOSE, HANG, Script, Server, plain, saying};
-use crate::delivery::tests::{World, deliver, mail, mail_of, route};
-use crate::delivery::{Attempted, Courier, attempt};
+use crate::delivery::tests::{BO, CY, World, deliver, mail, mail_of, route, told};
+use crate::delivery::{Courier, attempt};
 use crate::mail::{Assurance, Content, Enhanced};
 use crate::net::tls::stand_in::Shows;
 use crate::smtp::client::{Means, Stage};
-
-const BO: &str = "bo@lab.example";
-const CY: &str = "cy@lab.example";
 
 async fn with(world: &World, script: Script, shows: Shows) -> (Server, Courier) {
     let server = Server::start(script, world.identity(shows)).await;
     let courier = world.courier(&[("lab.example", server.address)]);
     (server, courier)
-}
-
-fn told(attempted: &Attempted) -> Vec<(Stage, Means)> {
-    attempted.answers.iter().map(|answer| (answer.stage, answer.means)).collect()
 }
 
 #[tokio::test]
