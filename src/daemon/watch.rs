@@ -1,5 +1,6 @@
 //! Looks from time to time at what will stop mail one day: certificates that end, a disk that fills, keys that others
-//! can read, and hears what delivery found amiss at next hops. What fails is logged when it begins to, and stands in the postmaster's daily report.
+//! can read, and hears what delivery found amiss at next hops. What fails is logged when it begins to, and stands in the
+//! postmaster's daily report.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -65,15 +66,15 @@ fn tell(found: &[FailedCheck], failed: &watch::Sender<Vec<FailedCheck>>) {
 
 /// Cheap checks only: the config's own files, and no network.
 fn failing(config: &Config, now: Timestamp) -> Vec<FailedCheck> {
-    let mut found: Vec<FailedCheck> =
-        config.tls.certificates.iter().filter_map(|given| certificate(given, "senders", now)).collect();
-    found.extend(config.tls.certificates.iter().filter_map(|given| open_to_others("certificate's key", &given.key)));
+    let mut found = Vec::new();
+    for given in &config.tls.certificates {
+        found.extend(certificate(given, "senders", now));
+        found.extend(open_to_others("certificate's key", &given.key));
+    }
     found.extend(open_to_others("master key", &config.server.master_key));
-    for route in &config.routes {
-        found.extend(route.client_certificate.iter().filter_map(|given| certificate(given, "next hops", now)));
-        found.extend(
-            route.client_certificate.iter().filter_map(|given| open_to_others("client certificate's key", &given.key)),
-        );
+    for given in config.routes.iter().filter_map(|route| route.client_certificate.as_ref()) {
+        found.extend(certificate(given, "next hops", now));
+        found.extend(open_to_others("client certificate's key", &given.key));
     }
     found.extend(disk(config));
     found.extend(config.listeners.iter().filter_map(|listener| legacy(listener, now)));
