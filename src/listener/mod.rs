@@ -269,8 +269,7 @@ impl Bound {
                     Ok((stream, address)) => {
                         let knock = Knock { stream, listener: listener.clone(), shared: shared.clone() };
                         if arrival::is_proxy(&listener, address) {
-                            // Beyond so many, the proxy does not say whose they are, and nobody waits for it.
-                            if let Ok(turn) = unnamed.clone().try_acquire_owned() {
+                            if let Some(turn) = knock.turn(&unnamed, address) {
                                 open.spawn(knock.behind_proxy((address, turn), tls.clone(), drain.clone()));
                             }
                         } else if let Some(connection) = knock.admit(Origin::direct(address)) {
@@ -298,6 +297,15 @@ struct Knock<A> {
 }
 
 impl<A: Accepts> Knock<A> {
+    /// Beyond so many, the proxy does not say whose they are, and nobody waits for it.
+    fn turn(&self, unnamed: &Arc<Semaphore>, proxy: SocketAddr) -> Option<OwnedSemaphorePermit> {
+        let turn = unnamed.clone().try_acquire_owned().ok();
+        if turn.is_none() {
+            self.shared.tell_of((proxy.ip().to_canonical(), "proxy_unnamed"), &"connection turned away");
+        }
+        turn
+    }
+
     /// Hears from the proxy who it is, and goes on with that.
     async fn behind_proxy(
         mut self,
