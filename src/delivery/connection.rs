@@ -252,10 +252,8 @@ impl Connection {
                     // A refusal counts; an acceptance of content that did not get there whole does not.
                     let next = (!reply.code.is_positive()).then(|| transaction.on(reply));
                     transaction.cut(&silence);
-                    self.leaves = match next {
-                        Some(Next::Done(Leaves::Misunderstood)) => Leaves::Misunderstood,
-                        _ => Leaves::Broken,
-                    };
+                    let misunderstood = next == Some(Next::Done(Leaves::Misunderstood));
+                    self.leaves = if misunderstood { Leaves::Misunderstood } else { Leaves::Broken };
                     break;
                 }
                 (Err(silence), Ok(())) => {
