@@ -10,12 +10,12 @@ pub mod inbox;
 pub mod line;
 pub mod play;
 pub mod report;
+pub mod sealpost;
 pub mod small;
 pub mod step;
 pub mod target;
 pub mod words;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -60,15 +60,4 @@ pub async fn run(cases: &[Arc<Case>], target: &Arc<Target>, at_once: usize) -> R
     played.sort_by_key(|(number, _)| *number);
     let played = played.into_iter().map(|(_, played)| played).collect();
     inbox::settle(played, target).await
-}
-
-/// Lets the only client of a config of Sealpost send with the null sender as well (RFC 5321 4.5.5).
-pub fn may_send_as_nobody(config: &Path) -> Result<()> {
-    let text = std::fs::read_to_string(config)?;
-    let senders = r#"senders = ["*@clinic.example"]"#;
-    if !text.contains(senders) {
-        return Err("the config has no client of this clinic".into());
-    }
-    std::fs::write(config, text.replace(senders, r#"senders = ["*@clinic.example", "<>"]"#))?;
-    Ok(())
 }

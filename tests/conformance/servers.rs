@@ -11,11 +11,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::conformance::inbox::Inbox;
-use crate::conformance::may_send_as_nobody;
+use crate::conformance::sealpost;
 use crate::conformance::small::{Manners, Set, Small};
 use crate::conformance::target::{Begun, Login, Target};
 use crate::world::authority::{Authority, Kind, credulous_client};
-use crate::world::daemon::{Daemon, HOSTNAME, binary, ended, free_address};
+use crate::world::daemon::{Daemon, HOSTNAME, ended, free_address};
 use crate::world::postfix::{Postfix, Wanted, run};
 use crate::world::{Result, until};
 
@@ -129,31 +129,14 @@ pub async fn start(server: Server, home: &Path) -> Result<Running> {
 }
 
 fn sealpost(place: &Place) -> Result<What> {
-    let mut daemon = Daemon::init(&binary()?, &place.folder.join("clinic"))?;
-    daemon.configure(&format!(
-        r#"
-[[listener]]
-role = "submission"
-bind = "{}"
-[[listener]]
-role = "submissions"
-bind = "{}"
-[[route]]
-domains = ["lab.example"]
-host = "{}"
-name = "mx.lab.example"
-ca_file = "{}"
-onward = "final"
-[http]
-bind = "off"
-"#,
-        place.address,
-        place.implicit,
-        place.sink,
-        place.sink_ca.display()
-    ))?;
-    daemon.add_client(LOGIN, PASSWORD)?;
-    may_send_as_nobody(&daemon.config)?;
+    let mut daemon = sealpost::sealpost(&sealpost::Wanted {
+        folder: &place.folder.join("clinic"),
+        ports: [place.address, place.implicit],
+        sink: place.sink,
+        sink_ca: &place.sink_ca,
+        user: LOGIN,
+        password: PASSWORD,
+    })?;
     daemon.start()?;
     Ok(What::Sealpost(Box::new(daemon)))
 }

@@ -14,11 +14,12 @@ use crate::conformance::case::{Case, folder, read, read_all};
 use crate::conformance::inbox::{Delivery, Inbox, fault};
 use crate::conformance::play::{Finals, Reached, play};
 use crate::conformance::report::{is_bad, text};
+use crate::conformance::sealpost::Wanted;
 use crate::conformance::small::{FOOLS, Manners, Set, Small};
 use crate::conformance::target::{Begun, Login, Target};
-use crate::conformance::{Outcome, inbox, may_send_as_nobody, run};
+use crate::conformance::{self, Outcome, inbox, run};
 use crate::world::authority::{Authority, Kind, credulous_client};
-use crate::world::daemon::{Daemon, HOSTNAME, binary, free_address};
+use crate::world::daemon::{Daemon, HOSTNAME, free_address};
 use crate::world::until;
 
 const AT_ONCE: usize = 16;
@@ -76,34 +77,18 @@ async fn sink(authority: &Authority) -> (Small, Inbox) {
 
 fn sealpost(home: &Path, authority: &Authority, sink: &Small, inbox: Inbox) -> (Daemon, Target) {
     let (address, implicit) = (free_address().unwrap(), free_address().unwrap());
-    let daemon = Daemon::init(&binary().unwrap(), &home.join("clinic")).unwrap();
     let ca = home.join("sink-ca.pem");
     std::fs::write(&ca, &authority.pem).unwrap();
-    let (host, ca) = (sink.address, ca.display());
-    daemon
-        .configure(&format!(
-            r#"
-[[listener]]
-role = "submission"
-bind = "{address}"
-[[listener]]
-role = "submissions"
-bind = "{implicit}"
-[[route]]
-domains = ["lab.example"]
-host = "{host}"
-name = "mx.lab.example"
-ca_file = "{ca}"
-onward = "final"
-[limits]
-message_bytes = "12MiB"
-[http]
-bind = "off"
-"#
-        ))
-        .unwrap();
-    daemon.add_client(LOGIN, PASSWORD).unwrap();
-    may_send_as_nobody(&daemon.config).unwrap();
+    let wanted = Wanted {
+        folder: &home.join("clinic"),
+        ports: [address, implicit],
+        sink: sink.address,
+        sink_ca: &ca,
+        user: LOGIN,
+        password: PASSWORD,
+    };
+    let daemon = conformance::sealpost::sealpost(&wanted).unwrap();
+    daemon.configure("[limits]\nmessage_bytes = \"12MiB\"\n").unwrap();
     let target = Target {
         address,
         implicit: Some(implicit),
