@@ -42,7 +42,7 @@ pub(super) enum Command {
     Verify {
         /// An export; default: the log of this machine
         export: Option<PathBuf>,
-        /// A head that left the machine earlier, such as from a daily digest: a file that holds its JSON line
+        /// A head that left the machine earlier, such as from a daily report: a file that holds its JSON line
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
     },
@@ -147,7 +147,7 @@ fn verify(config: &Path, export: Option<&Path>, head: Option<&Path>, format: For
 fn read_head(path: &Path) -> Result<SignedHead, Failed> {
     let text = std::fs::read_to_string(path).map_err(|error| Failed::file(path, &error))?;
     serde_json::from_str(braced(&text)).map_err(|error| {
-        Failed::Data(format!("{}: not a signed head, as a daily digest holds it: {error}", path.display()))
+        Failed::Data(format!("{}: not a signed head, as a daily report holds it: {error}", path.display()))
     })
 }
 

@@ -14,7 +14,7 @@ use crate::mail::ClientName;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
-    /// As `client list` shows it
+    /// As `client list` shows it; or give --all
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     name: Option<String>,
     /// All clients, and all strangers
