@@ -4,6 +4,7 @@ mod list;
 mod lockouts;
 #[cfg(test)]
 mod tests;
+mod told;
 mod watch;
 
 use std::fs::{self, File};
@@ -23,10 +24,10 @@ use zeroize::Zeroizing;
 use crate::accounts::Unlock;
 use crate::cli::output::{Failed, Format, print_json, print_line};
 use crate::cli::reach;
-use crate::config::{self, Client, Config, Listener, Login, Mistake, Profile};
+use crate::config::{self, Client, Config, Login, Mistake, Profile};
 use crate::crypto::{self, NoEntropy};
 use crate::keyring::{KeyringError, certificate};
-use crate::mail::{ClientName, Role};
+use crate::mail::ClientName;
 use crate::smtp;
 
 /// What is typed behind `client`.
@@ -279,6 +280,9 @@ pub(super) struct Changed {
     /// Where a new client connects to, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
+    /// Of a new client without a login, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known_by: Option<String>,
     /// Only when it was made here; shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
@@ -302,7 +306,7 @@ pub(super) fn add(path: &Path, new: &NewClient, password: &Password) -> Result<C
         table.insert("scram", value(secret.scram));
         secret.shown
     });
-    let server = Some(server(&draft.config));
+    let server = Some(told::server(&draft.config, new));
     draft.save(|document| {
         // What a set-up says above its first client comes before it, and not behind.
         if !document.contains_key("client")
@@ -315,7 +319,14 @@ pub(super) fn add(path: &Path, new: &NewClient, password: &Password) -> Result<C
         clients.as_array_of_tables_mut().ok_or(ClientError::NotTables)?.push(table);
         Ok(())
     })?;
-    Ok(Changed { client: new.name.clone(), login, done: Done::Added, server, password: shown })
+    Ok(Changed {
+        client: new.name.clone(),
+        login,
+        done: Done::Added,
+        server,
+        known_by: told::known_by(new),
+        password: shown,
+    })
 }
 
 /// The table of a new client, without its login.
@@ -349,18 +360,6 @@ fn pin(given: &str) -> Result<String, ClientError> {
     Ok(format!("key:{}", read.key_sha256))
 }
 
-/// What is typed into the program that sends.
-fn server(config: &Config) -> String {
-    let port = |listener: &Listener| match listener.role() {
-        Role::Submission => Some(format!("port {} with STARTTLS", listener.bind.port())),
-        Role::Submissions => Some(format!("port {} with TLS", listener.bind.port())),
-        // Who has a login has a better door than these.
-        Role::Relay | Role::Legacy => None,
-    };
-    let ports: Vec<String> = config.listeners.iter().filter_map(port).collect();
-    format!("{}, {}", config.server.hostname, ports.join(", or "))
-}
-
 pub(super) fn passwd(path: &Path, name: &str, password: &Password) -> Result<Changed, ClientError> {
     if login(find(&read(path)?.1, name)?).is_none() {
         return Err(ClientError::NoLogin(name.to_owned()));
@@ -392,7 +391,7 @@ pub(super) fn remove(path: &Path, name: &str) -> Result<Changed, ClientError> {
         tables(document)?.retain(|client| !is(client, name));
         Ok(())
     })?;
-    Ok(Changed { client: name.to_owned(), login, done: Done::Removed, server: None, password: None })
+    Ok(Changed { client: name.to_owned(), login, done: Done::Removed, server: None, known_by: None, password: None })
 }
 
 impl Changed {
@@ -410,6 +409,10 @@ impl Changed {
         };
         let done = match &self.server {
             Some(server) => format!("{done}\n  Server     {server}"),
+            None => done,
+        };
+        let done = match &self.known_by {
+            Some(known_by) => format!("{done}\n  Known by   {known_by}"),
             None => done,
         };
         match &self.password {
@@ -511,7 +514,7 @@ fn change(path: &Path, name: &str, done: Done, change: impl FnOnce(&mut Table)) 
         change(client.ok_or_else(|| ClientError::Unknown(name.to_owned()))?);
         Ok(())
     })?;
-    Ok(Changed { client: name.to_owned(), login, done, server: None, password: None })
+    Ok(Changed { client: name.to_owned(), login, done, server: None, known_by: None, password: None })
 }
 
 fn tables(document: &mut DocumentMut) -> Result<&mut ArrayOfTables, ClientError> {

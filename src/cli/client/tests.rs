@@ -189,6 +189,47 @@ fn a_machine_that_cannot_log_in_is_added_by_its_certificate_and_its_network() {
 }
 
 #[test]
+fn who_has_no_login_is_told_the_listeners_that_take_it_and_no_others() {
+    const DOORS: &str = r#"
+[[listener]]
+role = "relay"
+bind = "127.0.0.1:2525"
+
+[[listener]]
+role = "legacy"
+bind = "127.0.0.1:2526"
+networks = ["192.0.2.7"]
+owner = "it@clinic.example"
+reason = "a scanner"
+until = "2099-03-31"
+
+[[listener]]
+role = "submission"
+bind = "127.0.0.1:2588"
+proxy_from = ["127.0.0.9"]
+
+[[client]]
+name = "scanner"
+networks = ["192.0.2.7"]
+senders = ["scanner@clinic.example"]
+"#;
+    let (_folder, path) = config();
+    let server =
+        NewClient { name: "server".into(), login: NewLogin::Without, networks: vec!["192.0.2.8".into()], ..openemr() };
+    let nowhere = add(&path, &server, &Password::Made).unwrap().tell();
+    assert!(nowhere.contains("no listener takes it yet"), "{nowhere}");
+    fs::write(&path, format!("{CONFIG}{DOORS}")).unwrap();
+    let told = add(&path, &server, &Password::Made).unwrap().tell();
+    assert!(told.contains("relay.clinic.example, port 2525 with STARTTLS\n"), "{told}");
+    assert!(told.contains("Known by   its network, 192.0.2.8; it needs no password"), "{told}");
+    let ward = NewClient { name: "ward".into(), networks: vec!["192.0.2.0/29".into()], ..server };
+    let told = add(&path, &ward, &Password::Made).unwrap().tell();
+    assert!(told.contains("port 2525 with STARTTLS, or port 2526 without TLS\n"), "{told}");
+    let told = add(&path, &openemr(), &Password::Made).unwrap().tell();
+    assert!(told.contains("port 2587 with STARTTLS, or port 2588 with STARTTLS through its load balancer\n"), "{told}");
+}
+
+#[test]
 fn a_comment_above_the_first_client_stays_above_it() {
     let (_folder, path) = config();
     fs::write(&path, format!("{CONFIG}\n# Who may send.\n")).unwrap();
