@@ -214,11 +214,11 @@ impl Happening {
             }
             Happening::NotTaken(why, _) => return why.advice(),
             Happening::Ended(parting, heard) => return ended_advice(*parting, *heard),
+            Happening::Refused(verb, reply) => return refused_advice(*verb, reply),
             Happening::Connected
             | Happening::Secured(_)
             | Happening::LoggedIn
             | Happening::Certified
-            | Happening::Refused(..)
             | Happening::Taken(..) => return None,
         })
     }
@@ -318,6 +318,20 @@ fn login_advice(denied: Denied) -> &'static str {
     }
 }
 
+/// The replies that an office meets, and that something in the config changes.
+fn refused_advice(verb: Verb, reply: &Reply) -> Option<&'static str> {
+    match (verb, reply.code.value()) {
+        (Verb::Mail, 550) => Some(
+            "type a user name and a password into it; or, for a server without a login, write its address into networks of a \
+             [[client]]: docs/operate/listeners.md",
+        ),
+        (Verb::Rcpt | Verb::Data, 450) => {
+            Some("a program that keeps its mail tries again; or raise the rate in its [[client]]")
+        }
+        _ => None,
+    }
+}
+
 fn ended_words(parting: Parting, heard: Heard) -> &'static str {
     match (parting, heard) {
         (Parting::Said, _) => "said goodbye",
@@ -335,7 +349,7 @@ fn ended_words(parting: Parting, heard: Heard) -> &'static str {
         (Parting::Foreign, _) => "was cut off: it speaks HTTP",
         (Parting::Injected, _) => "was cut off: it sent commands in clear behind STARTTLS",
         (Parting::SentUnasked, _) => "was cut off: it sent a message without waiting for the 354",
-        (Parting::NoTls | Parting::Distrusted, _) => "was cut off: there is no TLS",
+        (Parting::NoTls | Parting::Distrusted, _) => "is gone, since there is no TLS",
         (Parting::Silent, Heard::Tls) => "hung up behind the TLS handshake, without a word",
         (Parting::Silent, _) => "hung up in the TLS handshake, without a word",
         (Parting::Crowded, _) => "was cut off: its place was needed for somebody who is known",
@@ -383,5 +397,21 @@ fn code(reply: &Reply) -> impl fmt::Display {
     match reply.enhanced {
         Some(enhanced) => format!("{} {enhanced}", reply.code),
         None => reply.code.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::Enhanced;
+
+    #[test]
+    fn a_refusal_that_the_config_changes_says_what_to_write() {
+        let advice = |verb, code, enhanced| Happening::Refused(verb, Reply::new(code, enhanced, "no")).advice();
+        let stranger = advice(Verb::Mail, 550, Enhanced::new(5, 7, 1)).unwrap();
+        assert!(stranger.contains("networks of a [[client]]"), "{stranger}");
+        let often = advice(Verb::Data, 450, Enhanced::new(4, 7, 0)).unwrap();
+        assert!(often.contains("rate"), "{often}");
+        assert_eq!(advice(Verb::Rcpt, 503, Enhanced::new(5, 5, 1)), None);
     }
 }
