@@ -286,11 +286,12 @@ fn listeners(config: &Config, now: Timestamp) -> Vec<Finding> {
             }
             Door::Legacy(Legacy { quarantine, .. }) => {
                 let day = quarantine.until.date();
-                let advice =
-                    format!("give its devices TLS before {day}, or have {} answer for another day", quarantine.owner);
+                let owner = &quarantine.owner;
                 findings.push(if quarantine.is_over(now) {
+                    let advice = format!("take it out, or have {owner} answer for another day: write it as until");
                     Finding::fail(what, format!("its last day was {day}, and it refuses everything"), advice)
                 } else {
+                    let advice = format!("give its devices TLS before {day}, or have {owner} answer for another day");
                     Finding::warn(what, format!("it stands open without TLS until {day}"), advice)
                 });
             }

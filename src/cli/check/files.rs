@@ -130,7 +130,11 @@ fn password(subject: &Subject<'_>, host: &str, file: &Path) -> Finding {
         Err(_) if given_to_service => {
             Finding::warn(what, "a credential of the service, which only it can read", "see its log when it starts")
         }
-        Err(error) => Finding::fail(what, error.to_string(), "Sealpost does not start without it"),
+        Err(error) => Finding::fail(
+            what,
+            error.to_string(),
+            "write the password alone into the file, readable by Sealpost only: it does not start without it",
+        ),
     }
 }
 

@@ -57,5 +57,7 @@ async fn a_device_without_tls_sends_from_its_own_address_and_the_evidence_says_s
     clinic.logged("a self-check fails: its last day was 2020-01-01", 1).await;
     let told = clinic.daemon.run(&["check"]).unwrap().out;
     assert!(told.contains(&format!("FAIL  legacy listener {over}: its last day was 2020-01-01")), "{told}");
+    assert!(told.contains("-> take it out, or have the ward's IT answer for another day"), "{told}");
+    assert!(!told.contains("before 2020-01-01"), "a day that is over is no remedy: {told}");
     assert!(told.contains(&format!("warn  legacy listener {door}: it stands open without TLS until 2199")), "{told}");
 }
