@@ -46,7 +46,10 @@ pub(super) fn tell(locked: &[Locked]) -> String {
         return String::new();
     }
     let lines: String = locked.iter().map(|locked| format!("  {}\n", locked.tell())).collect();
-    format!("Not heard now, after too many wrong logins:\n{lines}")
+    format!(
+        "Not heard now, after too many wrong logins:\n{lines}\
+         Put the password right in the program; then sealpost client unlock NAME, or --network ADDRESS, hears it at once.\n"
+    )
 }
 
 pub(super) fn list(path: &Path, format: Format) -> Result<(), Failed> {
@@ -79,4 +82,18 @@ pub(super) fn unlock(path: &Path, what: Unlock, format: Format) -> Result<(), Fa
         (Format::Text, reach::Running::Yes) => print_line(format!("Heard again: {unlocked} that were locked.")),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_told_with_what_ends_it() {
+        assert_eq!(tell(&[]), "");
+        let (client, network) = (Some(ClientName("ehr".into())), "192.0.2.7".parse().unwrap());
+        let told = tell(&[Locked { whose: "client".into(), client, network, until: "2026-11-24T12:04:48Z".into() }]);
+        assert!(told.contains("  ehr from 192.0.2.7, until 2026-11-24T12:04:48Z\n"), "{told}");
+        assert!(told.contains("sealpost client unlock NAME, or --network ADDRESS"), "{told}");
+    }
 }
