@@ -108,7 +108,8 @@ fn line(row: &Value) -> String {
         "queued" if row["in_delivery"] == Value::Bool(true) => "being delivered".to_owned(),
         "queued" => {
             let due = standing["due"].as_i64().map(Timestamp::from_millis).map(second).unwrap_or_default();
-            format!("{} at {due}, after {attempts} attempts", text(&standing["method"]))
+            let times = if attempts == 1 { "attempt" } else { "attempts" };
+            format!("{} at {due}, after {attempts} {times}", text(&standing["method"]))
         }
         _ => text(&standing["end"]),
     };

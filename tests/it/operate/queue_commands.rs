@@ -25,7 +25,7 @@ async fn an_operator_moves_what_waits_and_the_log_names_the_operator() {
     assert!(!list.contains("bo@"), "an address: {list}");
     assert!(text(&["list", "--client", "nobody"]).contains("Nothing waits."));
     assert_eq!(text(&["list", "--limit", "1"]).lines().count(), 2);
-    assert!(text(&["show", &ids[0]]).contains("after 1 attempts"));
+    assert!(text(&["show", &ids[0]]).contains("after 1 attempt\n"));
 
     assert_eq!(step(&["hold", &ids[0]]), 1);
     assert_eq!(standing(&house.rows(&ids[0])[0]), "held:operator");
