@@ -38,6 +38,10 @@ authority of its certificate, `ONLY=smuggling` plays some of the cases, `JSON=1`
 `SINK=192.0.2.10:25` the runner takes mail there: route the domain of `TO` to it, and what the server delivers is looked at as
 well; without, only the dialogs are. The runner sends real mail to `TO`, some of it odd: ask whoever runs the server first.
 It ends with 1 when a MUST or an attack failed, and prints the dialog of each failed case.
+
+`TARGET` is a name in the certificate where `CA` is given. Against a Sealpost, make a login for the purpose, which may use the null
+sender as well (`sealpost client add suite --sender '*@example.org' --sender '<>'`), and remove it afterwards: some cases let
+logins fail on purpose. What needs something that was not given, such as `SINK`, is skipped.
 ";
 
 #[tokio::main]
