@@ -26,8 +26,10 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    pub(super) fn read(table: &mut Table<'_, '_>) -> Delivery {
-        Delivery {
+    /// `lease` is that of the queue.
+    pub(super) fn read(table: &mut Table<'_, '_>, lease: Duration) -> Delivery {
+        let data_line = table.line_of("data");
+        let delivery = Delivery {
             connections: table.setting("connections", count),
             connections_per_destination: table.setting("connections_per_destination", count),
             messages_per_connection: table.setting("messages_per_connection", count),
@@ -37,7 +39,14 @@ impl Delivery {
             data: table.setting("data", duration),
             allow_networks: table.list("allow_networks", Absent::Default, value::network),
             ca_file: table.optional("ca_file", value::path),
+        };
+        let needs = delivery.command + delivery.data;
+        // A lease that is wrong already has its own mistake.
+        if !lease.is_zero() && needs > lease * 2 / 3 {
+            let text = "an attempt ends after two thirds of queue.lease, and data and command together are longer: raise the lease";
+            table.mistake(data_line, "data", text);
         }
+        delivery
     }
 }
 

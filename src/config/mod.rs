@@ -83,7 +83,7 @@ fn read(root: &mut Table<'_, '_>) -> Option<Config> {
     let policy = root.table("policy", |table| Policy::read(table, &clients));
     let limits = root.table("limits", Limits::read);
     let queue = root.table("queue", Queue::read);
-    let delivery = root.table("delivery", Delivery::read);
+    let delivery = root.table("delivery", |table| Delivery::read(table, queue.lease));
     let dns = root.table("dns", Dns::read);
     let database = root.table("database", Database::read);
     let retention = root.table("retention", Retention::read);
