@@ -33,7 +33,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("lettre", &["notice"]),
     ("mail_parser", &["mime"]),
-    ("aho_corasick", &["classify"]),
     ("aws_lc_rs", &["crypto", "net"]),
     ("argon2", &["crypto"]),
     ("stringprep", &["crypto"]),

@@ -6,12 +6,16 @@ mod lexicon;
 mod names;
 mod record;
 mod shapes;
+#[allow(dead_code, reason = "the scanners of numbers and names, and the model, take the rest of it up")]
+mod tokens;
 mod weigh;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::classify::tokens::Tokens;
 use crate::mime::{Content, Part, Tree};
 use crate::phi::Kind;
 
@@ -82,13 +86,15 @@ const MAX_HITS: usize = 100_000;
 #[derive(Debug)]
 struct Hits {
     kept: Vec<Hit>,
+    /// The topics that speak against a patient being meant.
+    lowering: BTreeSet<&'static str>,
     room: usize,
     complete: bool,
 }
 
 impl Hits {
     fn within(room: usize) -> Hits {
-        Hits { kept: Vec::new(), room, complete: true }
+        Hits { kept: Vec::new(), lowering: BTreeSet::new(), room, complete: true }
     }
 
     fn push(&mut self, hit: Hit) {
@@ -99,13 +105,16 @@ impl Hits {
         }
     }
 
+    fn lower(&mut self, topic: &'static str) {
+        self.lowering.insert(topic);
+    }
+
     fn extend(&mut self, hits: impl IntoIterator<Item = Hit>) {
         hits.into_iter().for_each(|hit| self.push(hit));
     }
 }
 
-const DETECTORS: [&dyn Detector; 5] =
-    [&record::Records, &labels::Labels, &shapes::Shapes, &names::Names, &lexicon::Lexicon];
+const DETECTORS: [&dyn Detector; 4] = [&record::Records, &labels::Labels, &shapes::Shapes, &names::Names];
 
 /// Runs every detector over every part.
 pub fn classify(tree: &Tree) -> Verdict {
@@ -117,12 +126,12 @@ pub fn classify(tree: &Tree) -> Verdict {
             // The detectors read the text and keep only kinds and places.
             Content::Text(text) => {
                 let text = text.expose();
-                let Hits { kept: hits, complete, .. } = detect(text, MAX_HITS - kept);
+                let Hits { kept: hits, lowering, complete, .. } = detect(text, MAX_HITS - kept);
                 kept += hits.len();
                 // What was found behind the limit is not known, and may be the one thing that counts.
                 findings.extend((!complete).then(|| unreadable(part)));
                 findings.extend(located(&hits, text, &part.path));
-                read.push(weigh::Read { part, text, hits });
+                read.push(weigh::Read { part, text, hits, lowering });
             }
             Content::Unreadable(_) => findings.push(unreadable(part)),
         }
@@ -144,9 +153,15 @@ fn detect(text: &str, room: usize) -> Hits {
     for detector in DETECTORS {
         detector.detect(text, &mut hits);
     }
+    let mut room = Vec::new();
+    for block in Tokens::blocks(text) {
+        let tokens = Tokens::read(text, block, room);
+        lexicon::detect(&tokens, &mut hits);
+        room = tokens.list;
+    }
     hits.kept.sort_by(|a, b| (a.span.start, b.span.end).cmp(&(b.span.start, a.span.end)));
     let mut kept: Vec<Hit> = Vec::with_capacity(hits.kept.len());
-    for hit in hits.kept {
+    for hit in std::mem::take(&mut hits.kept) {
         let near = kept.len().saturating_sub(4);
         let twin = kept[near..].iter_mut().find(|other| other.kind == hit.kind && hit.span.start < other.span.end);
         match twin {
@@ -155,7 +170,7 @@ fn detect(text: &str, room: usize) -> Hits {
             None => kept.push(hit),
         }
     }
-    Hits { kept, room: hits.room, complete: hits.complete }
+    Hits { kept, ..hits }
 }
 
 /// Octets to characters, in one pass over the text.

@@ -8,9 +8,9 @@
 //! speak of no patient, and a mailing list, lower what was not bound by a record; but never below the threshold what binds a
 //! number that only one person has, or a name that is told to be a patient's, to words of health.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
-use crate::classify::{Hit, Sense, lexicon};
+use crate::classify::{Hit, Sense};
 use crate::mime::{Part, Tree};
 use crate::phi::{Axis, Kind};
 
@@ -41,6 +41,8 @@ pub(super) struct Read<'a> {
     pub(super) part: &'a Part,
     pub(super) text: &'a str,
     pub(super) hits: Vec<Hit>,
+    /// The topics of it that speak against a patient being meant.
+    pub(super) lowering: BTreeSet<&'static str>,
 }
 
 impl Read<'_> {
@@ -60,7 +62,7 @@ pub(super) fn score(tree: &Tree, read: &[Read<'_>]) -> f32 {
     let addressed = read.iter().map(|part| addressed(part, health)).fold(0.0, f32::max);
     let (best, second) = strongest(bound, (addressed, 0.0));
     let joined = 1.0 - (1.0 - best) * (1.0 - 0.5 * second);
-    let topics: HashSet<&str> = read.iter().flat_map(|part| lexicon::lowering(part.text)).collect();
+    let topics: BTreeSet<&str> = read.iter().flat_map(|part| part.lowering.iter().copied()).collect();
     let topics = i32::try_from(topics.len()).unwrap_or(i32::MAX);
     let listed =
         if tree.control.iter().any(|(name, _)| name == "list-id" || name == "list-unsubscribe") { LISTED } else { 1.0 };
