@@ -4,10 +4,12 @@ mod checks;
 mod labels;
 mod lexicon;
 mod names;
+mod persons;
 mod record;
 mod shapes;
 #[allow(dead_code, reason = "the scanners of numbers and names, and the model, take the rest of it up")]
 mod tokens;
+mod topics;
 mod weigh;
 
 use std::collections::BTreeSet;
@@ -17,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::classify::tokens::Tokens;
 use crate::mime::{Content, Part, Tree};
-use crate::phi::Kind;
+use crate::phi::{Kind, Label};
 
 /// Names the rules and lexicons that made a verdict; it changes with them.
 pub const VERSION: &str = "rules-1";
@@ -42,6 +44,10 @@ pub struct Verdict {
     /// From 0 to 1.
     pub score: f32,
     pub findings: Vec<Finding>,
+    /// How many people it is about, as far as they can be told apart.
+    pub persons: usize,
+    /// Topics that ask for more care.
+    pub labels: Vec<Label>,
     /// The classifier that said so.
     pub version: String,
 }
@@ -120,6 +126,8 @@ const DETECTORS: [&dyn Detector; 4] = [&record::Records, &labels::Labels, &shape
 pub fn classify(tree: &Tree) -> Verdict {
     let mut findings = Vec::new();
     let mut read = Vec::new();
+    let mut persons = persons::Persons::default();
+    let mut labels = BTreeSet::new();
     let mut kept = 0;
     for part in &tree.parts {
         match &part.content {
@@ -130,6 +138,8 @@ pub fn classify(tree: &Tree) -> Verdict {
                 kept += hits.len();
                 // What was found behind the limit is not known, and may be the one thing that counts.
                 findings.extend((!complete).then(|| unreadable(part)));
+                persons.add(text, &hits);
+                topics::add(text, &mut labels);
                 findings.extend(located(&hits, text, &part.path));
                 read.push(weigh::Read { part, text, hits, lowering });
             }
@@ -140,7 +150,15 @@ pub fn classify(tree: &Tree) -> Verdict {
     let score = weigh::score(tree, &read);
     // What cannot be read is treated as PHI: nobody can say that it is none.
     let score = if has_unreadable { score.max(weigh::UNREADABLE) } else { score };
-    Verdict { phi: score >= weigh::THRESHOLD, score, findings, version: VERSION.to_owned() }
+    Verdict {
+        phi: score >= weigh::THRESHOLD,
+        score,
+        findings,
+        persons: persons.count(),
+        // A topic is one of health information only.
+        labels: if score >= weigh::THRESHOLD { labels.into_iter().collect() } else { Vec::new() },
+        version: VERSION.to_owned(),
+    }
 }
 
 fn unreadable(part: &Part) -> Finding {

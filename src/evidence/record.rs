@@ -328,7 +328,7 @@ mod tests {
         };
         let mut findings = vec![finding(Kind::Mrn, "subject", 0.9), finding(Kind::Unreadable, "2", 1.0)];
         findings.extend((0..1000_u16).map(|n| finding(Kind::Drug, "1", f32::from(n) / 1000.0)));
-        let verdict = Verdict { phi: true, score: 1.0, findings, version: "1".into() };
+        let verdict = Verdict { phi: true, score: 1.0, findings, persons: 0, labels: Vec::new(), version: "1".into() };
         let groups = Classified::of(&verdict, &tree).found;
         let zip = Place::Attachment { media_type: "application/zip".into() };
         let places: Vec<_> = groups.iter().map(|group| (group.kind, group.count, &group.place)).collect();

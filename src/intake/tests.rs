@@ -71,7 +71,14 @@ fn examine(text: &str, recipients: &[&str], client: &str) -> Examination {
     let envelope = Envelope::new(sender, recipients.remove(0), recipients);
     let terms = terms();
     let tree = mime::parse(&message(text), &terms.budget);
-    let verdict = Verdict { phi: false, score: 0.0, findings: Vec::new(), version: "test".into() };
+    let verdict = Verdict {
+        phi: false,
+        score: 0.0,
+        findings: Vec::new(),
+        persons: 0,
+        labels: Vec::new(),
+        version: "test".into(),
+    };
     let client = ClientName(client.into());
     terms.decide(&envelope, (Some(&client), Some(Proof::Password)), Read { tree, verdict, facts: Facts::default() })
 }

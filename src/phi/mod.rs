@@ -1,10 +1,12 @@
 //! Protected health information: a wrapper that cannot be printed, and the kinds of things that make text PHI.
 
 mod kind;
+mod label;
 
 use std::fmt;
 
 pub use kind::{Axis, Kind};
+pub use label::Label;
 
 /// A value that may hold PHI. It prints as `[phi]`, has no `Display` and no `Serialize`;
 /// `expose` is the one way out, and each call of it says why.

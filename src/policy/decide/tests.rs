@@ -37,7 +37,7 @@ fn address(text: &str) -> Address {
 fn verdict(kinds: &[Kind]) -> Verdict {
     let finding = |kind: &Kind| Finding { kind: *kind, part: "1".into(), start: 0, end: 3, confidence: 0.9 };
     let findings = kinds.iter().map(finding).collect();
-    Verdict { phi: !kinds.is_empty(), score: 0.5, findings, version: "test".into() }
+    Verdict { phi: !kinds.is_empty(), score: 0.5, findings, persons: 0, labels: Vec::new(), version: "test".into() }
 }
 
 /// The decision for a message from the front desk to a lab and to a patient.
