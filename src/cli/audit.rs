@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use crate::audit::{Broken, MAX_LINE_BYTES, Proof, SignedHead, Verifier};
 use crate::cli::output::{ANSWER_IS_NO, Failed, Format, print_json, print_line};
-use crate::cli::{classify, reach};
+use crate::cli::reach;
 use crate::clock::Timestamp;
 use crate::control::Request;
 use crate::crypto::sha256;
-use crate::mail::MessageId;
+use crate::mail::{MessageId, wire_lines};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -229,7 +229,7 @@ fn match_file(config: &Path, file: &Path, format: Format) -> Result<ExitCode, Fa
     let config = reach::read_config(config)?;
     let bytes = std::fs::read(file).map_err(|error| Failed::file(file, &error))?;
     // On the wire every line ends in CRLF; most systems save the same message with line feeds.
-    let on_the_wire = classify::wire_lines(&bytes);
+    let on_the_wire = wire_lines(&bytes);
     let mut found = 0;
     let contents = vec![sha256(&bytes), sha256(&on_the_wire)];
     reach::ask(&config, &Request::AuditMatch { contents }, &mut |row| {

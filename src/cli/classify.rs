@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::classify::{Finding, Verdict, classify};
 use crate::cli::output::{Failed, Format};
-use crate::mail::{Malformed, Message, WireLimits};
+use crate::mail::{Malformed, Message, WireLimits, wire_lines};
 use crate::mime::{self, Budget};
 
 /// What is typed behind `classify`.
@@ -121,18 +121,6 @@ fn judge(path: &Path) -> Result<Verdict, Unreadable> {
     Ok(classify(&mime::parse(&message, &BUDGET)))
 }
 
-/// Files on disk often end their lines with a bare line feed, and some with nothing; a message on the wire does not.
-pub(super) fn wire_lines(file: &[u8]) -> Vec<u8> {
-    let mut wire = Vec::with_capacity(file.len() + file.len() / 32);
-    for line in file.split_inclusive(|byte| *byte == b'\n') {
-        let text = line.strip_suffix(b"\n").unwrap_or(line);
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
-        wire.extend(text.iter().map(|byte| if matches!(byte, b'\r' | 0) { b' ' } else { *byte }));
-        wire.extend_from_slice(b"\r\n");
-    }
-    wire
-}
-
 fn print(path: &Path, verdict: &Verdict, out: &mut dyn Write, format: Format) -> io::Result<()> {
     let file = path.display().to_string();
     match format {
@@ -192,11 +180,5 @@ mod tests {
         fs::write(folder.path().join("a.eml"), "Subject: x\n\nTakes metformin and lisinopril\n").unwrap();
         let (_, out) = output(&[folder.path().to_path_buf()], Format::Text);
         assert!(out.trim_end().ends_with("; DRUG 2"), "{out}");
-    }
-
-    #[test]
-    fn files_get_the_line_ends_of_the_wire() {
-        assert_eq!(wire_lines(b"a\nb\r\nc\0\r"), b"a\r\nb\r\nc \r\n");
-        assert!(wire_lines(b"").is_empty());
     }
 }

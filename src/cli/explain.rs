@@ -7,14 +7,14 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::output::{Failed, Format, print_json, print_text};
-use crate::cli::{classify, reach};
+use crate::cli::reach;
 use crate::config;
 use crate::control::Request;
 use crate::daemon;
 use crate::evidence;
 use crate::evidence::record::{Classified, Recipient};
 use crate::intake::{self, Examination, Unsent};
-use crate::mail::{Address, ClientName, Envelope, Message, MessageId, ReversePath, WireLimits};
+use crate::mail::{Address, ClientName, Envelope, Message, MessageId, ReversePath, WireLimits, wire_lines};
 use crate::policy::{Decision, Facts};
 use crate::smtp::Senders;
 
@@ -67,7 +67,7 @@ fn explain_file(path: &Path, arguments: &Arguments, format: Format) -> Result<Ex
         header_bytes: limits.header_bytes,
         line_bytes: limits.line_bytes,
     };
-    let message = Message::parse(classify::wire_lines(&bytes), &limits)
+    let message = Message::parse(wire_lines(&bytes), &limits)
         .map_err(|error| Failed::Data(format!("{}: {error}; it would be refused with a 5xx", file.display())))?;
     let envelope = envelope(arguments)?;
     let client = client(&loaded, arguments, &envelope)?;

@@ -10,6 +10,7 @@ mod keys;
 mod output;
 #[cfg(test)]
 mod pages;
+mod policy;
 mod queue;
 mod reach;
 #[cfg(test)]
@@ -76,6 +77,9 @@ enum Command {
     Classify(classify::Arguments),
     /// Find messages by recipient or Message-ID, long after their bodies are gone
     Trace(trace::Arguments),
+    /// Try the policy before it counts, and go back when it does not do what it should
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// See and move what waits
     #[command(subcommand)]
     Queue(queue::Command),
@@ -122,6 +126,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failed> {
         Command::Explain(arguments) => explain::run(config, &arguments, format),
         Command::Classify(arguments) => classify::command(&arguments, format),
         Command::Trace(arguments) => trace::run(config, arguments, format),
+        Command::Policy(command) => policy::run(config, command, format),
         Command::Queue(command) => queue::run(config, command, format),
         Command::Client(command) => client::command(config, command, format),
         Command::Audit(command) => audit::run(config, command, format),

@@ -1,5 +1,6 @@
 //! The config: one typed tree, one type per table, and the mistakes that a text can hold.
 
+mod cases;
 mod client;
 mod database;
 mod delivery;
@@ -16,10 +17,12 @@ mod route;
 mod server;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod value;
 
 use std::path::{Path, PathBuf};
 
+pub use cases::{ActionName, Case, CaseMessage, Expect, parse_cases};
 pub use client::{Client, OnRefusal};
 pub use database::{Database, Retention};
 pub use delivery::{Delivery, Dns};
@@ -34,6 +37,7 @@ pub use reader::Mistake;
 pub use reference::{REFERENCE, page as reference_page};
 pub use route::{Onward, Route, RouteLogin};
 pub use server::{Http, Log, LogFormat, Notify, Server};
+pub use trial::Trial;
 
 use reader::{Reader, Table};
 
@@ -128,6 +132,7 @@ impl Config {
             }
         }
         self.delivery.ca_file.iter_mut().for_each(resolve);
+        self.policy.trial.tests.iter_mut().for_each(resolve);
         self
     }
 }

@@ -7,6 +7,7 @@ use toml::de::DeValue;
 
 use crate::config::client::Clients;
 use crate::config::reader::{Absent, Given, Seen, Table};
+use crate::config::trial::Trial;
 use crate::config::value::{self, nearest};
 use crate::mail::{ClientName, Method};
 use crate::phi::Kind;
@@ -20,6 +21,7 @@ pub struct Policy {
     pub tags: Vec<String>,
     /// The methods that a tag or `X-Sealpost-Secure: yes` asks for.
     pub secure: Vec<Method>,
+    pub trial: Trial,
 }
 
 /// `[[policy.rule]]`
@@ -68,6 +70,7 @@ impl Policy {
         let default = methods(table, "default", Absent::Default);
         let secure = methods(table, "secure", Absent::Default);
         let tags = table.list("tags", Absent::Default, tag);
+        let trial = Trial::read(table);
         let mut names = Seen::default();
         let rules = table.tables("rule", |table| {
             let line = table.line_of("name");
@@ -79,7 +82,7 @@ impl Policy {
             let then = Then::read(table);
             Some(Rule { name: name?, when, then: then? })
         });
-        Policy { default, rules, tags, secure }
+        Policy { default, rules, tags, secure, trial }
     }
 }
 

@@ -60,6 +60,10 @@ pub async fn run(path: PathBuf, loaded: Loaded, clock: Arc<dyn Clock>, metrics: 
     let config = loaded.config.clone();
     let (store, key_source) = open_store(&config, Arc::clone(&clock)).await?;
     keep_config(&store, &loaded, Actor::System).await?;
+    // There is no older config to go on with, and no mail taken at all would be worse than mail by a policy that was in use.
+    if let Err(failed) = tried_out(&loaded.config).await {
+        tracing::error!(policy.tests = %failed, "the policy tests fail; mail is taken by this config all the same");
+    }
     let (reload, mut reloads) = mpsc::channel::<Reload>(4);
     let (checks, failed_checks) = watch::channel(Vec::<FailedCheck>::new());
     let mut desk = Desk::new(store.clone(), &config, key_source);
@@ -210,6 +214,7 @@ impl Parts {
     async fn take_config(&mut self, by: Actor) -> Result<(), Failure> {
         let loaded = read_config(&self.path).map_err(wrong)?;
         let config = &loaded.config;
+        tried_out(config).await?;
         // Everything that can fail comes first, so that no half of a config is ever in force.
         let courier = Courier::new(Arc::new(config.clone()), Arc::clone(&self.clock))
             .map_err(|error| Failure::Config(format!("[delivery]: {error}")))?;
@@ -258,6 +263,15 @@ fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 fn decided_by<'a>(store: &Store, loaded: &'a Loaded) -> intake::Loaded<'a> {
     let directory = Directory::new(store.clone(), &loaded.config.routes);
     intake::Loaded { config: &loaded.config, digest: loaded.digest, directory }
+}
+
+/// Runs the policy tests that a config names, away from the threads that take mail.
+async fn tried_out(config: &Config) -> Result<(), Failure> {
+    let config = config.clone();
+    match tokio::task::spawn_blocking(move || intake::trial::try_out(&config)).await {
+        Ok(result) => result.map_err(Failure::Config),
+        Err(_) => Err(Failure::Unavailable("the policy tests ended badly".to_owned())),
+    }
 }
 
 fn wrong(error: ConfigError) -> Failure {

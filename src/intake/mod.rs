@@ -3,6 +3,7 @@
 mod edits;
 mod record;
 mod refusal;
+pub mod trial;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -234,8 +235,11 @@ pub struct Unsent<'a> {
 
 /// What would be decided for a message, without keeping anything.
 pub fn examine(config: &Config, unsent: Unsent<'_>) -> Examination {
+    examine_under(&Terms::new(config, Digest::ZERO), config, unsent)
+}
+
+fn examine_under(terms: &Terms, config: &Config, unsent: Unsent<'_>) -> Examination {
     let Unsent { message, envelope, client, facts } = unsent;
-    let terms = Terms::new(config, Digest::ZERO);
     let (tree, verdict) = read_now(message, &terms.budget);
     let known = config.clients.iter().find(|known| client == Some(&known.name));
     let proof = known.map(|known| if known.is_known_by_network() { Proof::Network } else { Proof::Password });

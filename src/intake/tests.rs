@@ -49,6 +49,7 @@ fn terms() -> Terms {
         ],
         tags: vec!["[secure]".into()],
         secure: methods("tls:authenticated"),
+        trial: config::Trial::default(),
     };
     let allowed =
         |standing, on_refusal| Allowed { senders: senders(), on_refusal, standing, without_login: Belief::NotBelieved };

@@ -171,6 +171,18 @@ impl fmt::Debug for Message {
     }
 }
 
+/// Files on disk often end their lines with a bare line feed, and some with nothing; a message on the wire does not.
+pub fn wire_lines(file: &[u8]) -> Vec<u8> {
+    let mut wire = Vec::with_capacity(file.len() + file.len() / 32);
+    for line in file.split_inclusive(|byte| *byte == b'\n') {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        wire.extend(text.iter().map(|byte| if matches!(byte, b'\r' | 0) { b' ' } else { *byte }));
+        wire.extend_from_slice(b"\r\n");
+    }
+    wire
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,5 +215,11 @@ mod tests {
         check(&[b'a'; 300], Err(Malformed::TooLarge));
         check(b"0123456789012345678901234567890123456789\r\n", Err(Malformed::LineTooLong));
         check(b"a: 2345678901234567890\r\nb: 2345678901234567890\r\n\r\n", Err(Malformed::HeaderTooLarge));
+    }
+
+    #[test]
+    fn files_get_the_line_ends_of_the_wire() {
+        assert_eq!(wire_lines(b"a\nb\r\nc\0\r"), b"a\r\nb\r\nc \r\n");
+        assert!(wire_lines(b"").is_empty());
     }
 }

@@ -19,7 +19,7 @@ pub use domain::{BadDomain, Domain};
 pub use end::End;
 pub use envelope::{BodyType, Content, Envelope, ReversePath, Utf8};
 pub use id::{BadId, JobId, MessageId};
-pub use message::{LineEnds, Malformed, Mended, Message, WireLimits};
+pub use message::{LineEnds, Malformed, Mended, Message, WireLimits, wire_lines};
 pub use method::{Assurance, BadMethod, Method};
 pub use peer::{Arrival, ClientName, Peer, Proof, Protocol, Quarantine, Role, TlsSession};
 pub use reply::{BadReply, Code, Enhanced, Reply};

@@ -232,6 +232,7 @@ mod tests {
             rules: Vec::new(),
             tags: ["[secure]", "[encrypt]", "[confidential]"].map(String::from).to_vec(),
             secure: vec![Method::Tls(Assurance::Authenticated)],
+            trial: crate::config::Trial::default(),
         })
     }
 

@@ -47,5 +47,6 @@ mod out;
 mod store_story;
 mod suspended;
 mod tls_on_offer;
+mod trying;
 mod two_chains;
 mod world_self;

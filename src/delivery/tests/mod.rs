@@ -190,6 +190,7 @@ fn config(routes: Vec<Route>, ca_file: PathBuf) -> Config {
             rules: Vec::new(),
             tags: Vec::new(),
             secure: Vec::new(),
+            trial: crate::config::Trial::default(),
         },
         limits: limits(second),
         queue: Queue {

@@ -27,6 +27,7 @@ fn rules(list: Vec<Rule>) -> Rules {
         rules: list,
         tags: vec!["[secure]".into()],
         secure: methods("smime pgp portal tls:authenticated"),
+        trial: crate::config::Trial::default(),
     })
 }
 
@@ -161,6 +162,7 @@ fn asking_for_protection_never_gives_less_than_not_asking() {
         rules: Vec::new(),
         tags: vec!["[secure]".into()],
         secure: methods("tls:valid"),
+        trial: crate::config::Trial::default(),
     });
     let decisions = decide_with(&strict, "[secure] hello", &[]);
     assert_eq!((decisions[0].rule.as_str(), ways(&decisions[0]).as_str()), ("default", "tls:authenticated"));
