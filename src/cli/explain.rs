@@ -8,7 +8,6 @@ use serde_json::json;
 
 use crate::cli::output::{Failed, Format, print_json, print_text};
 use crate::cli::reach;
-use crate::config;
 use crate::control::Request;
 use crate::daemon;
 use crate::evidence;
@@ -16,7 +15,6 @@ use crate::evidence::record::{Classified, Recipient};
 use crate::intake::{self, Examination, Unsent};
 use crate::mail::{Address, ClientName, Envelope, Message, MessageId, ReversePath, WireLimits, wire_lines};
 use crate::policy::{Decision, Facts};
-use crate::smtp::Senders;
 
 /// What is typed behind `explain`.
 #[derive(Debug, Args)]
@@ -95,11 +93,7 @@ fn client(loaded: &daemon::Loaded, arguments: &Arguments, envelope: &Envelope) -
             .map(|client| Some(client.name.clone()))
             .ok_or_else(|| Failed::NotFound(format!("no client is called {name}: see `sealpost client list`")));
     }
-    let may_use = |client: &&config::Client| {
-        let patterns = Senders([client.senders.clone(), client.return_paths.clone()].concat());
-        envelope.sender().mailbox().is_some_and(|sender| patterns.cover(sender))
-    };
-    Ok(clients.iter().find(may_use).map(|client| client.name.clone()))
+    Ok(intake::trial::client_of(&loaded.config, envelope.sender()))
 }
 
 /// What is remembered of the recipients' servers; without it the decision is the same, and says less.

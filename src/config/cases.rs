@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::config::policy::Last;
 use crate::config::reader::{Absent, Given, Mistake, Reader, Seen, Table};
 use crate::config::value;
 use crate::mail::{Address, ClientName, Method};
@@ -19,6 +20,7 @@ pub struct Case {
     pub name: String,
     /// Where it stands in its file.
     pub line: usize,
+    /// Without it, the client that may use `from`.
     pub client: Option<ClientName>,
     /// The envelope's sender; without it, the null one.
     pub from: Option<Address>,
@@ -42,10 +44,19 @@ pub struct Expect {
     pub action: Option<ActionName>,
     /// The method that is tried first.
     pub method: Option<Method>,
+    /// The whole list, in its order; of what is held, those by which it goes once it is released.
+    pub methods: Vec<Method>,
+    pub last: Option<Last>,
     pub rule: Option<String>,
+    /// These rules matched, and gave way.
+    pub lost: Vec<String>,
+    /// These rules did not match.
+    pub not_matched: Vec<String>,
     pub phi: Option<bool>,
     /// Each must be among the findings.
     pub kinds: Vec<Kind>,
+    /// Words that a remark of the decision holds.
+    pub remark: Option<String>,
 }
 
 /// What is done with a message for one recipient, by its name alone.
@@ -128,7 +139,7 @@ impl Case {
         let expect_line = table.line_of("expect");
         let expect = table.table("expect", Expect::read);
         if expect == Expect::default() && table.mistakes() == 0 {
-            let text = "says nothing: write one of action, method, rule, phi and kinds, or the case cannot fail";
+            let text = "says nothing: write action, methods, rule, phi or another key, or the case cannot fail";
             table.mistake(expect_line, "expect", text);
         }
         Some(Case { name: name?, line, client, from, first: first?, rest, message: message?, expect })
@@ -142,12 +153,23 @@ impl Case {
 impl Expect {
     fn read(table: &mut Table<'_, '_>) -> Expect {
         let actions = ActionName::ALL.map(|action| (action.name(), action));
+        let lasts = [("hold", Last::Hold), ("undeliverable", Last::Undeliverable)];
+        let values = |given: Vec<Given<String>>| given.into_iter().map(|given| given.value).collect();
         Expect {
             action: table.optional("action", |written| value::one_of(written, actions)),
             method: table.optional("method", value::method),
+            methods: table
+                .filled("methods", Absent::Nothing, value::method)
+                .into_iter()
+                .map(|given| given.value)
+                .collect(),
+            last: table.optional("last", |written| value::one_of(written, lasts)),
             rule: table.optional("rule", value::text),
+            lost: values(table.filled("lost", Absent::Nothing, value::text)),
+            not_matched: values(table.filled("not_matched", Absent::Nothing, value::text)),
             phi: table.optional("phi", value::flag),
             kinds: table.filled("kinds", Absent::Nothing, value::kind).into_iter().map(|given| given.value).collect(),
+            remark: table.optional("remark", value::text),
         }
     }
 }

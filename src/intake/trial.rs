@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::config::{self, ActionName, Case, CaseMessage, Config, Mistake};
+use crate::config::{self, ActionName, Case, CaseMessage, Config, Last, Mistake};
 use crate::crypto::Digest;
 use crate::intake::{Examination, Terms, Unsent};
-use crate::mail::{Address, Envelope, Message, ReversePath, WireLimits, wire_lines};
+use crate::mail::{Address, ClientName, Envelope, Message, Method, ReversePath, WireLimits, wire_lines};
 use crate::phi::Kind;
 use crate::policy::{Action, Decision, Facts, RuleResult};
+use crate::smtp::Senders;
 
 /// A file of cases, as it was read.
 #[derive(Debug)]
@@ -76,8 +77,9 @@ impl Cases {
         }
         let sender = case.from.clone().map_or(ReversePath::Null, ReversePath::Mailbox);
         let envelope = Envelope::new(sender, case.first.clone(), case.rest.clone());
+        let client = case.client.clone().or_else(|| client_of(config, envelope.sender()));
         let unsent =
-            Unsent { message: &message, envelope: &envelope, client: case.client.as_ref(), facts: Facts::default() };
+            Unsent { message: &message, envelope: &envelope, client: client.as_ref(), facts: Facts::default() };
         let examination = super::examine_under(terms, config, unsent);
         let wrong = compared(case, &examination);
         if wrong.is_empty() { Outcome::Passed } else { Outcome::Failed(wrong) }
@@ -136,6 +138,15 @@ impl Wrong {
     }
 }
 
+/// The client that may use this sender, where none is named.
+pub fn client_of(config: &Config, sender: &ReversePath) -> Option<ClientName> {
+    let may_use = |client: &&config::Client| {
+        let patterns = Senders([client.senders.clone(), client.return_paths.clone()].concat());
+        sender.mailbox().is_some_and(|sender| patterns.cover(sender))
+    };
+    config.clients.iter().find(may_use).map(|client| client.name.clone())
+}
+
 fn compared(case: &Case, examination: &Examination) -> Vec<Wrong> {
     let (expect, verdict) = (&case.expect, &examination.verdict);
     let mut wrong = Vec::new();
@@ -162,31 +173,62 @@ fn compared(case: &Case, examination: &Examination) -> Vec<Wrong> {
 fn decided_otherwise(expect: &config::Expect, (at, decision): (usize, &Decision)) -> Vec<Wrong> {
     let mut wrong = Vec::new();
     let by = || Some(format!("by the rule \"{}\"", decision.rule));
-    let action = name_of(&decision.action);
-    if let Some(expected) = expect.action.filter(|expected| *expected != action) {
-        let words = (expected.name().to_owned(), action.name().to_owned());
-        wrong.push(Wrong { why: by(), ..Wrong::new(Some(at), "action", words) });
-    }
-    let first = match &decision.action {
-        Action::Deliver { methods, .. } => methods.first().copied(),
-        Action::Hold { .. } | Action::Reject { .. } => None,
+    let mut differs = |what, (expected, found): (String, String), why| {
+        if expected != found {
+            wrong.push(Wrong { recipient: Some(at), what, expected, found, why });
+        }
     };
-    if let Some(expected) = expect.method.filter(|expected| first != Some(*expected)) {
-        let found = first.map_or(action.name(), |method| method.name()).to_owned();
-        wrong.push(Wrong { why: by(), ..Wrong::new(Some(at), "method", (expected.name().to_owned(), found)) });
+    let action = name_of(&decision.action);
+    let (methods, last) = match &decision.action {
+        Action::Deliver { methods, last } => (methods.as_slice(), Some(*last)),
+        Action::Hold { .. } | Action::Reject { .. } => (decision.released.as_slice(), None),
+    };
+    if let Some(expected) = expect.action {
+        differs("action", (expected.name().into(), action.name().into()), by());
     }
-    if let Some(expected) = expect.rule.as_ref().filter(|expected| **expected != decision.rule) {
-        let words = (format!("\"{expected}\""), format!("\"{}\"", decision.rule));
-        wrong.push(Wrong { why: Some(lost(expected, decision)), ..Wrong::new(Some(at), "rule", words) });
+    if let Some(expected) = expect.method {
+        let first = if action == ActionName::Deliver { methods.first() } else { None };
+        let found = first.map_or(action.name(), |method| method.name());
+        differs("method", (expected.name().into(), found.into()), by());
+    }
+    if !expect.methods.is_empty() {
+        differs("methods", (names(&expect.methods), names(methods)), by());
+    }
+    if let Some(expected) = expect.last {
+        let word = |last: Last| if last == Last::Hold { "hold" } else { "undeliverable" };
+        differs("last", (word(expected).into(), last.map_or("none", word).into()), by());
+    }
+    if let Some(expected) = &expect.rule {
+        differs("rule", (format!("\"{expected}\""), format!("\"{}\"", decision.rule)), Some(fared(expected, decision)));
+    }
+    let result = |rule: &String| decision.tried.iter().find(|tried| tried.rule == *rule).map(|tried| &tried.result);
+    for rule in &expect.lost {
+        let found = if matches!(result(rule), Some(RuleResult::Outdone { .. })) { "gave way" } else { "did not" };
+        differs("lost", (format!("\"{rule}\" gave way"), format!("\"{rule}\" {found}")), Some(fared(rule, decision)));
+    }
+    for rule in &expect.not_matched {
+        let found = if matches!(result(rule), Some(RuleResult::NotMatched { .. })) { "did not match" } else { "did" };
+        let words = (format!("\"{rule}\" did not match"), format!("\"{rule}\" {found}"));
+        differs("not_matched", words, Some(fared(rule, decision)));
+    }
+    if let Some(expected) = &expect.remark {
+        let said = decision.remarks.iter().any(|remark| remark.contains(expected.as_str()));
+        let found = if said { expected.clone() } else { decision.remarks.join("; ") };
+        differs("remark", (expected.clone(), found), None);
     }
     wrong
 }
 
-/// Why a rule did not win, by the trace.
-fn lost(rule: &str, decision: &Decision) -> String {
+fn names(methods: &[Method]) -> String {
+    let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(" ") }
+}
+
+/// How a rule fared, by the trace.
+fn fared(rule: &str, decision: &Decision) -> String {
     match decision.tried.iter().find(|tried| tried.rule == rule).map(|tried| &tried.result) {
         None => "the config has no rule of that name".to_owned(),
-        Some(RuleResult::Won) => "it won, and what it asks for was changed afterwards".to_owned(),
+        Some(RuleResult::Won) => "it won".to_owned(),
         Some(RuleResult::Outdone { by }) => format!("it matched, and \"{by}\" protects more"),
         Some(RuleResult::NotMatched { condition }) => format!("it did not match: it needs that {condition}"),
     }
