@@ -319,7 +319,12 @@ pub(super) fn detect(tokens: &Tokens<'_>, hits: &mut Hits) {
                     hits.push(Hit { kind, span: span.clone(), confidence: weight, sense });
                 }
                 Meaning::Addressed { weight } => {
-                    hits.push(Hit { kind: Kind::Care, span: span.clone(), confidence: weight, sense: Sense::Addressed })
+                    hits.push(Hit {
+                        kind: Kind::Care,
+                        span: span.clone(),
+                        confidence: weight,
+                        sense: Sense::Addressed,
+                    });
                 }
                 Meaning::Lower { topic } => hits.lower(topic),
             }
