@@ -57,7 +57,7 @@ pub(super) struct Which {
     since: Option<Timestamp>,
 }
 
-fn moment(text: &str) -> Result<Timestamp, String> {
+pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
     let ago: Option<Duration> = humantime::parse_duration(text).ok();
     ago.map(|ago| SystemClock.now().minus(ago))
         .or_else(|| Timestamp::parse_rfc3339(text))

@@ -12,7 +12,7 @@ use crate::audit::{self, Actor, Entry, Event, Show, SignedHead};
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::control::watch::Asked;
-use crate::control::{Failure, Find, Move, Request};
+use crate::control::{Failure, Find, Move, Request, replay};
 use crate::crypto::{Digest, Key};
 use crate::delivery::Courier;
 use crate::directory::Directory;
@@ -56,7 +56,7 @@ pub struct Desk {
     pub daemon: Option<Daemon>,
 }
 
-type Rows = mpsc::Sender<Value>;
+pub(super) type Rows = mpsc::Sender<Value>;
 
 impl Desk {
     pub fn new(store: Store, config: &Config, key_source: master::Source) -> Desk {
@@ -88,6 +88,7 @@ impl Desk {
             Request::Trace { find } => self.trace(actor, find, &rows).await,
             Request::Facts { recipients } => self.facts(&recipients, &rows).await,
             Request::Explain { message } => self.explain(actor, message, &rows).await,
+            Request::Records { client, since } => replay::records(self, actor, (client, since), &rows).await,
             Request::AuditList { message, last } => self.audit_list(message, last, &rows).await,
             Request::AuditExport { message } => self.audit_export(actor, message, &rows).await,
             Request::AuditMatch { contents } => self.audit_match(&contents, &rows).await,
@@ -212,7 +213,12 @@ impl Desk {
     }
 
     /// Who reads what is sealed is part of the log.
-    async fn note_reading(&self, actor: Actor, message: Option<MessageId>, purpose: &str) -> Result<(), Failure> {
+    pub(super) async fn note_reading(
+        &self,
+        actor: Actor,
+        message: Option<MessageId>,
+        purpose: &str,
+    ) -> Result<(), Failure> {
         let event = Event::EvidenceRead { message, purpose: purpose.to_owned() };
         self.store.commit(Change::Note, actor, event).await?;
         Ok(())
@@ -447,7 +453,7 @@ fn unknown(message: MessageId) -> Failure {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "stands where map_err gives its error away")]
-fn unwritable(error: serde_json::Error) -> Failure {
+pub(super) fn unwritable(error: serde_json::Error) -> Failure {
     Failure::Unavailable(format!("a row cannot be written as JSON: {error}"))
 }
 

@@ -4,6 +4,7 @@
 mod desk;
 mod lockouts;
 mod protocol;
+mod replay;
 mod socket;
 mod watch;
 

@@ -40,6 +40,12 @@ pub enum Request {
     Facts {
         recipients: Vec<String>,
     },
+    /// The records of what a client, or everybody, has sent since: policy is replayed on them. The first row says how many
+    /// messages there may be.
+    Records {
+        client: Option<ClientName>,
+        since: Timestamp,
+    },
     AuditList {
         message: Option<MessageId>,
         last: u32,
@@ -73,9 +79,9 @@ pub enum Request {
 }
 
 impl Request {
-    /// Whether the answer may never end by itself.
+    /// Whether the answer may take very long, or never end by itself.
     pub(super) fn is_endless(&self) -> bool {
-        matches!(self, Request::Watch { .. })
+        matches!(self, Request::Watch { .. } | Request::Records { .. })
     }
 }
 

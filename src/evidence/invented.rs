@@ -61,6 +61,7 @@ fn address(text: &str) -> Address {
 
 pub(super) fn record() -> Record {
     Record {
+        features: None,
         accepted: at(0),
         date: Some(at(0)),
         asked: Vec::new(),

@@ -1,6 +1,7 @@
 //! What is kept of a message for six years: who, what was found, why, how it went. Sealed, found by keyed hashes,
 //! and bound to the audit log by salted commitments.
 
+pub mod features;
 #[cfg(test)]
 mod invented;
 pub mod record;
@@ -122,6 +123,22 @@ impl Evidence {
     /// A few lines of a message, for lists.
     pub async fn summary(&self, id: MessageId) -> Result<Summary, EvidenceError> {
         Ok(self.story(id).await?.summary())
+    }
+
+    /// The records of up to `limit` messages behind `after`, in the order in which they came; none for one that this
+    /// version cannot read.
+    pub async fn records(
+        &self,
+        after: MessageId,
+        limit: usize,
+    ) -> Result<Vec<(MessageId, Option<Record>)>, EvidenceError> {
+        let vault = self.store.vault();
+        let mut records = Vec::new();
+        for row in self.store.evidence_behind(after, limit).await? {
+            let opened = vault.open_record(row.epoch, &record_place(row.message), &row.sealed)?;
+            records.push((row.message, sealed::read(&opened)));
+        }
+        Ok(records)
     }
 
     /// Seals the text of a config, which is kept as long as the evidence that names it.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::classify::Verdict;
 use crate::clock::Timestamp;
 use crate::crypto::Digest;
+use crate::evidence::features::Features;
 use crate::evidence::sealed;
 use crate::mail::{
     Address, Arrival, Asked, Assurance, ClientName, Method, Peer, Proof, Reply, RequireTls, ReversePath, Role,
@@ -43,6 +44,9 @@ pub struct Record {
     /// The edits that were made, in words: none of them says what a subject was.
     pub edits: Vec<String>,
     pub versions: Versions,
+    /// What the decision went by beside the findings. Records of older versions, and our own notices, have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<Features>,
 }
 
 /// Where a message came from.

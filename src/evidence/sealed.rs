@@ -110,6 +110,23 @@ pub(super) mod texts {
     }
 }
 
+pub(super) mod addresses {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::mail::Address;
+
+    pub(in crate::evidence) fn serialize<S: Serializer>(all: &[Address], to: S) -> Result<S::Ok, S::Error> {
+        // As for an address.
+        to.collect_seq(all.iter().map(Address::expose))
+    }
+
+    pub(in crate::evidence) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Address>, D::Error> {
+        let parse = |text: String| Address::parse(&text).map_err(D::Error::custom);
+        Vec::<String>::deserialize(from)?.into_iter().map(parse).collect()
+    }
+}
+
 pub(super) mod optional_text {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -1,5 +1,6 @@
 //! Mail comes in: it is read, classified, decided, and kept, before anybody is told that it was accepted.
 
+pub mod again;
 mod edits;
 mod record;
 mod refusal;

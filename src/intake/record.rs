@@ -1,6 +1,7 @@
 //! What the evidence keeps of a submission.
 
 use crate::clock::Timestamp;
+use crate::evidence::features::Features;
 use crate::evidence::record::{Classified, Origin, Recipient, Record, Versions, asked, wished};
 use crate::intake::{Examination, Terms};
 use crate::mail::{Envelope, Peer};
@@ -42,5 +43,6 @@ pub(super) fn record(terms: &Terms, examination: &Examination, kept: Kept<'_>) -
             classifier: examination.verdict.version.clone(),
             sealpost: env!("CARGO_PKG_VERSION").into(),
         },
+        features: Some(Features::of(&examination.tree, &examination.verdict)),
     }
 }

@@ -87,5 +87,6 @@ fn record(voice: &Voice, notice: &Notice, stamp: Stamp) -> Record {
             classifier: "none: composed from a template".into(),
             sealpost: env!("CARGO_PKG_VERSION").into(),
         },
+        features: None,
     }
 }

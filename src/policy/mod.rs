@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use decide::{Rules, decide};
 pub use marks::{Ask, Marks, edits, marks};
+pub use protection::compare;
 
 use crate::audit::HoldCause;
 use crate::config::Last;

@@ -11,6 +11,8 @@
 //! sealed end to end). Lists that are equal by this are left to the order in the config: the first wins.
 //! See docs/decisions/0002-most-protective-rule.md.
 
+use std::cmp::Ordering;
+
 use crate::audit::HoldCause;
 use crate::config::{Last, Then};
 use crate::mail::{Assurance, Method};
@@ -101,6 +103,16 @@ impl Plan {
         let action = Action::Deliver { methods, last };
         Plan { action, cause: None, protection: Protection::Deliver { weakest, ways }, remarks }
     }
+}
+
+/// Whether the first of two actions protects less than the second, as much, or more.
+pub fn compare(one: &Action, other: &Action) -> Ordering {
+    let protection = |action: &Action| match action {
+        Action::Deliver { methods, last } => Plan::deliver(methods, *last).protection,
+        Action::Hold { .. } => Protection::Hold,
+        Action::Reject { .. } => Protection::Reject,
+    };
+    protection(one).cmp(&protection(other))
 }
 
 /// Why a method cannot be used in this version, if it cannot.

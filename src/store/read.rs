@@ -47,16 +47,33 @@ impl Store {
                 .await
                 .map_err(failed("reading evidence"))?;
         let Some(row) = row else { return Ok(None) };
-        let evidence = EvidenceRow {
-            message,
-            epoch: column(&row, "epoch")?,
-            sealed: column(&row, "sealed")?,
-            commitment: digest(&row, "commitment")?,
-            content: digest(&row, "content")?,
-            kept: moment(&row, "kept")?,
-        };
+        let evidence = evidence(&row)?;
         self.know_epochs([evidence.epoch]).await?;
         Ok(Some(evidence))
+    }
+
+    /// Evidence of messages with later ids, in the order of their ids, which is that of time.
+    pub async fn evidence_behind(&self, after: MessageId, limit: usize) -> Result<Vec<EvidenceRow>, StoreError> {
+        let rows = sqlx::query(
+            "select message, epoch, sealed, commitment, content, kept from evidence where message > $1 \
+             order by message limit $2",
+        )
+        .bind(after.to_string())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.inner.readers)
+        .await
+        .map_err(failed("reading evidence in its order"))?;
+        let rows = rows.iter().map(evidence).collect::<Result<Vec<EvidenceRow>, StoreError>>()?;
+        self.know_epochs(rows.iter().map(|row| row.epoch)).await?;
+        Ok(rows)
+    }
+
+    pub async fn count_evidence_behind(&self, after: MessageId) -> Result<i64, StoreError> {
+        sqlx::query_scalar("select count(*) from evidence where message > $1")
+            .bind(after.to_string())
+            .fetch_one(&self.inner.readers)
+            .await
+            .map_err(failed("counting evidence"))
     }
 
     /// The messages that name this person, the newest first.
@@ -279,6 +296,18 @@ pub(super) async fn seeds(connection: &mut AnyConnection) -> Result<Vec<(NodeId,
 
 fn head_of(row: &AnyRow) -> Result<Head, StoreError> {
     Ok(Head { node: NodeId(column(row, "node")?), seq: column(row, "seq")?, hash: digest(row, "hash")? })
+}
+
+fn evidence(row: &AnyRow) -> Result<EvidenceRow, StoreError> {
+    let message: String = column(row, "message")?;
+    Ok(EvidenceRow {
+        message: message.parse().map_err(|_| StoreError::StrangeRow("message"))?,
+        epoch: column(row, "epoch")?,
+        sealed: column(row, "sealed")?,
+        commitment: digest(row, "commitment")?,
+        content: digest(row, "content")?,
+        kept: moment(row, "kept")?,
+    })
 }
 
 fn attempt(row: &AnyRow) -> Result<AttemptRow, StoreError> {

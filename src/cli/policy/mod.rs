@@ -1,5 +1,6 @@
 //! `sealpost policy`: trying the rules on paper, on cases and on past mail, before they decide; and going back.
 
+mod replay;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -20,10 +21,16 @@ pub(super) enum Command {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// Say what another config would have decided for past mail; nothing is sent
+    ///
+    /// It goes by what the evidence keeps of each message, as the classifier of its day saw it. With --config NEW alone, the
+    /// new config has to name the data directory that the running one has.
+    Replay(replay::Arguments),
 }
 
 pub(super) fn run(path: &Path, command: Command, format: Format) -> Result<ExitCode, Failed> {
     match command {
         Command::Test { file } => test::run(path, file, format),
+        Command::Replay(arguments) => replay::run(path, &arguments, format),
     }
 }

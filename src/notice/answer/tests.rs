@@ -68,6 +68,7 @@ pub(in crate::notice) fn story(action: Action) -> Story {
         recipients: vec![recipient("other@lab.example", action.clone()), recipient("results@lab.example", action)],
         edits: Vec::new(),
         versions: Versions { config: Digest::ZERO, classifier: "1".into(), sealpost: "1".into() },
+        features: None,
     };
     Story {
         id: MessageId::from_parts(START, 2),
