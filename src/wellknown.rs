@@ -1,4 +1,7 @@
-//! What monitoring reads over HTTP on loopback: `/healthz`, `/readyz`, `/metrics`.
+//! What monitoring reads over HTTP on loopback: `/healthz`, `/readyz`, `/metrics`. Beside it, on an address of its own, the
+//! page on which a sender takes a message back.
+
+mod take_back;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,6 +15,8 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+pub use take_back::{Pages, serve_pages};
 
 /// Whether the daemon takes mail now; if not, the words say why.
 #[derive(Clone, Debug, PartialEq, Eq)]

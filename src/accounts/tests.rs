@@ -28,6 +28,7 @@ fn client(password: &str) -> Client {
         on_refusal: OnRefusal::Reject,
         rates: config::Rates::default(),
         trust_headers: false,
+        receipt: false,
         suspended: false,
     }
 }

@@ -17,6 +17,8 @@ pub enum Actor {
     System,
     /// A `[[client]]`, by its login.
     Client(ClientName),
+    /// Whoever sent the message, by the link in its receipt.
+    Sender,
     /// A unix user, by the credentials of the control socket, or of the process that opened the store itself.
     Operator { user: String, uid: u32 },
 }

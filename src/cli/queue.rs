@@ -107,9 +107,17 @@ fn line(row: &Value) -> String {
         "held" => format!("{}; until {}", cause(&text(&standing["cause"])), seconds(&row["expires"])),
         "queued" if row["in_delivery"] == Value::Bool(true) => "being delivered".to_owned(),
         "queued" => {
-            let due = standing["due"].as_i64().map(Timestamp::from_millis).map(second).unwrap_or_default();
+            let due = standing["due"].as_i64().map(Timestamp::from_millis);
+            let accepted = Timestamp::parse_rfc3339(&text(&row["accepted"]));
+            // What is not tried at once waits for its delay.
+            let waits = attempts == 0 && due.zip(accepted).is_some_and(|(due, accepted)| due > accepted);
+            let (due, method) = (due.map(second).unwrap_or_default(), text(&standing["method"]));
             let times = if attempts == 1 { "attempt" } else { "attempts" };
-            format!("{} at {due}, after {attempts} {times}", text(&standing["method"]))
+            if waits {
+                format!("can be taken back until {due}, then {method}")
+            } else {
+                format!("{method} at {due}, after {attempts} {times}")
+            }
         }
         _ => text(&standing["end"]),
     };

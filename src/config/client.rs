@@ -42,6 +42,8 @@ pub struct Client {
     pub rates: Rates,
     /// Whether tags and control headers are believed of a client that is known by its network alone.
     pub trust_headers: bool,
+    /// Whether its senders get a receipt for every message.
+    pub receipt: bool,
     /// A suspended client's login is answered 4xx.
     pub suspended: bool,
 }
@@ -82,6 +84,7 @@ pub(super) fn read_all(root: &mut Table<'_, '_>, tls: &Tls) -> Clients {
         let on_refusal = table.optional("on_refusal", on_refusal).unwrap_or(profile.on_refusal());
         let rates = Rates::read(table);
         let trust_headers = table.setting("trust_headers", value::flag);
+        let receipt = table.setting("receipt", value::flag);
         let suspended = table.setting("suspended", value::flag);
         Some(Client {
             name: ClientName(name?),
@@ -94,6 +97,7 @@ pub(super) fn read_all(root: &mut Table<'_, '_>, tls: &Tls) -> Clients {
             on_refusal,
             rates,
             trust_headers,
+            receipt,
             suspended,
         })
     });

@@ -1,6 +1,7 @@
 //! `[policy]`: the default, and the rules.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
@@ -11,6 +12,9 @@ use crate::config::trial::Trial;
 use crate::config::value::{self, nearest};
 use crate::mail::{ClientName, Method};
 use crate::phi::Kind;
+
+/// A sender who may take a message back has thought of it by then; a recipient still gets it on the day.
+pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// `[policy]`
 #[derive(Clone, Debug)]
@@ -30,6 +34,10 @@ pub struct Rule {
     pub name: String,
     pub when: When,
     pub then: Then,
+    /// How long what the rule lets go waits first, so that it can be taken back.
+    pub delay: Duration,
+    /// Whether the sender gets a receipt at acceptance.
+    pub receipt: bool,
 }
 
 /// All conditions given must hold; a list holds when one of its entries does. `Debug` shows none: a pattern may name a person.
@@ -80,7 +88,9 @@ impl Policy {
             }
             let when = table.table("when", |table| When::read(table, clients));
             let then = Then::read(table);
-            Some(Rule { name: name?, when, then: then? })
+            let delay = delay(table, then.as_ref());
+            let receipt = table.setting("receipt", value::flag);
+            Some(Rule { name: name?, when, then: then?, delay, receipt })
         });
         Policy { default, rules, tags, secure, trial }
     }
@@ -146,6 +156,23 @@ impl Then {
         let deliver = has_deliver.then_some(Then::Deliver(deliver, last));
         deliver.or(hold.map(Then::Hold)).or(reject.map(Then::Reject))
     }
+}
+
+/// Only what goes can wait: what is held waits for a person, and what is refused is gone.
+fn delay(table: &mut Table<'_, '_>, then: Option<&Then>) -> Duration {
+    let line = table.line_of("delay");
+    let written = table.optional("delay", value::duration);
+    let delay = written.unwrap_or_default();
+    match then {
+        Some(Then::Hold(_) | Then::Reject(_)) if written.is_some() => {
+            table.mistake(line, "delay", "stands with deliver only: take it out");
+        }
+        Some(_) if delay > LONGEST_DELAY => {
+            table.mistake(line, "delay", "write at most 1d: a message that waits longer is better held");
+        }
+        Some(_) | None => {}
+    }
+    delay
 }
 
 /// A list of methods: at least one, each once.

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use toml::de::DeValue;
+
 use crate::config::listener::{Listener, collide};
 use crate::config::reader::Table;
 use crate::config::value;
@@ -16,14 +18,37 @@ pub struct Server {
     pub data_dir: PathBuf,
     /// Where the master key is when it is neither a systemd credential nor in the environment.
     pub master_key: PathBuf,
+    /// What the links in our notices begin with, without the slash at the end.
+    pub public_url: Option<String>,
 }
 
 impl Server {
     pub(super) fn read(table: &mut Table<'_, '_>) -> Option<Server> {
         let data_dir = table.setting("data_dir", value::path);
         let master_key = table.setting("master_key", value::path);
+        let public_url = table.optional("public_url", public_url);
         let hostname = table.required("hostname", value::domain)?;
-        Some(Server { hostname, data_dir, master_key })
+        Some(Server { hostname, data_dir, master_key, public_url })
+    }
+}
+
+/// Whoever reads a link on its way can take a message back, so it goes over TLS; on this machine itself it need not.
+fn public_url(written: &DeValue<'_>) -> Result<String, String> {
+    const WRONG: &str = "write where people reach this machine, as in \"https://mail.clinic.example\"";
+    let url = value::text(written)?;
+    let url = url.strip_suffix('/').unwrap_or(&url);
+    let (scheme, rest) = url.split_once("://").ok_or(WRONG)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]/".contains(&byte);
+    if rest.is_empty() || !rest.bytes().all(plain) {
+        return Err(WRONG.into());
+    }
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let here = authority.parse::<SocketAddr>().is_ok_and(|socket| socket.ip().is_loopback());
+    match scheme {
+        "https" => Ok(url.to_owned()),
+        "http" if here => Ok(url.to_owned()),
+        "http" => Err("write https: who reads such a link on its way can take messages back".into()),
+        _ => Err(WRONG.into()),
     }
 }
 
@@ -49,9 +74,11 @@ impl Notify {
 }
 
 /// `[http]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {
     pub bind: Option<SocketAddr>,
+    /// Where the page is served on which a sender takes a message back.
+    pub public_bind: Option<SocketAddr>,
 }
 
 impl Http {
@@ -61,7 +88,16 @@ impl Http {
         if bind.is_some_and(|bind| listeners.iter().any(|listener| collide(bind, listener.bind))) {
             table.mistake(line, "bind", "a listener has this port already: give one of them another");
         }
-        Http { bind }
+        let line = table.line_of("public_bind");
+        let public_bind = table.setting("public_bind", value::socket_or_off);
+        let taken = |public: SocketAddr| {
+            bind.is_some_and(|bind| collide(public, bind))
+                || listeners.iter().any(|listener| collide(public, listener.bind))
+        };
+        if public_bind.is_some_and(taken) {
+            table.mistake(line, "public_bind", "something else has this port already: give one of them another");
+        }
+        Http { bind, public_bind }
     }
 }
 

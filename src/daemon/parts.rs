@@ -254,7 +254,7 @@ fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[database]", old.database.url != new.database.url),
         ("database.body_file_bytes", old.database.body_file_bytes != new.database.body_file_bytes),
         ("[retention]", old.retention != new.retention),
-        ("[http]", old.http.bind != new.http.bind),
+        ("[http]", old.http != new.http),
         ("[log]", old.log != new.log),
     ];
     changed.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
@@ -315,6 +315,7 @@ async fn open_house(
     let listener =
         control::bind(&socket).map_err(|error| StartError::Io { what: socket.display().to_string(), error })?;
     rooms.spawn(control::serve(listener, Arc::clone(desk), rest.clone()));
+    open_pages(parts, desk, (rooms, rest)).await?;
     let Some(bind) = parts.running.http.bind else { return Ok(()) };
     let http = wellknown::bind(bind)
         .await
@@ -331,6 +332,26 @@ async fn open_house(
     rooms.spawn(async move {
         if let Err(error) = wellknown::serve(http, answers, until).await {
             tracing::error!(http.error = %error, "monitoring is no longer answered");
+        }
+    });
+    Ok(())
+}
+
+/// Opens the door at which senders take messages back.
+async fn open_pages(
+    parts: &Parts,
+    desk: &Arc<Desk>,
+    (rooms, rest): (&TaskTracker, &CancellationToken),
+) -> Result<(), StartError> {
+    let Some(bind) = parts.running.http.public_bind else { return Ok(()) };
+    let socket = wellknown::bind(bind)
+        .await
+        .map_err(|error| StartError::Io { what: format!("[http] cannot listen on {bind}"), error })?;
+    let pages = wellknown::Pages::new(desk.queue.clone(), Arc::clone(&parts.clock));
+    let until = rest.clone();
+    rooms.spawn(async move {
+        if let Err(error) = wellknown::serve_pages(socket, pages, until).await {
+            tracing::error!(http.error = %error, "no message can be taken back by its link any more");
         }
     });
     Ok(())

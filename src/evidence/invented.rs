@@ -125,6 +125,7 @@ fn ann() -> Recipient {
             },
         ],
         remarks: vec!["portal was skipped: no portal in this version".into()],
+        concerns: Vec::new(),
         known: Known {
             routed: true,
             tls_seen: Some((Assurance::Valid, "2026-11-20T10:00:00.000Z".into())),
@@ -141,6 +142,7 @@ fn ben() -> Recipient {
         rule: "Default".into(),
         tried: vec![Tried { rule: "Default".into(), result: RuleResult::Won }],
         remarks: Vec::new(),
+        concerns: Vec::new(),
         known: Known { routed: false, tls_seen: None, mx_seen: Vec::new() },
     }
 }

@@ -68,6 +68,7 @@ impl Evidence {
             // The hash of it, for look-ups; the value itself stays inside the seal.
             message_id: record.message_id.as_ref().and_then(|value| self.message_id_hash(value.expose())),
             content: self.content_hash(sha256(content.bytes())),
+            likeness: None,
         })
     }
 
@@ -304,6 +305,7 @@ mod tests {
             body: Body::Row(Vec::new()),
             jobs: jobs.iter().map(job).collect(),
             evidence,
+            tell: crate::store::Tell::Nobody,
             settles: None,
         }))
     }
@@ -318,6 +320,7 @@ mod tests {
             next: standing(&state, number),
             attempt: Some(attempt),
             seen: None,
+            written: None,
         }))
     }
 

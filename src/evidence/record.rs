@@ -121,6 +121,9 @@ pub struct Recipient {
     pub rule: String,
     pub tried: Vec<Tried>,
     pub remarks: Vec<String>,
+    /// What looked like a mistake of the sender's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub concerns: Vec<String>,
     pub known: Known,
 }
 
@@ -272,6 +275,7 @@ impl Recipient {
             rule: decision.rule.clone(),
             tried: decision.tried.clone(),
             remarks: decision.remarks.clone(),
+            concerns: decision.concerns.clone(),
             known: facts.map_or(nothing, known),
         }
     }

@@ -131,7 +131,7 @@ fn named(recipient: &Recipient) -> String {
 }
 
 fn decided(recipient: &Recipient) -> Vec<String> {
-    let Recipient { address, asked: _, action, rule, tried, remarks, known: _ } = recipient;
+    let Recipient { address, asked: _, action, rule, tried, remarks, concerns, known: _ } = recipient;
     let action = words::action(action);
     let mut lines = vec![format!("  The rule \"{rule}\" decided: {}.", action.trim_end_matches('.'))];
     lines.extend(tried.iter().filter_map(lost));
@@ -140,6 +140,7 @@ fn decided(recipient: &Recipient) -> Vec<String> {
     if !told.is_empty() {
         lines.push(format!("  Notes: {}.", told.join("; ").trim_end_matches('.')));
     }
+    lines.extend(concerns.iter().map(|concern| format!("  It may be a mistake: {concern}.")));
     lines.push(known(recipient));
     lines
 }
@@ -181,7 +182,7 @@ fn known(recipient: &Recipient) -> String {
 }
 
 fn travelled(journey: &Journey) -> Vec<String> {
-    let by_people = journey.steps.iter().filter(|step| matches!(step.by, Actor::Operator { .. }));
+    let by_people = journey.steps.iter().filter(|step| matches!(step.by, Actor::Operator { .. } | Actor::Sender));
     let attempts = journey.attempts.iter().map(|made| (made.at, attempt(made)));
     let mut told: Vec<(Timestamp, String)> = attempts.chain(by_people.map(|step| (step.at, moved(step)))).collect();
     told.sort_by_key(|(at, _)| *at);
@@ -251,6 +252,13 @@ fn standing(story: &Story, step: &Step) -> String {
     let since = words::moment(step.at);
     match &step.state {
         JobState::Ended { end } => format!("  {}, on {since}.", words::end(*end)),
+        JobState::Queued { method, due } if step.attempt.is_none() && *due > story.record.accepted => {
+            let (due, id) = (words::moment(*due), story.id);
+            format!(
+                "  Waiting until {due}, when it is first tried by {method}. Until then it can be taken back: \
+                 `sealpost queue cancel {id}`, or by the link in the sender's receipt."
+            )
+        }
         JobState::Queued { method, due } => {
             format!(
                 "  Waiting. Next: it is tried on {} by {method}, and again until its time runs out.",

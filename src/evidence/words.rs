@@ -160,6 +160,7 @@ pub(super) const fn end(end: End) -> &'static str {
 pub(super) fn actor(actor: &Actor) -> String {
     match actor {
         Actor::System => "Sealpost".to_owned(),
+        Actor::Sender => "the sender, by the link in the receipt,".to_owned(),
         Actor::Client(client) => format!("the client \"{client}\""),
         Actor::Operator { user, .. } => format!("the operator \"{user}\""),
     }

@@ -28,6 +28,7 @@ use crate::phi::Phi;
 use crate::policy::{self, Action, Belief, Decision, Facts, Rules, Submission};
 use crate::queue::{Accept, Queue, Receipt, Way};
 use crate::smtp::Senders;
+use crate::store::Tell;
 use edits::{Hop, MAX_RECEIVED};
 use record::{Kept, record};
 
@@ -90,6 +91,7 @@ struct Allowed {
     standing: Standing,
     /// Whether its marks are believed when it has not logged in.
     without_login: Belief,
+    receipt: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +150,7 @@ impl Intake {
         check_from(&tree.from, &allowed.senders)?;
         let facts = settings.directory.facts(&envelope).await;
         let examination = terms.decide(&envelope, (Some(&client), peer.proof), Read { tree, verdict, facts });
-        let ways = ways(&examination.decisions)?;
+        let ways = ways(&examination.decisions, self.rooms.clock.now())?;
         let told = Told::of(&examination, &message, &ways);
 
         let taken = Taken { envelope, message, peer, ways };
@@ -194,6 +196,7 @@ impl Intake {
         let evidence = self.rooms.evidence.seal(id, &record(terms, &examination, kept), &message)?;
         let in_clear = if peer.tls.is_some() { None } else { Some(peer.role) };
         let client = peer.client;
+        let tell = terms.tell(client.as_ref(), &examination.decisions);
         let actor = client.clone().map_or(Actor::System, Actor::Client);
         let accept = Accept {
             id,
@@ -204,6 +207,7 @@ impl Intake {
             content: Content::Mail,
             ways,
             evidence,
+            tell,
             settles: None,
         };
         match tokio::time::timeout(KEPT_WITHIN, self.rooms.queue.accept(accept, actor)).await {
@@ -294,6 +298,13 @@ impl Terms {
         }
     }
 
+    /// A receipt is for the sender's own eyes, so one recipient's reason is enough for it.
+    fn tell(&self, client: Option<&ClientName>, decisions: &[Decision]) -> Tell {
+        let client = client.and_then(|client| self.clients.get(client));
+        let wanted = client.is_some_and(|allowed| allowed.receipt) || decisions.iter().any(|decision| decision.receipt);
+        if wanted { Tell::Sender } else { Tell::Nobody }
+    }
+
     /// Who relays for others writes down what others ask for; only a login speaks for itself.
     fn belief(&self, client: Option<&ClientName>, proof: Option<Proof>) -> Belief {
         match proof {
@@ -328,7 +339,7 @@ impl Allowed {
         let standing = if client.suspended { Standing::Suspended } else { Standing::Welcome };
         let without_login = if client.trust_headers { Belief::Believed } else { Belief::NotBelieved };
         let senders = Senders(client.senders.clone());
-        Allowed { senders, on_refusal: client.on_refusal, standing, without_login }
+        Allowed { senders, on_refusal: client.on_refusal, standing, without_login, receipt: client.receipt }
     }
 
     fn must_not_be_refused(&self) -> bool {
@@ -370,7 +381,7 @@ fn held_instead(decision: &mut Decision) {
 
 /// What the queue is to do for each recipient. Rejected for all is a refusal; rejected for some is accepted, and those
 /// are told by a DSN.
-fn ways(decisions: &[Decision]) -> Result<Vec<Way>, Refusal> {
+fn ways(decisions: &[Decision], now: Timestamp) -> Result<Vec<Way>, Refusal> {
     let rejection = |decision: &Decision| match &decision.action {
         Action::Reject { text } => Some(text.clone()),
         Action::Deliver { .. } | Action::Hold { .. } => None,
@@ -385,7 +396,7 @@ fn ways(decisions: &[Decision]) -> Result<Vec<Way>, Refusal> {
         action: decision.action.clone(),
         cause: decision.cause,
         released: decision.released.clone(),
-        not_before: None,
+        not_before: (!decision.delay.is_zero()).then(|| now.plus(decision.delay)),
     };
     Ok(decisions.iter().map(way).collect())
 }

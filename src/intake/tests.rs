@@ -30,11 +30,15 @@ fn terms() -> Terms {
         name: "never to the press".into(),
         when: When { recipient_domain: vec!["press.example".into()], ..When::default() },
         then: Then::Reject("not to the press".into()),
+        delay: Duration::ZERO,
+        receipt: false,
     };
     let look = Rule {
         name: "look first".into(),
         when: When { recipient_domain: vec!["insurer.example".into()], ..When::default() },
         then: Then::Hold("an insurer".into()),
+        delay: Duration::ZERO,
+        receipt: false,
     };
     let policy = config::Policy {
         default: methods("smime pgp tls:valid portal"),
@@ -45,14 +49,21 @@ fn terms() -> Terms {
                 name: "labs".into(),
                 when: When { recipient_domain: vec!["lab.example".into()], ..When::default() },
                 then: Then::Deliver(methods("tls:authenticated"), Last::Undeliverable),
+                delay: Duration::ZERO,
+                receipt: false,
             },
         ],
         tags: vec!["[secure]".into()],
         secure: methods("tls:authenticated"),
         trial: config::Trial::default(),
     };
-    let allowed =
-        |standing, on_refusal| Allowed { senders: senders(), on_refusal, standing, without_login: Belief::NotBelieved };
+    let allowed = |standing, on_refusal| Allowed {
+        senders: senders(),
+        on_refusal,
+        standing,
+        without_login: Belief::NotBelieved,
+        receipt: false,
+    };
     Terms {
         hostname: Domain::parse("relay.clinic.example").unwrap(),
         rules: Rules::compile(&policy),
@@ -87,7 +98,7 @@ fn examine(text: &str, recipients: &[&str], client: &str) -> Examination {
 fn outcome(recipients: &[&str], client: &str) -> Result<String, String> {
     let decisions = examine("From: ann@clinic.example\r\n\r\nhello\r\n", recipients, client).decisions;
     let words = |way: &Way| format!("{}{}", way_names(&way.action).join("+"), cause(way));
-    let ways = ways(&decisions).map_err(|refusal| refusal.reply().lines().join(" "))?;
+    let ways = ways(&decisions, Timestamp::from_millis(0)).map_err(|refusal| refusal.reply().lines().join(" "))?;
     Ok(ways.iter().map(words).collect::<Vec<_>>().join(", "))
 }
 

@@ -107,6 +107,7 @@ fn openemr(suspended: bool) -> Client {
         on_refusal: OnRefusal::Reject,
         rates: config::Rates::default(),
         trust_headers: false,
+        receipt: false,
         suspended,
     }
 }

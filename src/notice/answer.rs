@@ -24,7 +24,8 @@ pub(super) fn told(voice: &Voice, owed: &Owed) -> Vec<Address> {
         | About::Delayed
         | About::Relayed
         | About::Rejected
-        | About::Undeliverable => vec![sender.clone()],
+        | About::Undeliverable
+        | About::Taken => vec![sender.clone()],
     }
 }
 
@@ -66,7 +67,8 @@ fn what(owed: &Owed, decided: Option<&Recipient>) -> What {
     match owed.about {
         About::Failed => What::Refused,
         About::Expired => What::Expired,
-        About::Delayed => What::Delayed { until },
+        // A receipt has a form of its own; told in this one, the message is under way.
+        About::Delayed | About::Taken => What::Delayed { until },
         About::Unanswered => What::Unanswered { until },
         About::Relayed => What::Relayed,
         About::Undeliverable => What::Undeliverable,

@@ -10,7 +10,7 @@ use lettre::message::{Body, Mailbox, MessageBuilder, MultiPart, SinglePart};
 use crate::clock::Timestamp;
 use crate::mail::{Address, Envelope, Message, ReversePath, WireLimits};
 use crate::notice::text::{self, Text};
-use crate::notice::{Day, Fate, Notice, Stamp, Voice, day, dsn};
+use crate::notice::{Day, Fate, Notice, Slip, Stamp, Voice, day, dsn, receipt};
 
 /// A notice is ours from the first octet to the last; its size needs no limit, its line ends are checked all the same.
 const LIMITS: WireLimits = WireLimits { message_bytes: 4 << 20, header_bytes: 64 << 10, line_bytes: 1000 };
@@ -54,6 +54,20 @@ pub(super) fn fate(voice: &Voice, fate: &Fate, to: Vec<Address>, stamp: Stamp) -
     let mut notice = finish(&made.map_err(|_| NoticeError::Malformed)?.formatted(), to, stamp)?;
     // RFC 8689 §5: a report about such a message is such a message.
     notice.envelope.asked.require_tls = fate.asked.require_tls;
+    Ok(notice)
+}
+
+pub(super) fn receipt(voice: &Voice, slip: &Slip, to: Address, stamp: Stamp) -> Result<Notice, NoticeError> {
+    let Text { subject, body } = receipt::text(slip, stamp.at);
+    let to = vec![to];
+    let mut builder = head(voice, (&to, AutoSubmitted::Replied), stamp)?.subject(subject);
+    if let Some(message_id) = slip.original.message_id() {
+        builder = builder.in_reply_to(message_id.to_owned()).references(message_id.to_owned());
+    }
+    // A link that an encoding folds is one that some programs break.
+    let made = builder.singlepart(verbatim(body)?).map_err(|_| NoticeError::Malformed)?;
+    let mut notice = finish(&made.formatted(), to, stamp)?;
+    notice.envelope.asked.require_tls = slip.require_tls;
     Ok(notice)
 }
 

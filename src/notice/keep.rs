@@ -10,7 +10,7 @@ use crate::notice::{Notice, Stamp, Voice};
 use crate::phi::Phi;
 use crate::policy::{Action, RuleResult, Tried};
 use crate::queue::{Accept, Queue, QueueError, Receipt, Way};
-use crate::store::OwedId;
+use crate::store::{OwedId, Tell};
 
 /// A notice holds no health information, so it may go where the certificate cannot be checked: better that the sender
 /// hears of a failure than that nobody does. That is a decision, and stands in the evidence of each.
@@ -50,6 +50,7 @@ pub(super) async fn keep(
         in_clear: None,
         content: Content::Notice,
         evidence: sealed,
+        tell: Tell::Nobody,
         settles,
     };
     Ok(queue.accept(accept, Actor::System).await?)
@@ -68,6 +69,7 @@ fn record(voice: &Voice, notice: &Notice, stamp: Stamp) -> Record {
         rule: RULE.into(),
         tried: vec![Tried { rule: RULE.into(), result: RuleResult::Won }],
         remarks: vec!["a notice holds no health information; its certificate need not check".into()],
+        concerns: Vec::new(),
         known: Known { routed: false, tls_seen: None, mx_seen: Vec::new() },
     };
     Record {

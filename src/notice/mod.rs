@@ -9,6 +9,7 @@ mod day;
 mod dsn;
 mod facts;
 mod keep;
+mod receipt;
 mod run;
 mod text;
 
@@ -18,6 +19,7 @@ use std::sync::Arc;
 pub use compose::NoticeError;
 pub use day::{Counts, Day, FailedCheck, Waiting};
 pub use facts::{Fate, LastAttempt, Original, What};
+pub use receipt::{Line, Slip, Standing, TakeBack};
 pub use run::{Notices, Rooms};
 
 use crate::clock::Timestamp;
@@ -42,6 +44,8 @@ pub struct Voice {
     pub digest_hour: u8,
     /// The listeners that stand open without TLS.
     pub legacy: Vec<(SocketAddr, Legacy)>,
+    /// What a link begins with, when there are links.
+    pub public_url: Option<String>,
 }
 
 /// The name and the moment of one notice.
@@ -59,6 +63,7 @@ impl Voice {
             postmaster: config.notify.postmaster.clone(),
             digest_hour: config.notify.digest_hour,
             legacy: config.listeners.iter().filter_map(|door| Some((door.bind, door.legacy()?.clone()))).collect(),
+            public_url: config.server.public_url.clone(),
         })
     }
 }
@@ -67,6 +72,11 @@ impl Notice {
     /// What became of a message on its way to one recipient, told to everybody in `to`.
     pub fn of_fate(voice: &Voice, fate: &Fate, to: Vec<Address>, stamp: Stamp) -> Result<Notice, NoticeError> {
         compose::fate(voice, fate, to, stamp)
+    }
+
+    /// That a message was accepted, what happens with it, and until when it can be taken back: for whoever sent it.
+    pub fn of_receipt(voice: &Voice, slip: &Slip, to: Address, stamp: Stamp) -> Result<Notice, NoticeError> {
+        compose::receipt(voice, slip, to, stamp)
     }
 
     /// The daily report to the postmaster.

@@ -11,11 +11,12 @@ use crate::audit::{Actor, Event, JobState, SignedHead};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::evidence::{Evidence, EvidenceError};
+use crate::mail::MessageId;
 use crate::notice::day::LISTED;
 use crate::notice::keep::{NotKept, keep};
-use crate::notice::{Counts, Day, FailedCheck, Notice, NoticeError, Stamp, Voice, Waiting, answer};
-use crate::queue::{Owed, Queue, QueueError};
-use crate::store::{Change, JobFilter, JobRow, StateName, Store, StoreError};
+use crate::notice::{Counts, Day, FailedCheck, Notice, NoticeError, Stamp, TakeBack, Voice, Waiting, answer, receipt};
+use crate::queue::{Listed, Owed, Queue, QueueError};
+use crate::store::{About, Change, JobFilter, JobRow, StateName, Store, StoreError};
 
 /// How many owed notices are taken at once.
 const BATCH: usize = 32;
@@ -95,9 +96,14 @@ impl Notices {
         let voice = self.voice();
         let (message, job) = (owed.message, owed.job);
         let story = evidence.story(message).await?;
-        let fate = answer::fate(owed, &story);
         let stamp = self.stamp()?;
-        let notice = Notice::of_fate(&voice, &fate, answer::told(&voice, owed), stamp)?;
+        let notice = match (owed.about, owed.to.mailbox()) {
+            (About::Taken, Some(sender)) => {
+                let slip = receipt::slip(owed, &story, self.take_back(&voice, message).await?);
+                Notice::of_receipt(&voice, &slip, sender.clone(), stamp)?
+            }
+            _ => Notice::of_fate(&voice, &answer::fate(owed, &story), answer::told(&voice, owed), stamp)?,
+        };
         let receipt = match keep((queue, evidence), &voice, (notice, stamp), Some(owed.id)).await {
             // Somebody else was quicker, or the debt has gone.
             Err(NotKept::Queue(QueueError::AlreadyTold)) => return Ok(()),
@@ -106,6 +112,15 @@ impl Notices {
         metrics::counter!("sealpost_notices_total").increment(1);
         info!(message.id = %message, job.id = %job, notice.id = %receipt.id(), "wrote a notice: {:?}", owed.about);
         Ok(())
+    }
+
+    /// The link with which the sender takes the message back, as long as any part of it may still be here.
+    async fn take_back(&self, voice: &Voice, message: MessageId) -> Result<Option<TakeBack>, NotWritten> {
+        let Some(start) = &voice.public_url else { return Ok(None) };
+        let jobs = self.rooms.queue.show(message).await?;
+        let waits = |job: &&Listed| !matches!(job.state, JobState::Ended { .. });
+        let Some(until) = jobs.iter().filter(waits).map(|job| job.expires).max() else { return Ok(None) };
+        Ok(Some(TakeBack { link: format!("{start}/back/{}", self.rooms.queue.ticket(message, until)) }))
     }
 
     async fn report_daily(&self, drain: &CancellationToken) {

@@ -169,6 +169,6 @@ fn held(fate: &Fate, (cause, reason): (Option<HoldCause>, Option<&str>), until: 
 }
 
 /// Words of the config stand in one line, so that they cannot look like another part of the notice.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

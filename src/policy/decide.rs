@@ -1,5 +1,7 @@
 //! The rules of one config, and the decision that they come to for each recipient.
 
+use std::time::Duration;
+
 use crate::audit::HoldCause;
 use crate::classify::Verdict;
 use crate::config::{self, Last, Rule, When};
@@ -84,6 +86,10 @@ impl Case<'_> {
             }
         }
         let (winner, plan) = best.unwrap_or((candidates.len() - 1, &default));
+        let matched = || rules.rules.iter().zip(&candidates).filter(|(_, candidate)| candidate.plan.is_ok());
+        let slowest = matched().map(|(rule, _)| rule).rev().max_by_key(|rule| rule.delay);
+        let goes = matches!(plan.action, Action::Deliver { .. });
+        let slowest = slowest.filter(|rule| goes && !rule.delay.is_zero());
         Decision {
             recipient: self.recipient.clone(),
             action: plan.action.clone(),
@@ -91,7 +97,10 @@ impl Case<'_> {
             released: released(&candidates, plan, &default),
             rule: candidates[winner].name.to_owned(),
             tried: tried(&candidates, winner),
-            remarks: plan.remarks.clone(),
+            remarks: plan.remarks.iter().cloned().chain(slowest.map(waits)).collect(),
+            delay: slowest.map_or(Duration::ZERO, |rule| rule.delay),
+            receipt: matched().any(|(rule, _)| rule.receipt),
+            concerns: Vec::new(),
         }
     }
 
@@ -145,6 +154,11 @@ impl Case<'_> {
         }
         None
     }
+}
+
+fn waits(rule: &Rule) -> String {
+    let delay = humantime::format_duration(rule.delay);
+    format!("the rule \"{}\" has it wait {delay} before it is first tried: until then it can be taken back", rule.name)
 }
 
 /// The methods of the most protective list that matched, for a message that a rule holds or refuses. Where the list that

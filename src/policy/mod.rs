@@ -5,6 +5,8 @@ mod marks;
 mod protection;
 mod require_tls;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 pub use decide::{Rules, decide};
@@ -108,4 +110,10 @@ pub struct Decision {
     pub tried: Vec<Tried>,
     /// In words: what was skipped, and why; what was asked for; what was known.
     pub remarks: Vec<String>,
+    /// How long it waits before it is first tried.
+    pub delay: Duration,
+    /// Whether the sender gets a receipt.
+    pub receipt: bool,
+    /// What looks like a mistake of the sender's, in words that the sender may read.
+    pub concerns: Vec<String>,
 }

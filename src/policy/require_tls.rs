@@ -76,6 +76,9 @@ mod tests {
             rule: "Default".into(),
             tried: Vec::new(),
             remarks: Vec::new(),
+            delay: std::time::Duration::ZERO,
+            receipt: false,
+            concerns: Vec::new(),
         }];
         let budget = Budget { depth: 1, parts: 1, ratio: 1, bytes: 1000 };
         obey(&mut decisions, &envelope, &mime::parse(&message, &budget));

@@ -18,8 +18,8 @@ use crate::queue::memory::Share;
 use crate::queue::schedule::Case;
 use crate::queue::{Job, Kept, Queue, QueueError, Wrapped, schedule};
 use crate::store::{
-    Body, Change, Commit, Fence, JobRow, NewJob, NewMessage, OwedId, Owes, SealedEvidence, Standing, Store, StoreError,
-    envelope_place,
+    About, Body, Change, Commit, Fence, JobRow, NewJob, NewMessage, OwedId, Owes, SealedEvidence, Standing, Store,
+    StoreError, Tell, envelope_place,
 };
 
 /// A message that is to be kept.
@@ -35,6 +35,8 @@ pub struct Accept {
     pub content: Content,
     pub ways: Vec<Way>,
     pub evidence: SealedEvidence,
+    /// Who gets a receipt.
+    pub tell: Tell,
     /// The notice that this message is: told in the same commit.
     pub settles: Option<OwedId>,
 }
@@ -185,6 +187,9 @@ impl Queue {
         if let Some(owed) = accept.settles {
             self.told(owed);
         }
+        if new.tell == Tell::Sender {
+            self.inner.owed_alarm.set(self.now());
+        }
         let mut all = Vec::with_capacity(new.jobs.len());
         for (job, way) in new.jobs.into_iter().zip(&accept.ways) {
             let (JobState::Queued { method, due: _ }, Some(leased_until), Some(room)) =
@@ -240,6 +245,7 @@ impl Queue {
             body: Body::Row(Vec::new()),
             jobs,
             evidence: accept.evidence.clone(),
+            tell: tell(accept),
             settles: accept.settles,
         })
     }
@@ -286,6 +292,15 @@ impl Queue {
             }
         }
     }
+}
+
+/// A receipt that nobody is there to read is not owed (RFC 5321 §4.5.5), nor one to whom reports are unwelcome.
+fn tell(accept: &Accept) -> Tell {
+    let hears = accept.ways.first().is_some_and(|way| match owes(accept, &way.recipient) {
+        Owes::Sender(notify) => schedule::hears(notify, About::Taken),
+        Owes::Postmaster | Owes::Nobody => false,
+    });
+    if hears { accept.tell } else { Tell::Nobody }
 }
 
 /// Whether it may go to delivery from memory. What has to wait is claimed from the store when its time comes.

@@ -69,8 +69,10 @@ pub(super) fn accept(queue: &Queue, (sender, ways): (ReversePath, Vec<Way>)) -> 
             people: vec![sha256(b"ann"), sha256(b"ann")],
             message_id: None,
             content: sha256(b"body"),
+            likeness: None,
         },
         ways,
+        tell: crate::store::Tell::Nobody,
         settles: None,
     }
 }

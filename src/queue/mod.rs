@@ -9,6 +9,7 @@ mod interleaved;
 mod memory;
 mod operate;
 mod owed;
+mod ticket;
 pub mod schedule;
 
 use std::collections::{HashMap, VecDeque};
@@ -20,18 +21,19 @@ use crate::clock::Timestamp;
 use crate::config;
 use crate::crypto::{NoEntropy, random, random_u128};
 use crate::mail::{
-    Address, Asked, BodyType, ClientName, Content, JobId, Message, MessageId, Method, ReversePath, Utf8, WireLimits,
-    Wishes,
+    Address, Asked, BodyType, ClientName, Content, End, JobId, Message, MessageId, Method, ReversePath, Utf8,
+    WireLimits, Wishes,
 };
 use crate::store::{
     Change, Commit, DestinationSeen, Fence, JobRow, OwedId, Owes, Renewed, SealedAttempt, Settlement, Standing, Store,
-    StoreError, Writing,
+    StoreError, Writing, Written,
 };
 
 pub use accept::{Accept, Decided, Receipt, Way};
 pub use operate::{Counts, Listed, Moved, Selection};
 pub use owed::Owed;
 pub use schedule::Progress;
+pub use ticket::Ticket;
 
 /// Jobs just accepted that may wait in memory for delivery; more are claimed from the store.
 const FRESH_JOBS: usize = 1_000;
@@ -249,6 +251,7 @@ impl Queue {
             state: next.state.clone(),
             evidence: outcome.evidence.as_ref().map(|attempt| attempt.commitment),
         };
+        let written = self.written(&job, &next);
         let change = Change::Settle(Box::new(Settlement {
             message: job.message,
             job: job.id,
@@ -257,6 +260,7 @@ impl Queue {
             next: next.clone(),
             attempt: outcome.evidence,
             seen: outcome.seen,
+            written,
         }));
         match self.commit_patiently(&change, &event).await? {
             Commit::Committed(_) => {
@@ -265,6 +269,18 @@ impl Queue {
             }
             Commit::Lost => Ok(Settled::Lost),
         }
+    }
+
+    /// Whom a client's mail reached with this attempt.
+    fn written(&self, job: &Job, next: &Standing) -> Option<Written> {
+        let client = job.client.clone().filter(|_| job.content == Content::Mail)?;
+        let reached = matches!(next.state, JobState::Ended { end: End::Delivered });
+        let store = &self.inner.store;
+        reached.then(|| Written {
+            client,
+            person: store.correspondent(&job.recipient),
+            domain: job.recipient.domain().clone(),
+        })
     }
 
     /// Holds a job for another lease from now, for an attempt that takes long.

@@ -54,16 +54,23 @@ impl Queue {
 
     async fn owed_now(&self, limit: usize) -> Result<Vec<Owed>, QueueError> {
         let handed = self.handed_count();
-        let rows = self.inner.store.owing_jobs(limit + handed + 1).await?;
+        let store = &self.inner.store;
+        let mut rows: Vec<(JobRow, Option<About>)> = Vec::new();
+        for row in store.owing_jobs(limit + handed + 1).await? {
+            let about = row.standing.owed;
+            rows.push((row, about));
+        }
+        let receipts = store.receipt_jobs(limit + handed + 1).await?;
+        rows.extend(receipts.into_iter().map(|row| (row, Some(About::Taken))));
         let mut owed = Vec::new();
-        for row in rows {
+        for (row, about) in rows {
             let id = row.id;
             if owed.len() == limit {
                 // There are more.
                 self.inner.owed_alarm.set(self.now());
                 break;
             }
-            match self.owed_of(row) {
+            match self.owed_of(row, about) {
                 Ok(Some(notice)) if self.hand_out(notice.id) => owed.push(notice),
                 Ok(Some(_) | None) => {}
                 Err(error) => tracing::error!(job.id = %id, store.error = %error, "cannot open what is owed"),
@@ -72,8 +79,8 @@ impl Queue {
         Ok(owed)
     }
 
-    fn owed_of(&self, row: JobRow) -> Result<Option<Owed>, StoreError> {
-        let Some(about) = row.standing.owed else { return Ok(None) };
+    fn owed_of(&self, row: JobRow, about: Option<About>) -> Result<Option<Owed>, StoreError> {
+        let Some(about) = about else { return Ok(None) };
         let envelope = accept::open_envelope(&self.inner.store, &row)?;
         let to = match row.owes {
             Owes::Sender(notify) if schedule::hears(notify, about) => envelope.sender,

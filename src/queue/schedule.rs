@@ -235,7 +235,7 @@ fn told(about: About, owes: Owes) -> Option<About> {
         Owes::Nobody => return None,
     };
     match about {
-        About::Delayed | About::Relayed => Some(about).filter(|_| sender),
+        About::Delayed | About::Relayed | About::Taken => Some(about).filter(|_| sender),
         About::Failed | About::Expired | About::Held | About::Unanswered | About::Rejected | About::Undeliverable => {
             Some(about)
         }
@@ -248,6 +248,8 @@ pub fn hears(notify: Notify, about: About) -> bool {
         About::Failed | About::Expired | About::Rejected | About::Undeliverable => notify.asks_for(Occasion::Failure),
         About::Delayed => notify.asks_for(Occasion::Delay),
         About::Relayed => notify.asks_for(Occasion::Success),
+        // No word of NOTIFY either; whoever wants no report wants no receipt.
+        About::Taken => notify.asks_for(Occasion::Failure) || notify.asks_for(Occasion::Success),
         About::Held => notify.asks_for(Occasion::Failure) || notify.asks_for(Occasion::Delay),
         // What the postmaster has to look into; to the sender it is a delay.
         About::Unanswered => false,

@@ -7,9 +7,10 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 use crate::clock::Timestamp;
 use crate::mail::{JobId, MessageId};
 use crate::store::change::{Word, methods_column, state_columns};
+use crate::store::history;
 use crate::store::insert::{AttemptOf, Holder, Inserts, rows_together, text};
 use crate::store::{
-    Change, ConfigText, Delay, DestinationSeen, Fence, Move, NewEpoch, NewMessage, OwedId, Rewrap, Rewrapped,
+    About, Change, ConfigText, Delay, DestinationSeen, Fence, Move, NewEpoch, NewMessage, OwedId, Rewrap, Rewrapped,
     Settlement,
 };
 
@@ -64,12 +65,15 @@ async fn accept<'b>(
 }
 
 async fn clear_owed(connection: &mut AnyConnection, owed: &OwedId) -> sqlx::Result<u64> {
-    let cleared = sqlx::query("update job set owed = null where id = $1 and owed = $2")
-        .bind(owed.job.to_string())
-        .bind(owed.about.word())
-        .execute(connection)
-        .await?;
-    Ok(cleared.rows_affected())
+    let cleared = match owed.about {
+        About::Taken => {
+            sqlx::query("update job set receipt = 0 where id = $1 and receipt = 1").bind(owed.job.to_string())
+        }
+        about => sqlx::query("update job set owed = null where id = $1 and owed = $2")
+            .bind(owed.job.to_string())
+            .bind(about.word()),
+    };
+    Ok(cleared.execute(connection).await?.rows_affected())
 }
 
 /// Makes those changes of a batch that come in numbers, many rows to a statement.
@@ -162,6 +166,9 @@ async fn keep_outcome<'b>(
             at: settlement.at.millis(),
             sealed,
         });
+    }
+    if let Some(written) = &settlement.written {
+        inserts.written(written, settlement.at.millis());
     }
     if let Some(seen) = &settlement.seen {
         remember_destination(connection, seen).await?;
@@ -288,7 +295,7 @@ async fn mark_erased(connection: &mut AnyConnection, some: &[(MessageId, Timesta
     let finished = text("with finished (id, at) as (", 2, some.len())
         + ") update message set erased = finished.at from finished \
            where message.id = finished.id and message.erased is null and not exists (select 1 from job \
-           where job.message = message.id and (job.state <> 'ended' or job.owed is not null)) returning message.id";
+           where job.message = message.id and (job.state <> 'ended' or job.owed is not null or job.receipt = 1)) returning message.id";
     let mut statement = sqlx::query_scalar(AssertSqlSafe(finished));
     for (message, at) in some {
         statement = statement.bind(message.to_string()).bind(at.millis());
@@ -337,6 +344,8 @@ async fn erase_evidence(connection: &mut AnyConnection, message: MessageId) -> s
 }
 
 async fn start_epoch(connection: &mut AnyConnection, epoch: &NewEpoch) -> sqlx::Result<Applied> {
+    // One starts every day, which is often enough to forget.
+    history::forget(connection, epoch.started).await?;
     let started = sqlx::query(
         "insert into epoch (id, purpose, wrapped, started) values ($1, $2, $3, $4) on conflict (id) do nothing",
     )

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::config::Last;
 use crate::crypto::Digest;
 use crate::mail::{Assurance, ClientName, Content, Domain, End, JobId, MessageId, Method, Notify};
-use crate::store::JobRow;
+use crate::store::{JobRow, Written};
 
 /// One change. Where what it expects is no longer so, it is `Lost`: nothing changes, and no event is made.
 #[derive(Clone, Debug)]
@@ -53,6 +53,8 @@ pub struct NewMessage {
     pub body: Body,
     pub jobs: Vec<NewJob>,
     pub evidence: SealedEvidence,
+    /// Who is owed a receipt; the first job carries the debt.
+    pub tell: Tell,
     /// The notice that this message is. Expects it to be still owed.
     pub settles: Option<OwedId>,
 }
@@ -130,6 +132,16 @@ pub enum About {
     Rejected,
     /// No allowed method was left, and the policy wants no hold.
     Undeliverable,
+    /// It was accepted: a receipt. The only thing that a job may owe beside another.
+    Taken,
+}
+
+/// Whether the sender is owed a receipt for a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tell {
+    #[default]
+    Nobody,
+    Sender,
 }
 
 /// Names one owed notice.
@@ -154,6 +166,8 @@ pub struct Settlement {
     pub next: Standing,
     pub attempt: Option<SealedAttempt>,
     pub seen: Option<DestinationSeen>,
+    /// Whom it reached, when it did.
+    pub written: Option<Written>,
 }
 
 #[derive(Clone, Debug)]
@@ -213,6 +227,8 @@ pub struct SealedEvidence {
     pub message_id: Option<Digest>,
     /// Keyed digest of the content as it was received.
     pub content: Digest,
+    /// Keyed digest of what it says and to whom, by which a copy of it is known.
+    pub likeness: Option<Digest>,
 }
 
 /// Sealed evidence of one attempt.
@@ -316,6 +332,7 @@ impl Word for About {
         About::Unanswered,
         About::Rejected,
         About::Undeliverable,
+        About::Taken,
     ];
 
     fn word(self) -> &'static str {
@@ -328,6 +345,7 @@ impl Word for About {
             About::Unanswered => "unanswered",
             About::Rejected => "rejected",
             About::Undeliverable => "undeliverable",
+            About::Taken => "taken",
         }
     }
 }

@@ -58,10 +58,12 @@ impl Dialect {
             Dialect::Sqlite => [
                 (1, "spine", include_str!("../../migrations/sqlite/0001_spine.sql")),
                 (2, "unanswered", include_str!("../../migrations/sqlite/0002_unanswered.sql")),
+                (3, "mistakes", include_str!("../../migrations/sqlite/0003_mistakes.sql")),
             ],
             Dialect::Postgres => [
                 (1, "spine", include_str!("../../migrations/postgres/0001_spine.sql")),
                 (2, "unanswered", include_str!("../../migrations/postgres/0002_unanswered.sql")),
+                (3, "mistakes", include_str!("../../migrations/postgres/0003_mistakes.sql")),
             ],
         };
         let migration = |(version, name, text): (i64, &'static str, &'static str)| {

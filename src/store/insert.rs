@@ -7,7 +7,8 @@ use sqlx::{Any, AnyConnection, AssertSqlSafe};
 use crate::audit::Entry;
 use crate::mail::{JobId, MessageId};
 use crate::store::change::{Word, methods_column, state_columns};
-use crate::store::{Body, NewJob, NewMessage, SealedAttempt, SealedEvidence};
+use crate::store::history::count_written;
+use crate::store::{Body, NewJob, NewMessage, SealedAttempt, SealedEvidence, Tell, Written};
 
 /// Rows in one statement are a power of two up to this, so that few statements are prepared once and used again.
 const MOST_ROWS: usize = 32;
@@ -24,6 +25,7 @@ pub(super) struct Inserts<'b> {
     people: Vec<(MessageId, &'b [u8])>,
     attempts: Vec<AttemptOf<'b>>,
     events: Vec<(Entry, Option<MessageId>)>,
+    written: Vec<(&'b Written, i64)>,
 }
 
 pub(super) struct AttemptOf<'b> {
@@ -59,6 +61,10 @@ impl<'b> Inserts<'b> {
         self.attempts.push(attempt);
     }
 
+    pub(super) fn written(&mut self, written: &'b Written, at: i64) {
+        self.written.push((written, at));
+    }
+
     pub(super) fn event(&mut self, entry: Entry, message: Option<MessageId>) {
         self.events.push((entry, message));
     }
@@ -70,6 +76,7 @@ impl<'b> Inserts<'b> {
         insert_evidence(connection, &self.evidence).await?;
         insert_people(connection, &self.people).await?;
         insert_attempts(connection, &self.attempts).await?;
+        count_written(connection, &self.written).await?;
         insert_events(connection, &self.events).await
     }
 }
@@ -108,8 +115,8 @@ async fn insert_jobs(
 ) -> sqlx::Result<()> {
     let into = "insert into job (id, message, accepted, content, owes, client, domain, epoch, envelope, wrapped_key, \
                 methods, last, state, cause, ended_as, due, wake, expires, attempts, delay_told, \
-                lease_node, lease_boot, fence, owed, moved)";
-    insert(connection, (into, 25), rows, |statement, (message, job)| {
+                lease_node, lease_boot, fence, owed, moved, receipt)";
+    insert(connection, (into, 26), rows, |statement, (message, job)| {
         let standing = &job.standing;
         let (state, cause, ended_as, due) = state_columns(&standing.state);
         let (node, boot, wake) = match job.leased {
@@ -142,13 +149,16 @@ async fn insert_jobs(
             .bind(0_i64)
             .bind(standing.owed.map(Word::word))
             .bind(message.accepted.millis())
+            .bind(i64::from(
+                message.tell == Tell::Sender && message.jobs.first().is_some_and(|first| first.id == job.id),
+            ))
     })
     .await
 }
 
 async fn insert_evidence(connection: &mut AnyConnection, rows: &[(&NewMessage, &SealedEvidence)]) -> sqlx::Result<()> {
-    let into = "insert into evidence (message, epoch, sealed, commitment, message_id, content, kept)";
-    insert(connection, (into, 7), rows, |statement, (message, evidence)| {
+    let into = "insert into evidence (message, epoch, sealed, commitment, message_id, content, kept, likeness)";
+    insert(connection, (into, 8), rows, |statement, (message, evidence)| {
         statement
             .bind(message.id.to_string())
             .bind(evidence.epoch)
@@ -157,6 +167,7 @@ async fn insert_evidence(connection: &mut AnyConnection, rows: &[(&NewMessage, &
             .bind(evidence.message_id.map(|digest| digest.as_bytes().to_vec()))
             .bind(evidence.content.as_bytes().to_vec())
             .bind(message.accepted.millis())
+            .bind(evidence.likeness.map(|digest| digest.as_bytes().to_vec()))
     })
     .await
 }

@@ -4,6 +4,7 @@ mod apply;
 mod body;
 mod change;
 mod dialect;
+mod history;
 mod insert;
 mod jobs;
 mod lock;
@@ -28,9 +29,10 @@ pub use body::BodyKey;
 pub use change::{
     About, Body, Change, ConfigText, Delay, Destination, DestinationSeen, Fence, Lower, Move, NewEpoch, NewJob,
     NewMessage, Newcomers, OwedId, Owes, Purpose, Rewrap, Rewrapped, SealedAttempt, SealedEvidence, Settlement,
-    Standing,
+    Standing, Tell,
 };
 pub use dialect::Truncated;
+pub use history::Written;
 pub use jobs::{JobFilter, JobRow, StateCount, StateName, Tally};
 pub use read::{AttemptRow, ConfigRow, EvidenceRow};
 pub(crate) use vault::envelope_place;

@@ -30,6 +30,7 @@ fn message(random: u128) -> (Change, Event) {
         people: Vec::new(),
         message_id: None,
         content: sha256(b"x"),
+        likeness: None,
     };
     let message = NewMessage {
         id,
@@ -40,6 +41,7 @@ fn message(random: u128) -> (Change, Event) {
         body: Body::Row(vec![1]),
         jobs: Vec::new(),
         evidence,
+        tell: crate::store::Tell::Nobody,
         settles: None,
     };
     let event = Event::Accepted { message: id, evidence: Digest::ZERO, bytes: 1, jobs: Vec::new(), in_clear: None };
@@ -132,7 +134,8 @@ async fn a_database_of_a_newer_sealpost_is_refused() {
     .unwrap();
     connection.close().await.unwrap();
     let refused = open(folder.path(), &master).await.unwrap_err();
-    assert_eq!(refused, StoreError::NewerSchema { found: 99, known: 2 });
+    let known = Dialect::Sqlite.migrator().iter().map(|migration| migration.version).max().unwrap();
+    assert_eq!(refused, StoreError::NewerSchema { found: 99, known });
 }
 
 #[tokio::test]

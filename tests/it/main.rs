@@ -29,6 +29,7 @@ mod line_ends;
 mod locked_out;
 mod logging_in;
 mod marks;
+mod mistakes;
 mod no_way_left;
 mod one_message_three_ways;
 mod other_peoples_clients;

@@ -109,8 +109,10 @@ fn mail(store: &Store, queue: &Queue, (size, ways): (usize, Vec<Way>)) -> Accept
             people,
             message_id: Some(vault.keyed_hash("message-id", b"<1@clinic.example>")),
             content: vault.keyed_hash("content", b"content"),
+            likeness: None,
         },
         ways,
+        tell: sealpost::store::Tell::Nobody,
         settles: None,
     }
 }

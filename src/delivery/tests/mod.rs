@@ -175,6 +175,7 @@ fn config(routes: Vec<Route>, ca_file: PathBuf) -> Config {
             hostname: Domain::parse("relay.clinic.example").unwrap(),
             data_dir: PathBuf::new(),
             master_key: PathBuf::new(),
+            public_url: None,
         },
         notify: Notify {
             postmaster: Address::parse("it@clinic.example").unwrap(),
@@ -215,7 +216,7 @@ fn config(routes: Vec<Route>, ca_file: PathBuf) -> Config {
         dns: Dns { servers: vec![SocketAddr::from(([127, 0, 0, 1], 9))], timeout: second },
         database: Database { url: "sqlite".into(), body_file_bytes: 65_536 },
         retention: Retention { evidence: second, sweep: second },
-        http: Http { bind: None },
+        http: Http { bind: None, public_bind: None },
         log: Log { format: LogFormat::Text, filter: "info".into() },
     }
 }

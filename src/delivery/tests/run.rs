@@ -51,7 +51,9 @@ async fn accept(queue: &Queue, epoch: i64, to: &[&str]) {
             people: Vec::new(),
             message_id: None,
             content: Digest::ZERO,
+            likeness: None,
         },
+        tell: crate::store::Tell::Nobody,
         settles: None,
     };
     queue.accept(accept, Actor::System).await.unwrap();

@@ -87,6 +87,7 @@ fn recipient(to: &str, action: Action) -> Recipient {
         rule: "it".into(),
         tried: Vec::new(),
         remarks: Vec::new(),
+        concerns: Vec::new(),
         known: Known { routed: false, tls_seen: None, mx_seen: Vec::new() },
     }
 }
@@ -107,6 +108,7 @@ fn the_sender_is_told_and_the_postmaster_of_what_waits_or_ran_out() {
         postmaster: address("it@clinic.example"),
         digest_hour: 6,
         legacy: Vec::new(),
+        public_url: None,
     };
     let (ann, it) = ("ann@clinic.example", "it@clinic.example");
     for (about, to, expected) in [

@@ -22,6 +22,7 @@ fn voice() -> Voice {
         postmaster: address("it@clinic.example"),
         digest_hour: 6,
         legacy: Vec::new(),
+        public_url: None,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::mail::{Address, Assurance, Content, Domain, End, Envelope, JobId, Mes
 use crate::notice::answer::tests::story;
 use crate::policy::Action;
 use crate::queue::{Accept, Way};
-use crate::store::About;
+use crate::store::{About, Tell};
 
 fn moved(end: End) -> Event {
     let start = Timestamp::from_millis(0);
@@ -80,6 +80,7 @@ async fn notices(dir: &std::path::Path, clock: Arc<ManualClock>) -> Notices {
         postmaster: address("it@clinic.example"),
         digest_hour: 6,
         legacy: Vec::new(),
+        public_url: None,
     };
     let (_, checks) = watch::channel(Vec::new());
     Notices { rooms, voice: RwLock::new(Arc::new(voice)), checks }
@@ -116,6 +117,7 @@ async fn accept(rooms: &Rooms) -> MessageId {
         in_clear: None,
         content: Content::Mail,
         ways: vec![held, refused],
+        tell: Tell::Nobody,
         settles: None,
     };
     rooms.queue.accept(accept, Actor::System).await.unwrap();

@@ -14,7 +14,12 @@ fn methods(names: &str) -> Vec<Method> {
 }
 
 fn rule(name: &str, when: When, then: Then) -> Rule {
-    Rule { name: name.into(), when, then }
+    Rule { name: name.into(), when, then, delay: Duration::ZERO, receipt: false }
+}
+
+fn slow(name: &str, seconds: u64) -> Rule {
+    let delay = Duration::from_secs(seconds);
+    Rule { delay, receipt: seconds == 60, ..rule(name, When::default(), deliver("tls:valid")) }
 }
 
 fn deliver(names: &str) -> Then {
@@ -233,4 +238,20 @@ fn what_is_held_is_released_by_what_would_have_won_and_by_nothing_less() {
     let sealed = rule("sealed", When::default(), deliver("pgp"));
     assert_eq!(released(vec![sealed.clone()], "hello"), "", "nothing stands in for what does not exist");
     assert_eq!(released(vec![hold(), sealed, rule("any", When::default(), deliver("tls:valid"))], "hello"), "");
+}
+
+#[test]
+fn the_longest_delay_of_all_rules_that_match_counts_and_only_for_what_goes() {
+    let seconds = |list: Vec<Rule>| {
+        let decision = &decide_with(&rules(list), "hello", &[])[0];
+        let told = decision.remarks.iter().filter(|remark| remark.contains("can be taken back")).count();
+        (decision.delay.as_secs(), decision.receipt, told)
+    };
+    let strong = || rule("strong", to_lab(), deliver("tls:authenticated"));
+    let elsewhere =
+        || Rule { when: When { recipient: vec!["x@lab.example".into()], ..When::default() }, ..slow("x", 900) };
+    assert_eq!(seconds(vec![strong()]), (0, false, 0));
+    assert_eq!(seconds(vec![strong(), slow("a", 60), slow("b", 180), elsewhere()]), (180, true, 1));
+    let hold = rule("look", to_lab(), Then::Hold("look first".into()));
+    assert_eq!(seconds(vec![hold, slow("b", 180)]), (0, false, 0), "what is held waits for a person");
 }

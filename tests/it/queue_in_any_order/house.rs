@@ -167,8 +167,10 @@ impl Node {
                 people: vec![sha256(b"ann")],
                 message_id: None,
                 content: sha256(b"body"),
+                likeness: None,
             },
             ways,
+            tell: sealpost::store::Tell::Nobody,
             settles: None,
             in_clear: None,
         };

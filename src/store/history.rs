@@ -1,0 +1,167 @@
+//! To whom a client has written, and what was like a message before it. Every question is about few rows, by an index.
+
+use std::collections::BTreeMap;
+
+use sqlx::{AnyConnection, AssertSqlSafe};
+
+use crate::clock::Timestamp;
+use crate::crypto::Digest;
+use crate::mail::{Address, ClientName, Domain, MessageId};
+use crate::store::insert::{rows_together, text};
+use crate::store::jobs::column;
+use crate::store::{Store, StoreError, failed};
+
+/// How long it is remembered to whom a client has written, behind the last time.
+const REMEMBERED_MILLIS: i64 = 730 * 24 * 60 * 60 * 1000;
+
+/// A message of a client reached somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    pub client: ClientName,
+    /// `Store::correspondent` of the recipient.
+    pub person: Digest,
+    pub domain: Domain,
+}
+
+impl Store {
+    /// By what a recipient is found again without being named.
+    pub fn correspondent(&self, recipient: &Address) -> Digest {
+        // Only the keyed hash of it leaves this function.
+        self.inner.vault.keyed_hash("correspondent", recipient.expose_folded().as_bytes())
+    }
+
+    /// How often a client's mail reached each of these people.
+    pub async fn times_written(&self, client: &ClientName, people: &[Digest]) -> Result<Vec<u64>, StoreError> {
+        let mut found: BTreeMap<Digest, u64> = BTreeMap::new();
+        let mut rest = people;
+        while !rest.is_empty() {
+            let (some, others) = rest.split_at(rows_together(rest.len()));
+            let question = text("select person, times from written_to where person in (", 1, some.len())
+                + &format!(") and client = ${}", some.len() + 1);
+            let mut statement = sqlx::query(AssertSqlSafe(question));
+            for person in some {
+                statement = statement.bind(person.as_bytes().to_vec());
+            }
+            let rows = statement
+                .bind(client.0.clone())
+                .fetch_all(&self.inner.readers)
+                .await
+                .map_err(failed("reading to whom a client has written"))?;
+            for row in &rows {
+                let person: Vec<u8> = column(row, "person")?;
+                let person = Digest::from_slice(&person).ok_or(StoreError::StrangeRow("person"))?;
+                found.insert(person, column::<i64>(row, "times")?.unsigned_abs());
+            }
+            rest = others;
+        }
+        Ok(people.iter().map(|person| found.get(person).copied().unwrap_or(0)).collect())
+    }
+
+    /// The domains that a client's mail reached most often, the most frequent first.
+    pub async fn domains_written(&self, client: &ClientName, limit: usize) -> Result<Vec<(Domain, u64)>, StoreError> {
+        let rows = sqlx::query(
+            "select domain, times from written_domain where client = $1 order by times desc, domain limit $2",
+        )
+        .bind(client.0.clone())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.inner.readers)
+        .await
+        .map_err(failed("reading to which domains a client has written"))?;
+        let read = |row| {
+            let domain: String = column(row, "domain")?;
+            let domain = Domain::parse(&domain).map_err(|_| StoreError::StrangeRow("domain"))?;
+            Ok((domain, column::<i64>(row, "times")?.unsigned_abs()))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// The newest message that is alike, and was accepted at or after `since`.
+    pub async fn alike(
+        &self,
+        likeness: Digest,
+        since: Timestamp,
+    ) -> Result<Option<(MessageId, Timestamp)>, StoreError> {
+        let row = sqlx::query(
+            "select message, kept from evidence where likeness = $1 and kept >= $2 order by kept desc limit 1",
+        )
+        .bind(likeness.as_bytes().to_vec())
+        .bind(since.millis())
+        .fetch_optional(&self.inner.readers)
+        .await
+        .map_err(failed("looking for a message that is alike"))?;
+        let Some(row) = row else { return Ok(None) };
+        let message: String = column(&row, "message")?;
+        let message = message.parse().map_err(|_| StoreError::StrangeRow("message"))?;
+        Ok(Some((message, Timestamp::from_millis(column(&row, "kept")?))))
+    }
+
+    /// Whether one of these hashes names somebody of this message.
+    pub async fn took_part(&self, message: MessageId, hashes: [Digest; 2]) -> Result<bool, StoreError> {
+        let [one, other] = hashes;
+        let found: i64 =
+            sqlx::query_scalar("select count(*) from person where message = $1 and (hash = $2 or hash = $3)")
+                .bind(message.to_string())
+                .bind(one.as_bytes().to_vec())
+                .bind(other.as_bytes().to_vec())
+                .fetch_one(&self.inner.readers)
+                .await
+                .map_err(failed("looking for people of a message"))?;
+        Ok(found > 0)
+    }
+}
+
+/// A row to be counted: whose, of what, and how often and when last.
+type Counted<'a, K> = ((&'a str, &'a K), (i64, i64));
+
+/// Counts what reached whom, once for each row however often a batch has it: a statement may not change a row twice.
+pub(super) async fn count_written(connection: &mut AnyConnection, written: &[(&Written, i64)]) -> sqlx::Result<()> {
+    let mut people: BTreeMap<(&str, &[u8]), (i64, i64)> = BTreeMap::new();
+    let mut domains: BTreeMap<(&str, &str), (i64, i64)> = BTreeMap::new();
+    for (Written { client, person, domain }, at) in written {
+        let counts = [
+            people.entry((client.0.as_str(), person.as_bytes())).or_default(),
+            domains.entry((client.0.as_str(), domain.as_str())).or_default(),
+        ];
+        for (times, last) in counts {
+            *times += 1;
+            *last = (*last).max(*at);
+        }
+    }
+    let people: Vec<_> = people.into_iter().collect();
+    count(connection, ("written_to", "person"), &people, |statement, person| statement.bind(person.to_vec())).await?;
+    let domains: Vec<_> = domains.into_iter().collect();
+    count(connection, ("written_domain", "domain"), &domains, |statement, domain| statement.bind((*domain).to_owned()))
+        .await
+}
+
+type Statement<'q> = sqlx::query::Query<'q, sqlx::Any, sqlx::any::AnyArguments>;
+
+async fn count<K: ?Sized>(
+    connection: &mut AnyConnection,
+    (table, key): (&str, &str),
+    mut rows: &[Counted<'_, K>],
+    bind: impl for<'q> Fn(Statement<'q>, &K) -> Statement<'q>,
+) -> sqlx::Result<()> {
+    let into = format!("insert into {table} (client, {key}, times, last)");
+    let again = format!(
+        " on conflict (client, {key}) do update set times = {table}.times + excluded.times, last = excluded.last"
+    );
+    while !rows.is_empty() {
+        let (chunk, rest) = rows.split_at(rows_together(rows.len()));
+        let mut statement = sqlx::query(AssertSqlSafe(text(&into, 4, chunk.len()) + &again));
+        for ((client, what), (times, last)) in chunk {
+            statement = bind(statement.bind((*client).to_owned()), what).bind(*times).bind(*last);
+        }
+        statement.execute(&mut *connection).await?;
+        rows = rest;
+    }
+    Ok(())
+}
+
+/// Forgets whom a client has not written to for long.
+pub(super) async fn forget(connection: &mut AnyConnection, now: Timestamp) -> sqlx::Result<()> {
+    for statement in ["delete from written_to where last < $1", "delete from written_domain where last < $1"] {
+        sqlx::query(statement).bind(now.millis() - REMEMBERED_MILLIS).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
