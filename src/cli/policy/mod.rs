@@ -17,7 +17,7 @@ pub(super) enum Command {
     ///
     /// The same file is run before each reload, and while one of its cases fails the old config stays in force.
     Test {
-        /// The cases; default: the file that [policy] tests names
+        /// The cases; default: the file that `[policy] tests` names
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },
