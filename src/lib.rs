@@ -27,6 +27,7 @@ pub mod directory;
 
 // flows: one message, end to end.
 pub mod notice;
+pub mod extract;
 pub mod intake;
 pub mod delivery;
 pub mod retention;

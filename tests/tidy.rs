@@ -15,7 +15,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("rules", &["crypto", "audit", "smtp", "mime", "classify", "policy", "wrap"]),
     ("state", &["store", "queue", "evidence", "pickup", "keyring", "accounts", "ledger", "replies"]),
     ("reach", &["net", "directory"]),
-    ("flows", &["notice", "intake", "delivery", "retention", "report"]),
+    ("flows", &["notice", "extract", "intake", "delivery", "retention", "report"]),
     ("doors", &["listener", "control", "web", "wellknown", "portal", "admin"]),
     ("root", &["telemetry", "daemon", "cli"]),
 ];
@@ -47,6 +47,11 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["telemetry"]),
     ("metrics_exporter_prometheus", &["telemetry"]),
     ("sd_notify", &["daemon"]),
+    ("landlock", &["extract"]),
+    ("seccompiler", &["extract"]),
+    ("libc", &["extract"]),
+    ("hayro_syntax", &["extract"]),
+    ("hayro_interpret", &["extract"]),
 ];
 
 /// What words and rules cannot do: wait, read, write, or ask the machine.

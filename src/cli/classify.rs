@@ -5,19 +5,22 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
+use data_encoding::BASE64;
 use serde::Serialize;
 
 use crate::classify::{Finding, Verdict, classify};
 use crate::cli::output::{Failed, Format};
+use crate::extract::{self, Allowance, Readers};
 use crate::mail::{Malformed, Message, WireLimits, wire_lines};
 use crate::mime::{self, Budget};
 
 /// What is typed behind `classify`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Message files, or folders of them
+    /// Message files, documents as they would be attached, or folders of them
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 }
@@ -64,11 +67,17 @@ enum Unreadable {
 const LIMITS: WireLimits = WireLimits { message_bytes: usize::MAX, header_bytes: usize::MAX, line_bytes: usize::MAX };
 const BUDGET: Budget = Budget { depth: 32, parts: 2000, ratio: 20, bytes: 256 << 20 };
 const LARGEST_FILE: u64 = 512 << 20;
+const ALLOWANCE: Allowance = Allowance {
+    budget: extract::Budget { depth: 8, parts: 2000, ratio: 1000, bytes: 256 << 20 },
+    time: Duration::from_secs(60),
+    memory_bytes: 2 << 30,
+};
 
 /// Classifies every file, and every file below a folder, in the order of their names. A file that cannot be read is told
 /// on stderr and counted; an error is only that `out` cannot be written.
 pub(super) fn run(paths: &[PathBuf], out: &mut dyn Write, format: Format) -> io::Result<Counts> {
     let mut counts = Counts::default();
+    let readers = Readers::default();
     // The last one is taken first: what a folder holds goes on top, the first name uppermost.
     let mut waiting: Vec<PathBuf> = paths.iter().rev().cloned().collect();
     while let Some(path) = waiting.pop() {
@@ -79,7 +88,7 @@ pub(super) fn run(paths: &[PathBuf], out: &mut dyn Write, format: Format) -> io:
             }
             continue;
         }
-        match judge(&path) {
+        match judge(&path, &readers) {
             Ok(verdict) => {
                 if verdict.phi {
                     counts.phi += 1;
@@ -113,12 +122,53 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(inside)
 }
 
-fn judge(path: &Path) -> Result<Verdict, Unreadable> {
+fn judge(path: &Path, readers: &Readers) -> Result<Verdict, Unreadable> {
     if fs::metadata(path)?.len() > LARGEST_FILE {
         return Err(Malformed::TooLarge.into());
     }
-    let message = Message::parse(wire_lines(&fs::read(path)?), &LIMITS)?;
-    Ok(classify(&mime::parse(&message, &BUDGET)))
+    let message = Message::parse(as_message(path, &fs::read(path)?), &LIMITS)?;
+    let (mut tree, files) = mime::read(&message, &BUDGET);
+    readers.fill(&mut tree, files, &ALLOWANCE);
+    Ok(classify(&tree))
+}
+
+/// Files that are no messages, by their names: each is looked at as the one attachment of a message without a text.
+const DOCUMENTS: [&str; 32] = [
+    "pdf", "docx", "docm", "dotx", "xlsx", "xlsm", "xlsb", "xls", "doc", "pptx", "pptm", "odt", "ods", "odp", "rtf",
+    "zip", "gz", "tgz", "tar", "vcf", "ics", "dcm", "dat", "msg", "csv", "tsv", "txt", "html", "htm", "hl7", "json",
+    "xml",
+];
+
+/// A file as it would be sent: a message with the line ends of the wire, anything else in one.
+pub(super) fn as_message(path: &Path, file: &[u8]) -> Vec<u8> {
+    let end = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    if !DOCUMENTS.contains(&end.as_str()) {
+        return wire_lines(file);
+    }
+    // What the operator calls it stays with the operator: nothing of this message is kept.
+    let name = path.file_name().map(|name| percent(name.as_encoded_bytes())).unwrap_or_default();
+    let head = format!(
+        "Content-Type: application/octet-stream\r\nContent-Disposition: attachment; filename*=utf-8''{name}\r\n\
+        Content-Transfer-Encoding: base64\r\n\r\n"
+    );
+    let mut message = head.into_bytes();
+    for line in file.chunks(57) {
+        message.extend_from_slice(BASE64.encode(line).as_bytes());
+        message.extend_from_slice(b"\r\n");
+    }
+    message
+}
+
+/// RFC 5987 §3.2.1: what is no letter or digit, as its octets.
+fn percent(name: &[u8]) -> String {
+    let written = |octet: &u8| {
+        if octet.is_ascii_alphanumeric() || b".-_".contains(octet) {
+            char::from(*octet).to_string()
+        } else {
+            format!("%{octet:02X}")
+        }
+    };
+    name.iter().map(written).collect()
 }
 
 fn print(path: &Path, verdict: &Verdict, out: &mut dyn Write, format: Format) -> io::Result<()> {

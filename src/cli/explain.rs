@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
+use crate::cli::classify;
 use crate::cli::output::{Failed, Format, print_json, print_text};
 use crate::cli::reach;
 use crate::control::Request;
@@ -13,13 +14,13 @@ use crate::daemon;
 use crate::evidence;
 use crate::evidence::record::{Classified, Recipient};
 use crate::intake::{self, Examination, Unsent};
-use crate::mail::{Address, ClientName, Envelope, Message, MessageId, ReversePath, WireLimits, wire_lines};
+use crate::mail::{Address, ClientName, Envelope, Message, MessageId, ReversePath, WireLimits};
 use crate::policy::{Decision, Facts};
 
 /// What is typed behind `explain`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A message file, to be decided without sending it; or the id of an accepted message
+    /// A message file, or a document as it would be attached, to be decided and not sent; or the id of an accepted message
     #[arg(value_name = "FILE|ID")]
     what: String,
     /// With a file: the envelope's sender
@@ -65,7 +66,7 @@ fn explain_file(path: &Path, arguments: &Arguments, format: Format) -> Result<Ex
         header_bytes: limits.header_bytes,
         line_bytes: limits.line_bytes,
     };
-    let message = Message::parse(wire_lines(&bytes), &limits)
+    let message = Message::parse(classify::as_message(&file, &bytes), &limits)
         .map_err(|error| Failed::Data(format!("{}: {error}; it would be refused with a 5xx", file.display())))?;
     let envelope = envelope(arguments)?;
     let client = client(&loaded, arguments, &envelope)?;

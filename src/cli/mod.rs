@@ -5,6 +5,7 @@ mod check;
 mod classify;
 mod client;
 mod explain;
+mod extract;
 mod init;
 mod keys;
 mod output;
@@ -75,6 +76,9 @@ enum Command {
     Explain(explain::Arguments),
     /// Say whether messages hold PHI, and what was found where
     Classify(classify::Arguments),
+    /// Read attachments, cut off from everything: started by Sealpost itself
+    #[command(hide = true)]
+    Extract(extract::Arguments),
     /// Find messages by recipient or Message-ID, long after their bodies are gone
     Trace(trace::Arguments),
     /// Try the policy before it counts, and go back when it does not do what it should
@@ -125,6 +129,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failed> {
         Command::Check(arguments) => check::command(config, &arguments, format),
         Command::Explain(arguments) => explain::run(config, &arguments, format),
         Command::Classify(arguments) => classify::command(&arguments, format),
+        Command::Extract(arguments) => extract::command(&arguments),
         Command::Trace(arguments) => trace::run(config, arguments, format),
         Command::Policy(command) => policy::run(config, command, format),
         Command::Queue(command) => queue::run(config, command, format),

@@ -29,7 +29,7 @@ pub(super) fn page() -> String {
 }
 
 fn subcommands(command: &mut Command) -> impl Iterator<Item = &mut Command> {
-    command.get_subcommands_mut().filter(|below| below.get_name() != "help")
+    command.get_subcommands_mut().filter(|below| below.get_name() != "help" && !below.is_hide_set())
 }
 
 fn section(page: &mut String, command: &mut Command, depth: usize) {

@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::config::reader::Table;
 use crate::config::value::{bytes, count, duration};
 
+const LONGEST_EXTRACT: Duration = Duration::from_secs(120);
+const LEAST_MEMORY: u64 = 128 << 20;
+
 /// `[limits]`
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -37,12 +40,19 @@ pub struct Limits {
     pub mime_ratio: usize,
     /// Decoded bytes of one message that are read in all.
     pub mime_bytes: usize,
+    /// How long the attachments of one message may be read in all.
+    pub extract_time: Duration,
+    /// Memory of the process that reads them.
+    pub extract_memory: u64,
+    /// How deep archives may lie in archives.
+    pub archive_depth: usize,
 }
 
 impl Limits {
     pub(super) fn read(table: &mut Table<'_, '_>) -> Limits {
         let command_line = table.line_of("command_bytes");
         let memory_line = table.line_of("memory_bytes");
+        let (extract_line, extract_memory_line) = (table.line_of("extract_time"), table.line_of("extract_memory"));
         let limits = Limits {
             message_bytes: table.setting("message_bytes", bytes),
             header_bytes: table.setting("header_bytes", bytes),
@@ -66,6 +76,9 @@ impl Limits {
             mime_parts: table.setting("mime_parts", count),
             mime_ratio: table.setting("mime_ratio", count),
             mime_bytes: table.setting("mime_bytes", bytes),
+            extract_time: table.setting("extract_time", duration),
+            extract_memory: table.setting("extract_memory", bytes),
+            archive_depth: table.setting("archive_depth", count),
         };
         // RFC 5321 §4.5.3.1.4: a command line has up to 512 octets.
         if limits.command_bytes < 512 && limits.command_bytes > 0 {
@@ -74,6 +87,17 @@ impl Limits {
         if limits.memory_bytes < limits.message_bytes && limits.memory_bytes > 0 {
             let text = "write at least message_bytes: a message of that size could never be taken";
             table.mistake(memory_line, "memory_bytes", text);
+        }
+        // RFC 5321 §4.5.3.2.6: the client waits for its answer meanwhile.
+        if limits.extract_time > LONGEST_EXTRACT {
+            table.mistake(extract_line, "extract_time", "write at most 2m: the client waits for its answer meanwhile");
+        }
+        if limits.extract_memory < LEAST_MEMORY && limits.extract_memory > 0 {
+            table.mistake(
+                extract_memory_line,
+                "extract_memory",
+                "write at least 128MiB: with less, no document is read",
+            );
         }
         limits
     }

@@ -22,8 +22,9 @@ use crate::config::{self, Config, OnRefusal};
 use crate::crypto::Digest;
 use crate::directory::Directory;
 use crate::evidence::Evidence;
+use crate::extract::{self, Allowance, Readers};
 use crate::mail::{Address, ClientName, Content, Domain, Envelope, Message, Peer, Proof};
-use crate::mime::{self, Budget, Edit, Tree};
+use crate::mime::{self, Budget, Edit, File, Tree};
 use crate::phi::Phi;
 use crate::policy::{self, Action, Belief, Decision, Facts, Rules, Submission};
 use crate::queue::{Accept, Queue, Receipt, Way};
@@ -64,6 +65,7 @@ pub struct Intake {
     /// Turns to read a large message: reading takes many times its size of memory, and more at once than there are
     /// processors read no faster.
     reading: Arc<Semaphore>,
+    readers: Arc<Readers>,
 }
 
 /// What one config says about taking mail, and the directory that was built from it.
@@ -80,6 +82,7 @@ struct Terms {
     rules: Rules,
     clients: HashMap<ClientName, Allowed>,
     budget: Budget,
+    allowance: Allowance,
     config: Digest,
 }
 
@@ -115,7 +118,8 @@ impl Intake {
     pub fn new(rooms: Rooms, loaded: Loaded<'_>) -> Intake {
         let readers = std::thread::available_parallelism().map_or(1, usize::from);
         let settings = RwLock::new(Arc::new(Settings::new(loaded)));
-        Intake { rooms, settings, reading: Arc::new(Semaphore::new(readers)) }
+        let reading = Arc::new(Semaphore::new(readers));
+        Intake { rooms, settings, reading, readers: Arc::default() }
     }
 
     pub fn reload(&self, loaded: Loaded<'_>) {
@@ -159,19 +163,25 @@ impl Intake {
         Ok(receipt)
     }
 
-    /// Reads a small message at once, a large one when it is its turn.
+    /// Reads a small message at once; a large one, and one with attachments, when it is its turn.
     async fn read(&self, terms: &Terms, message: &Message) -> Result<(Tree, Verdict), Refusal> {
-        let budget = terms.budget;
-        if message.len() <= READ_INLINE_BYTES {
-            return Ok(read_now(message, &budget));
-        }
+        let (budget, allowance) = (terms.budget, terms.allowance);
+        let read = (message.len() <= READ_INLINE_BYTES).then(|| mime::read(message, &budget));
+        let read = match read {
+            Some((tree, files)) if !extract::any_readable(&files) => {
+                let verdict = classify::classify(&tree);
+                return Ok((tree, verdict));
+            }
+            read => read,
+        };
         let turn = tokio::time::timeout(TURN_WITHIN, self.reading.clone().acquire_owned()).await;
         let turn = turn.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Unavailable(Fault::Reading))?;
-        let message = message.clone();
+        let (message, readers) = (message.clone(), Arc::clone(&self.readers));
         let reading = tokio::task::spawn_blocking(move || {
             // Held by the reading itself: it goes on when nobody waits for it any more.
             let _turn = turn;
-            read_now(&message, &budget)
+            let read = read.unwrap_or_else(|| mime::read(&message, &budget));
+            classified(read, &readers, &allowance)
         });
         reading.await.map_err(|_| Refusal::Unavailable(Fault::Reading))
     }
@@ -245,7 +255,8 @@ pub fn examine(config: &Config, unsent: Unsent<'_>) -> Examination {
 
 fn examine_under(terms: &Terms, config: &Config, unsent: Unsent<'_>) -> Examination {
     let Unsent { message, envelope, client, facts } = unsent;
-    let (tree, verdict) = read_now(message, &terms.budget);
+    let read = mime::read(message, &terms.budget);
+    let (tree, verdict) = classified(read, &Readers::default(), &terms.allowance);
     let known = config.clients.iter().find(|known| client == Some(&known.name));
     let proof = known.map(|known| if known.is_known_by_network() { Proof::Network } else { Proof::Password });
     terms.decide(envelope, (client, proof), Read { tree, verdict, facts })
@@ -285,6 +296,16 @@ impl Terms {
                 parts: limits.mime_parts,
                 ratio: limits.mime_ratio,
                 bytes: limits.mime_bytes,
+            },
+            allowance: Allowance {
+                budget: extract::Budget {
+                    depth: limits.archive_depth,
+                    parts: limits.mime_parts,
+                    ratio: limits.mime_ratio,
+                    bytes: limits.mime_bytes,
+                },
+                time: limits.extract_time,
+                memory_bytes: limits.extract_memory,
             },
             config: digest,
         }
@@ -347,8 +368,10 @@ impl Allowed {
     }
 }
 
-fn read_now(message: &Message, budget: &Budget) -> (Tree, Verdict) {
-    let tree = mime::parse(message, budget);
+/// Has the attachments read, which waits for a child, and looks at all of it.
+fn classified(read: (Tree, Vec<File>), readers: &Readers, allowance: &Allowance) -> (Tree, Verdict) {
+    let (mut tree, files) = read;
+    readers.fill(&mut tree, files, allowance);
     let verdict = classify::classify(&tree);
     (tree, verdict)
 }

@@ -73,6 +73,11 @@ fn terms() -> Terms {
             (ClientName("old-scanner".into()), allowed(Standing::Suspended, OnRefusal::Reject)),
         ]),
         budget: Budget { depth: 10, parts: 100, ratio: 100, bytes: 1 << 20 },
+        allowance: Allowance {
+            budget: extract::Budget { depth: 5, parts: 100, ratio: 100, bytes: 1 << 20 },
+            time: Duration::from_secs(20),
+            memory_bytes: 1 << 30,
+        },
         config: Digest::ZERO,
     }
 }
@@ -217,7 +222,11 @@ async fn desk() -> Desk {
     let rooms = Rooms { queue, evidence: Evidence::new(store.clone()), clock };
     let settings = Settings { terms: terms(), directory: Directory::new(store.clone(), &[]) };
     let reading = Arc::new(Semaphore::new(2));
-    Desk { intake: Intake { rooms, settings: RwLock::new(Arc::new(settings)), reading }, store, _dir: dir }
+    Desk {
+        intake: Intake { rooms, settings: RwLock::new(Arc::new(settings)), reading, readers: Arc::default() },
+        store,
+        _dir: dir,
+    }
 }
 
 impl Desk {

@@ -92,6 +92,9 @@ pub(super) fn limits() -> Limits {
         mime_parts: 1,
         mime_ratio: 1,
         mime_bytes: 1,
+        extract_time: Duration::from_secs(20),
+        extract_memory: 1 << 30,
+        archive_depth: 5,
     }
 }
 

@@ -8,6 +8,8 @@ mod read;
 mod split;
 mod walk;
 
+use bytes::Bytes;
+
 use crate::mail::{Address, Message};
 use crate::phi::Phi;
 
@@ -38,6 +40,12 @@ pub enum Unreadable {
     Encrypted,
     /// No reader for this format.
     NoReader,
+    /// A page that shows a picture and no text.
+    Scanned,
+    /// Its reader did not end in time.
+    TooSlow,
+    /// Its reader ended before it had read it, or asked for more memory than it may have.
+    Crashed,
 }
 
 #[derive(Clone, Debug)]
@@ -70,9 +78,22 @@ pub struct Tree {
     pub control: Vec<(String, Phi<String>)>,
 }
 
+/// A part that is unreadable until a reader of its format has seen it.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Its place in `Tree::parts`.
+    pub at: usize,
+    pub octets: Phi<Bytes>,
+}
+
+/// Reads a message, and gives the parts beside it that are neither text nor a format that nobody reads.
+pub fn read(message: &Message, budget: &Budget) -> (Tree, Vec<File>) {
+    walk::walk(message, budget)
+}
+
 /// Reads a message. What cannot be read within the budget is an unreadable part, never an error and never left out.
 pub fn parse(message: &Message, budget: &Budget) -> Tree {
-    walk::walk(message, budget)
+    read(message, budget).0
 }
 
 /// The first value of a field, unfolded and decoded (RFC 2047).

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::mail::{Address, Message};
 use crate::mime::read::{self, Default, Encoding, Head, Structure};
-use crate::mime::{Budget, Content, Part, Tree, Unreadable, decode, fields, split};
+use crate::mime::{Budget, Content, File, Part, Tree, Unreadable, decode, fields, split};
 use crate::phi::Phi;
 
 /// Larger ones may show a document; smaller ones that a page shows itself are logos and spacers.
@@ -20,7 +20,7 @@ const SINGLE: [&str; 3] = ["from", "subject", "message-id"];
 const CONTROL: [&str; 6] =
     ["x-sealpost-secure", "sensitivity", "tls-required", "list-id", "list-unsubscribe", "precedence"];
 
-pub(super) fn walk(message: &Message, budget: &Budget) -> Tree {
+pub(super) fn walk(message: &Message, budget: &Budget) -> (Tree, Vec<File>) {
     let header = message.header();
     let mut walk = Walk::new(budget);
     walk.stack.push(Entity { bytes: message.bytes().clone(), section: String::new(), depth: 0, place: Place::Message });
@@ -28,13 +28,15 @@ pub(super) fn walk(message: &Message, budget: &Budget) -> Tree {
         walk.entity(&entity);
     }
     let text = |name: &str| fields::named(header, name).next().map(|field| Phi::new(read::text(field.value)));
-    Tree {
+    let (parts, files) = walk.finish();
+    let tree = Tree {
         subject: text("subject").unwrap_or_default(),
         from: authors(header).unwrap_or_default(),
         message_id: text("message-id"),
-        parts: walk.finish(),
+        parts,
         control: CONTROL.iter().flat_map(|name| control(header, name)).collect(),
-    }
+    };
+    (tree, files)
 }
 
 /// Every author of every From field; none at all when one of them cannot be read, since a reader may be shown that one.
@@ -75,12 +77,13 @@ struct Walk<'a> {
     /// The Content-IDs that pages show, and the images that may be meant: at `parts[.0]`.
     shown: HashSet<String>,
     logos: Vec<(usize, String)>,
+    files: Vec<File>,
 }
 
 impl<'a> Walk<'a> {
     fn new(budget: &'a Budget) -> Walk<'a> {
         let (stack, parts, logos) = (Vec::new(), Vec::new(), Vec::new());
-        Walk { budget, stack, parts, met: 0, decoded: 0, shown: HashSet::new(), logos }
+        Walk { budget, stack, parts, met: 0, decoded: 0, shown: HashSet::new(), logos, files: Vec::new() }
     }
 
     fn entity(&mut self, entity: &Entity) {
@@ -187,6 +190,7 @@ impl<'a> Walk<'a> {
             let text = Content::Text(Phi::new(name.clone()));
             self.add(join(&section, "name"), None, text);
         }
+        let content = if content == Err(Unreadable::NoReader) { self.file(head, body) } else { content };
         if content == Err(Unreadable::Broken) && body.len() + self.decoded <= self.budget.bytes {
             // What can be made out of it is classified too.
             self.bare_text(section.clone(), body);
@@ -201,12 +205,22 @@ impl<'a> Walk<'a> {
         self.add(section, Some(head), content);
     }
 
+    /// Keeps the octets for the reader of their format, at the place where the part will be.
+    fn file(&mut self, head: &Head, body: &Bytes) -> Result<String, Unreadable> {
+        // RFC 2046 §5.2.2 and §5.2.3: there is no more here than a part of it, or where it lies.
+        if !matches!(head.media_type.as_str(), "message/partial" | "message/external-body") {
+            let octets = Phi::new(self.transfer(body, head.encoding)?);
+            self.files.push(File { at: self.parts.len(), octets });
+        }
+        Err(Unreadable::NoReader)
+    }
+
     fn text(&mut self, head: &Head, body: &Bytes, reader: decode::Reader) -> Result<String, Unreadable> {
         let octets = self.transfer(body, head.encoding)?;
         if reader == decode::Reader::Html {
             self.shown.extend(shown(&octets));
         }
-        let text = decode::text(&octets, head, reader)?;
+        let text = decode::text(&octets, head, reader).inspect_err(|_| self.decoded -= octets.len())?;
         // A charset may make several octets of one.
         if text.len() > body.len().saturating_mul(self.budget.ratio) {
             return Err(Unreadable::RatioExceeded);
@@ -262,12 +276,16 @@ impl<'a> Walk<'a> {
         self.parts.push(Part { path, media_type, name, content });
     }
 
-    /// The parts, without the logos that a page of the message shows.
-    fn finish(self) -> Vec<Part> {
+    /// The parts, without the logos that a page of the message shows; and the files, at their places.
+    fn finish(mut self) -> (Vec<Part>, Vec<File>) {
         let logos = self.logos.into_iter().filter(|(_, id)| self.shown.contains(id)).map(|(at, _)| at);
         let logos: HashSet<usize> = logos.collect();
+        self.files.retain(|file| !logos.contains(&file.at));
+        for file in &mut self.files {
+            file.at -= logos.iter().filter(|logo| **logo < file.at).count();
+        }
         let parts = self.parts.into_iter().enumerate().filter(|(at, _)| !logos.contains(at));
-        parts.map(|(_, part)| part).collect()
+        (parts.map(|(_, part)| part).collect(), self.files)
     }
 }
 

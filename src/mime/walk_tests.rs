@@ -9,7 +9,7 @@ const BUDGET: Budget = Budget { depth: 10, parts: 100, ratio: 4, bytes: 1 << 20 
 
 fn read(text: impl Into<Vec<u8>>) -> Tree {
     let limits = WireLimits { message_bytes: 1 << 26, header_bytes: 1 << 20, line_bytes: 1 << 20 };
-    walk(&Message::parse(text.into(), &limits).unwrap(), &BUDGET)
+    walk(&Message::parse(text.into(), &limits).unwrap(), &BUDGET).0
 }
 
 /// Each part as `path=text` or `path!why`.
@@ -186,6 +186,6 @@ fn text_that_swells_in_its_charset_is_unreadable() {
     let budget = Budget { ratio: 1, ..BUDGET };
     let limits = WireLimits { message_bytes: 1 << 20, header_bytes: 1 << 16, line_bytes: 2000 };
     let text = [&b"Content-Type: text/plain; charset=iso-8859-1\r\n\r\n"[..], &[0xe9; 900], b"\r\n"].concat();
-    let tree = walk(&Message::parse(text, &limits).unwrap(), &budget);
+    let (tree, _) = walk(&Message::parse(text, &limits).unwrap(), &budget);
     assert_eq!(outline(&tree), ["1!RatioExceeded"]);
 }

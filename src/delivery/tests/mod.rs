@@ -245,5 +245,8 @@ fn limits(second: Duration) -> Limits {
         mime_parts: 10,
         mime_ratio: 10,
         mime_bytes: 1 << 20,
+        extract_time: Duration::from_secs(20),
+        extract_memory: 1 << 30,
+        archive_depth: 5,
     }
 }
