@@ -183,8 +183,12 @@ fn points_at(hit: &Hit) -> f32 {
         Kind::Account | Kind::Phone | Kind::Vehicle | Kind::Device => 0.6,
         Kind::License | Kind::Fax | Kind::Email => 0.4,
         Kind::Zip | Kind::Ip | Kind::Date => 0.25,
-        Kind::Npi | Kind::Dea | Kind::Url => 0.0,
+        Kind::UniqueId => 0.5,
+        // An age is one person's only where few reach it: 45 CFR 164.514(b)(2)(i)(C).
+        Kind::Age if hit.confidence > 0.5 => 0.4,
+        Kind::Npi | Kind::Dea | Kind::Url | Kind::Age | Kind::Biometric | Kind::Photo => 0.0,
         Kind::Diagnosis | Kind::Icd10 | Kind::Drug | Kind::Ndc | Kind::Procedure | Kind::Cpt | Kind::Hcpcs => 0.0,
+        Kind::Dose | Kind::Symptom | Kind::Vital => 0.0,
         Kind::Loinc | Kind::Lab | Kind::Care | Kind::Billing | Kind::Record | Kind::Unreadable => 0.0,
     };
     kind * hit.confidence
