@@ -100,6 +100,18 @@ pub(super) fn icd10(text: &str) -> bool {
         && rest.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
 }
 
+/// The same as it is sent in claims, without the point.
+pub(super) fn icd10_without_point(text: &str) -> bool {
+    text.split_at_checked(3).is_some_and(|(category, rest)| !rest.is_empty() && icd10(&format!("{category}.{rest}")))
+        && !text.contains('.')
+}
+
+/// The number of a payment card: sixteen digits with their Luhn digit.
+pub(super) fn card(text: &str) -> bool {
+    let number: String = text.chars().filter(char::is_ascii_digit).collect();
+    number.len() == 16 && !number.starts_with('0') && digits(&number).is_some_and(|all| luhn(all.into_iter()))
+}
+
 /// A level II code: a letter that is in use and four digits.
 pub(super) fn hcpcs(text: &str) -> bool {
     let letter = text.starts_with(|c: char| "ABCDEGHJKLMPQRSTV".contains(c));
@@ -168,6 +180,8 @@ mod tests {
         check(gtin, &["00012345678905"], &["00012345678906", "0001234567890"]);
         check(loinc, &["2345-7", "4548-4"], &["2345-8", "-7", "2345", "12345678-1"]);
         check(icd10, &["E11.9", "S52.501A", "I10", "C7A.1"], &["E11.", "11.9", "E1.9", "E11.12345", "U07.1x", "e11.9"]);
+        check(icd10_without_point, &["E119", "S52501A"], &["E11", "E11.9", "119E"]);
+        check(card, &["4111-1111-1111-1111"], &["4111-1111-1111-1112", "0000000000000000"]);
         check(hcpcs, &["J1885", "G0439"], &["X1885", "J188", "J188A", "O1234"]);
         check(cpt, &["99213", "0001F"], &["9921", "9921A", "992133", "A9213"]);
     }

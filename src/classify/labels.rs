@@ -1,156 +1,247 @@
-//! Numbers that are known by the word in front of them: `MRN: 00482913`, `Member ID 88-1`.
+//! The words in front of a number that say what it is: `MRN`, `Member ID`, `room`; or at the head of its column.
 
-use std::ops::Range;
-use std::sync::LazyLock;
+use crate::classify::lexicon::{self, flag};
+use crate::classify::tokens::{Gap, Token, Tokens};
 
-use regex::Regex;
+/// What a label says of the number behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Label {
+    Mrn,
+    Mbi,
+    Member,
+    Account,
+    Unique,
+    Npi,
+    Dea,
+    License,
+    Vehicle,
+    Device,
+    Ssn,
+    LastFour,
+    Phone,
+    Fax,
+    Zip,
+    Birth,
+    Event,
+    Age,
+    Icd,
+    Procedure,
+    Ndc,
+    Loinc,
+    Ip,
+    Vital,
+    /// The name of a test: a result follows.
+    Lab,
+    /// A town follows.
+    Home,
+    /// The number of something that is no person's and nobody's health.
+    Other,
+}
 
-use crate::classify::{Detector, Hit, Hits, checks, stands_alone};
-use crate::phi::Kind;
+impl Label {
+    pub(super) fn from_name(name: &str) -> Option<Label> {
+        const NAMES: [(&str, Label); 26] = [
+            ("mrn", Label::Mrn),
+            ("mbi", Label::Mbi),
+            ("member", Label::Member),
+            ("account", Label::Account),
+            ("unique", Label::Unique),
+            ("npi", Label::Npi),
+            ("dea", Label::Dea),
+            ("license", Label::License),
+            ("vehicle", Label::Vehicle),
+            ("device", Label::Device),
+            ("ssn", Label::Ssn),
+            ("last_four", Label::LastFour),
+            ("phone", Label::Phone),
+            ("fax", Label::Fax),
+            ("zip", Label::Zip),
+            ("birth", Label::Birth),
+            ("event", Label::Event),
+            ("age", Label::Age),
+            ("icd", Label::Icd),
+            ("procedure", Label::Procedure),
+            ("ndc", Label::Ndc),
+            ("loinc", Label::Loinc),
+            ("ip", Label::Ip),
+            ("vital", Label::Vital),
+            ("home", Label::Home),
+            ("other", Label::Other),
+        ];
+        NAMES.iter().find(|(other, _)| *other == name).map(|(_, label)| *label)
+    }
+}
 
-pub(super) struct Labels;
+/// A label and its tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) label: Label,
+    pub(super) first: usize,
+    pub(super) end: usize,
+}
 
-/// The labels of each kind, as alternatives of one expression; the group's name says what the value must be.
-static LABELLED: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    const NUMBER: &str = r"(?:[ \t]*(?:number|num\b|no\b|nbr|id\b|#|code)\.?)*";
-    let kinds = [
-        (
-            "mrn",
-            r"mrn|medical[ \t]+record|med\.?[ \t]+rec|chart[ \t]*(?:number|no\b|#)|patient[ \t]*(?:id|number|no\b|#)|pt[ \t]*id",
-        ),
-        ("mbi", r"mbi|medicare(?:[ \t]+beneficiary)?"),
-        (
-            "member",
-            r"member|subscriber|beneficiary|medicaid|insurance[ \t]+(?:id|number|no\b|#|policy)|health[ \t]+plan[ \t]+(?:id|number|no\b)|plan[ \t]+id",
-        ),
-        (
-            "account",
-            r"(?:patient[ \t]+|group[ /]+)?(?:account|acct\.?|policy)|group[ \t]+(?:number|no\b|#|id)|claim|guarantor|visit[ \t]+(?:number|no\b|#|id)|encounter[ \t]+(?:number|no\b|#|id)",
-        ),
-        ("npi", r"npi"),
-        ("dea", r"dea"),
-        ("license", r"(?:driver'?s?[ \t]+)?licen[sc]e|dl[ \t]*#"),
-        ("code", r"cpt|hcpcs|procedure[ \t]+code|billing[ \t]+code|bill(?:ed)?|proc[ \t]+code"),
-        ("icd", r"icd(?:-?(?:9|10))?(?:-cm)?|dx|diagnos[ie]s(?:[ \t]+codes?)?"),
-        ("ndc", r"ndc"),
-        ("loinc", r"loinc"),
-        ("zip", r"zip|postal"),
-        ("udi", r"serial|udi|device[ \t]+(?:id|identifier)|implant"),
-    ];
-    let labels: Vec<String> = kinds.iter().map(|(name, label)| format!("(?P<{name}>{label})")).collect();
-    let value = r"(?P<value>[a-z0-9][a-z0-9]*(?:[-/.][a-z0-9]+){0,4})";
-    let text = format!(r"(?i-u)\b(?:{}){NUMBER}[ \t]*(?:is\b)?[ \t]*[:#=]?\s{{0,4}}{value}", labels.join("|"));
-    Regex::new(&text).ok()
-});
+/// The labels of a block, in order.
+#[derive(Debug, Default)]
+pub(super) struct Labels {
+    places: Vec<Place>,
+    /// The lines that head a table, with the label of each column.
+    heads: Vec<Head>,
+}
 
-const KINDS: [(&str, Kind); 13] = [
-    ("mrn", Kind::Mrn),
-    ("mbi", Kind::Mbi),
-    ("member", Kind::MemberId),
-    ("account", Kind::Account),
-    ("npi", Kind::Npi),
-    ("dea", Kind::Dea),
-    ("license", Kind::License),
-    ("code", Kind::Cpt),
-    ("icd", Kind::Icd10),
-    ("ndc", Kind::Ndc),
-    ("loinc", Kind::Loinc),
-    ("zip", Kind::Zip),
-    ("udi", Kind::Device),
-];
+#[derive(Debug)]
+struct Head {
+    line: u32,
+    columns: Vec<(u8, Label)>,
+}
 
-impl Detector for Labels {
-    fn detect(&self, text: &str, hits: &mut Hits) {
-        let Some(labelled) = LABELLED.as_ref() else { return };
-        let mut at = 0;
-        while let Some(found) = labelled.captures_at(text, at) {
-            let Some(value) = found.name("value") else { return };
-            let label = KINDS.iter().find_map(|(name, kind)| found.name(name).map(|label| (label.end(), *kind)));
-            let Some((end, kind)) = label else { return };
-            // Where the value is no number, it may be the label of the next one: "patient ID MRN 12".
-            at = if value.as_str().bytes().any(|byte| byte.is_ascii_digit()) { value.end() } else { end };
-            hits.extend(judge(kind, text, &value.range()));
+/// Words that may stand between a label and its number.
+const BETWEEN: usize = 4;
+/// And where a colon or the like stands right in front of the number: "MRN for Maribel Quist: 00482913".
+const BEFORE_COLON: usize = 6;
+/// Lines that one head is read for.
+const TABLE: u32 = 5000;
+
+impl Labels {
+    pub(super) fn of(tokens: &Tokens<'_>, places: Vec<Place>) -> Labels {
+        let heads = heads(tokens, &places);
+        Labels { places, heads }
+    }
+
+    /// Where the labels of towns end, in tokens.
+    pub(super) fn homes(&self) -> impl Iterator<Item = usize> {
+        self.places.iter().filter(|place| place.label == Label::Home).map(|place| place.end)
+    }
+
+    /// The label of the number that begins with a token.
+    pub(super) fn of_number(&self, tokens: &Tokens<'_>, first: usize, end: usize) -> Option<Label> {
+        let after = self.places.partition_point(|place| place.end <= first);
+        let before = after.checked_sub(1).and_then(|at| self.places.get(at));
+        if let Some(place) = before.filter(|place| reaches(tokens, place, first)) {
+            return Some(place.label);
         }
+        // "00482913 (MRN)"
+        let behind = self.places.get(after).filter(|place| place.first == end);
+        let bracketed = tokens.list.get(end).is_some_and(|token| token.mark == b'(' && token.gap <= Gap::Mark);
+        behind.filter(|_| bracketed).map(|place| place.label).or_else(|| self.of_column(tokens, first))
+    }
+
+    /// The label of the date that begins with a token: farther off than that of a number may be.
+    pub(super) fn of_date(&self, tokens: &Tokens<'_>, first: usize, end: usize) -> Option<Label> {
+        const REACH: usize = 5;
+        let dated = |label: &Label| matches!(label, Label::Birth | Label::Event);
+        if let Some(label) = self.of_number(tokens, first, end).filter(dated) {
+            return Some(label);
+        }
+        let after = self.places.partition_point(|place| place.end <= first);
+        let before = self.places.iter().take(after).rev().take(2).find(|place| dated(&place.label))?;
+        let between = tokens.list.get(before.end..first)?;
+        let near = between.len() <= REACH && !between.iter().any(|token| token.class.has_digit());
+        let joined = tokens.list.get(before.end..=first)?.iter().all(|token| token.gap < Gap::Sentence);
+        (near && joined).then_some(before.label)
+    }
+
+    fn of_column(&self, tokens: &Tokens<'_>, first: usize) -> Option<Label> {
+        let token = tokens.list.get(first)?;
+        let head = self.heads.get(self.heads.partition_point(|head| head.line < token.line).checked_sub(1)?)?;
+        let row = || tokens.list.iter().skip(first).take(64).take_while(|other| other.line == token.line);
+        let is_row = token.cell > 0 || row().any(|other| other.cell > 0);
+        let column = head.columns.iter().find(|(cell, _)| *cell == token.cell);
+        column.filter(|_| is_row && token.line - head.line < TABLE).map(|(_, label)| *label)
     }
 }
 
-/// Whether the value is one of its kind, and how sure that is.
-fn judge(kind: Kind, text: &str, span: &Range<usize>) -> Option<Hit> {
-    let value = &text[span.clone()];
-    let digits = value.bytes().filter(u8::is_ascii_digit).count();
-    let (kind, confidence) = match kind {
-        Kind::Mrn if digits >= 4 => (kind, 0.95),
-        Kind::MemberId if checks::mbi(value) => (Kind::Mbi, 0.95),
-        Kind::MemberId | Kind::Account if digits >= 5 => (kind, 0.9),
-        Kind::License if digits >= 5 => (kind, 0.8),
-        Kind::Mbi if checks::mbi(value) => (kind, 0.98),
-        Kind::Npi if checks::npi(value) => (kind, 0.98),
-        Kind::Dea if checks::dea(value) => (kind, 0.98),
-        Kind::Cpt if checks::cpt(value) => (kind, 0.9),
-        Kind::Cpt if checks::hcpcs(value) => (Kind::Hcpcs, 0.9),
-        Kind::Icd10 if checks::icd10(value) => (kind, 0.95),
-        Kind::Ndc if digits >= 9 && value.contains('-') => (kind, 0.95),
-        Kind::Loinc if checks::loinc(value) => (kind, 0.95),
-        Kind::Zip if is_zip(value) => (kind, 0.95),
-        Kind::Device if digits >= 5 => (kind, 0.6),
-        _ => return None,
+/// Whether nothing stands between a label and a number that parts them.
+fn reaches(tokens: &Tokens<'_>, place: &Place, first: usize) -> bool {
+    let Some((number, between)) = tokens.list.get(place.end..=first).and_then(<[Token]>::split_last) else {
+        return false;
     };
-    stands_alone(text, span).then(|| Hit::new(kind, span.clone(), confidence))
+    let marked = matches!(number.mark, b':' | b'=' | b'#');
+    let lexicon = lexicon::lexicon();
+    let fills = between.len() <= BETWEEN && between.iter().all(|token| lexicon.is(token, flag::FILLER));
+    let named = marked && between.len() <= BEFORE_COLON && !between.iter().any(|token| token.class.has_digit());
+    if !fills && !named {
+        return false;
+    }
+    (place.end..=first).all(|at| passes(tokens, place, at))
 }
 
-pub(super) fn is_zip(value: &str) -> bool {
-    let digits = |part: &str, length| part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit());
-    match value.split_once('-') {
-        Some((zip, extension)) => digits(zip, 5) && digits(extension, 4),
-        None => digits(value, 5),
+fn passes(tokens: &Tokens<'_>, place: &Place, at: usize) -> bool {
+    let (Some(token), Some(before)) = (tokens.list.get(at), at.checked_sub(1).and_then(|at| tokens.list.get(at)))
+    else {
+        return false;
+    };
+    let alone = tokens.list.get(place.first).is_some_and(|first| first.gap >= Gap::Cell);
+    match token.gap {
+        Gap::Joined => !matches!(token.mark, b'/' | b'(' | b')') || before.length() <= 2,
+        Gap::Space | Gap::Cell => true,
+        Gap::Mark => !matches!(token.mark, b',' | b';' | b')') || token.mark == b')' && before.length() <= 3,
+        // "Policy no. 7120055", "D.O.B. 05-Aug-1973"
+        Gap::Sentence => before.length() <= 4 && token.mark == b'.',
+        Gap::Line => matches!(token.mark, b':' | b'#' | b'=') || alone && token.mark == 0,
+        Gap::Paragraph => false,
     }
+}
+
+/// A line without a number, with labels in two of its cells or more, is the head of a table.
+fn heads(tokens: &Tokens<'_>, places: &[Place]) -> Vec<Head> {
+    let mut heads = Vec::new();
+    let mut at = 0;
+    let line_of = |place: &Place| tokens.list.get(place.first).map_or(0, |token| token.line);
+    let cell_of = |place: &Place| tokens.list.get(place.first).map_or(0, |token| token.cell);
+    while let Some(first) = places.get(at) {
+        let line = line_of(first);
+        let of_line = places.iter().skip(at).take_while(|place| line_of(place) == line).count();
+        let columns: Vec<(u8, Label)> =
+            places[at..at + of_line].iter().map(|place| (cell_of(place), place.label)).collect();
+        let several = columns.iter().any(|(cell, _)| *cell > 0);
+        let from = tokens.list.partition_point(|token| token.line < line);
+        let numbers = || {
+            let of_line = tokens.list.iter().skip(from).take_while(|token| token.line == line);
+            of_line.filter(|token| token.class.has_digit() && token.length() > 2).count()
+        };
+        if several && numbers() == 0 {
+            heads.push(Head { line, columns });
+        }
+        at += of_line;
+    }
+    heads
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::classify::{Hits, lexicon};
 
-    fn check(text: &str, expected: &[(Kind, &str)]) {
-        let mut hits = Hits::within(100);
-        Labels.detect(text, &mut hits);
-        let got: Vec<_> = hits.kept.iter().map(|hit| (hit.kind, &text[hit.span.clone()])).collect();
-        assert_eq!(got, expected, "{text}");
+    fn label(text: &str) -> Option<Label> {
+        let tokens = Tokens::of(text);
+        let places = lexicon::detect(&tokens, &mut Hits::within(100));
+        let number = tokens.list.iter().rposition(|token| token.class.has_digit()).unwrap();
+        Labels::of(&tokens, places).of_number(&tokens, number, number + 1)
     }
 
     #[test]
-    fn a_labelled_number_is_found_behind_its_label() {
-        check("MRN: 00482913, MRN# Q5508", &[(Kind::Mrn, "00482913"), (Kind::Mrn, "Q5508")]);
-        check("Medical record number T90017", &[(Kind::Mrn, "T90017")]);
-        check("Member ID: XQ8812345-01.", &[(Kind::MemberId, "XQ8812345-01")]);
-        check("Policy no. 7120055-02", &[(Kind::Account, "7120055-02")]);
-        check("patient account #: 771234", &[(Kind::Account, "771234")]);
-        check("Medicare id 1EG4-TE5-MK73", &[(Kind::Mbi, "1EG4-TE5-MK73")]);
-        check("her NPI is 1234567893", &[(Kind::Npi, "1234567893")]);
-        check("DEA: AB1234563", &[(Kind::Dea, "AB1234563")]);
-        check("CPT 99213 and HCPCS J1885", &[(Kind::Cpt, "99213"), (Kind::Hcpcs, "J1885")]);
-        check("Dx: E11.9", &[(Kind::Icd10, "E11.9")]);
-        check("LOINC: 2345-7", &[(Kind::Loinc, "2345-7")]);
-        check("postal code 85004-1234", &[(Kind::Zip, "85004-1234")]);
-        check("NDC 00093-1048-01", &[(Kind::Ndc, "00093-1048-01")]);
-        check("license no. D1234567", &[(Kind::License, "D1234567")]);
+    fn a_number_has_the_label_in_front_of_it() {
+        assert_eq!(label("MRN: 00482913"), Some(Label::Mrn));
+        assert_eq!(label("Medical record no. 00482913"), Some(Label::Mrn));
+        assert_eq!(label("her member id is 00482913"), Some(Label::Member));
+        assert_eq!(label("MRN for Maribel Quist: 00482913"), Some(Label::Mrn));
+        assert_eq!(label("MRN\n00482913"), Some(Label::Mrn));
+        assert_eq!(label("MRN | 00482913"), Some(Label::Mrn));
+        assert_eq!(label("número de expediente: 00482913"), Some(Label::Mrn));
     }
 
     #[test]
-    fn what_fails_its_check_or_has_no_label_is_not_found() {
-        for text in [
-            "issue #40071122 closed",
-            "parcel 20051177",
-            "NPI: 1234567890",
-            "DEA: AB1234560",
-            "MBI: 1SG4TE5MK73",
-            "LOINC 2345-8",
-            "hall 20417",
-            "column 61250",
-            "revision 00fe12ab90",
-            "MRN pending",
-            "the policy of 2019",
-        ] {
-            check(text, &[]);
-        }
+    fn a_label_does_not_reach_over_other_words() {
+        assert_eq!(label("MRN pending, call 00482913"), Some(Label::Phone));
+        assert_eq!(label("the chart shows that 00482913"), None);
+        assert_eq!(label("no MRN. Then 00482913"), None);
+        assert_eq!(label("room 00482913"), Some(Label::Other));
+    }
+
+    #[test]
+    fn a_number_in_a_table_has_the_label_of_its_column() {
+        assert_eq!(label("Name\tMRN\nQuist\t00482913"), Some(Label::Mrn));
+        assert_eq!(label("Name | MRN | City\nQuist | 00482913 | Mesa\nGrebe | 771234"), Some(Label::Mrn));
+        assert_eq!(label("Name\tMRN\nQuist 00482913"), None);
     }
 }

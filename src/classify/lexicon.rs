@@ -1,12 +1,18 @@
 //! What is known of words: the terms of health, care and payment, the labels, the names, and the cues that speak against a
 //! patient being meant. A word is looked up once, while it is read; terms of several words are followed from their first.
 
+mod words;
+
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::LazyLock;
 
+use crate::classify::labels::{Label, Place};
 use crate::classify::tokens::{self, Class, Gap, Token, Tokens};
 use crate::classify::{Hit, Hits, Sense};
-use crate::phi::Kind;
+use crate::phi::{self, Kind};
+
+pub(super) use words::flag;
 
 /// The entry of a word that is not in the lexicon.
 pub(super) const UNKNOWN: u32 = 0;
@@ -69,6 +75,13 @@ enum Meaning {
     Lower {
         topic: &'static str,
     },
+    /// Belongs to a topic that asks for more care.
+    Sensitive {
+        topic: phi::Label,
+        weight: f32,
+    },
+    /// Says what the number behind it is.
+    Label(Label),
 }
 
 /// A meaning, and whether a colon must stand behind the term, as behind the headings of a chart.
@@ -85,13 +98,6 @@ struct Node {
     said: Vec<Said>,
     /// Whether a longer term goes on from here.
     deeper: bool,
-}
-
-/// What a word can be besides a term: one bit each.
-pub(super) mod flag {
-    pub(in crate::classify) const GIVEN: u32 = 1;
-    pub(in crate::classify) const STREET: u32 = 1 << 1;
-    pub(in crate::classify) const YOUR: u32 = 1 << 2;
 }
 
 /// All words and terms: a table from a hash, or a node and a word's hash, to a node.
@@ -128,9 +134,25 @@ static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
     for (topic, term) in lines(include_str!("lexicon/lower.txt")).filter_map(|line| line.split_once(' ')) {
         growing.say(term, Meaning::Lower { topic });
     }
+    for (topic, line) in lines(include_str!("lexicon/topic.txt")).filter_map(|line| line.split_once(' ')) {
+        let (term, weight) = weighted(line);
+        if let Some(topic) = phi::Label::from_name(topic) {
+            growing.say(term, Meaning::Sensitive { topic, weight });
+        }
+    }
+    for (label, term) in lines(include_str!("lexicon/label.txt")).filter_map(|line| line.split_once(' ')) {
+        if let Some(label) = Label::from_name(label) {
+            growing.say(term, Meaning::Label(label));
+        }
+    }
     growing.flag(include_str!("lexicon/given_name.txt"), flag::GIVEN);
+    growing.flag(include_str!("lexicon/given_name_word.txt"), flag::GIVEN | flag::WORD);
+    growing.flag(include_str!("lexicon/surname.txt"), flag::SURNAME);
+    growing.flag(include_str!("lexicon/not_name.txt"), flag::NOT_NAME);
     growing.flag(include_str!("lexicon/street.txt"), flag::STREET);
-    growing.flag("your su sus tu tus", flag::YOUR);
+    for (words, flag) in words::WORDS {
+        growing.flag(words, flag);
+    }
     growing.finish()
 });
 
@@ -259,23 +281,56 @@ impl Lexicon {
         token.entry != UNKNOWN && self.node(token.entry).is_some_and(|node| node.flags & flag != 0)
     }
 
-    /// The longest term that begins at a token, and how many tokens it has.
-    fn term(&self, tokens: &Tokens<'_>, at: usize) -> Option<(usize, &[Said])> {
+    /// The longest term that begins at a token, and how many tokens it has; and the longest label.
+    fn terms(&self, tokens: &Tokens<'_>, at: usize) -> Option<Found<'_>> {
         let mut entry = tokens.list.get(at).map(|token| token.entry).filter(|entry| *entry != UNKNOWN)?;
-        let mut best = None;
+        let mut found = Found::default();
         let mut end = at + 1;
         loop {
             let node = self.node(entry)?;
-            if !node.said.is_empty() {
-                best = Some((end - at, node.said.as_slice()));
+            if node.said.iter().any(Said::is_term) {
+                found.term = Some((end - at, node.said.as_slice()));
             }
+            let topic = node.said.iter().find_map(Said::topic);
+            found.topic = topic.or(found.topic);
+            let label = node.said.iter().find_map(Said::label);
+            found.label = label.map(|label| (end - at, label)).or(found.label);
             let next = tokens.list.get(end).filter(|next| node.deeper && goes_on(next));
             entry = match next.map(|next| self.find(step(entry, next.hash))) {
-                None | Some(UNKNOWN) => return best,
+                None | Some(UNKNOWN) => return Some(found),
                 Some(entry) => entry,
             };
             end += 1;
         }
+    }
+}
+
+/// What begins at a token, with the number of its tokens.
+#[derive(Default)]
+struct Found<'a> {
+    term: Option<(usize, &'a [Said])>,
+    label: Option<(usize, Label)>,
+    topic: Option<(phi::Label, f32)>,
+}
+
+impl Said {
+    /// The name of a test is a label too: its result follows.
+    const fn label(&self) -> Option<Label> {
+        match self.meaning {
+            Meaning::Label(label) => Some(label),
+            Meaning::Health { kind: Kind::Lab, .. } => Some(Label::Lab),
+            Meaning::Health { .. } | Meaning::Addressed { .. } | Meaning::Lower { .. } | Meaning::Sensitive { .. } => {
+                None
+            }
+        }
+    }
+
+    const fn topic(&self) -> Option<(phi::Label, f32)> {
+        if let Meaning::Sensitive { topic, weight } = self.meaning { Some((topic, weight)) } else { None }
+    }
+
+    const fn is_term(&self) -> bool {
+        matches!(self.meaning, Meaning::Health { .. } | Meaning::Addressed { .. } | Meaning::Lower { .. })
     }
 }
 
@@ -284,52 +339,48 @@ const fn goes_on(token: &Token) -> bool {
     matches!((token.gap, token.mark), (Gap::Joined | Gap::Space, _) | (Gap::Line, 0))
 }
 
-/// Whether a word, in lower case, is a common given name.
-pub(super) fn is_given_name(word: &str) -> bool {
-    is_word(word, flag::GIVEN)
-}
-
-/// Whether a word, in lower case, ends a street's name.
-pub(super) fn is_street(word: &str) -> bool {
-    is_word(word, flag::STREET)
-}
-
-fn is_word(word: &str, flag: u32) -> bool {
+/// Finds the terms of a block; gives its labels.
+pub(super) fn detect(tokens: &Tokens<'_>, hits: &mut Hits) -> Vec<Place> {
     let lexicon = lexicon();
-    let entry = tokens::folded(word).first().map_or(UNKNOWN, |hash| lexicon.entry(*hash));
-    lexicon.node(entry).is_some_and(|node| node.flags & flag != 0)
-}
-
-/// Finds the terms of a block.
-pub(super) fn detect(tokens: &Tokens<'_>, hits: &mut Hits) {
-    let lexicon = lexicon();
+    let mut labels = Vec::new();
     let mut at = 0;
     while let Some(token) = tokens.list.get(at) {
-        let Some((length, said)) = lexicon.term(tokens, at) else {
+        let found = if token.entry == UNKNOWN { None } else { lexicon.terms(tokens, at) };
+        if let Some((topic, weight)) = found.as_ref().and_then(|found| found.topic) {
+            hits.topics.say(topic, weight);
+        }
+        let found = found.filter(|found| found.term.is_some() || found.label.is_some());
+        let Some(Found { term, label, .. }) = found else {
             hits.extend(stem(tokens, token));
             at += 1;
             continue;
         };
-        let span = tokens.span(at..at + length);
-        let colon = tokens.text.as_bytes().get(span.end) == Some(&b':');
-        for said in said.iter().filter(|said| colon || !said.colon) {
-            match said.meaning {
-                Meaning::Health { kind, weight } => {
-                    let sense = if is_addressed(tokens, at, kind) { Sense::Addressed } else { Sense::Plain };
-                    hits.push(Hit { kind, span: span.clone(), confidence: weight, sense });
-                }
-                Meaning::Addressed { weight } => {
-                    hits.push(Hit {
-                        kind: Kind::Care,
-                        span: span.clone(),
-                        confidence: weight,
-                        sense: Sense::Addressed,
-                    });
-                }
-                Meaning::Lower { topic } => hits.lower(topic),
-            }
+        labels.extend(label.map(|(length, label)| Place { label, first: at, end: at + length }));
+        if let Some((length, said)) = term {
+            say(tokens, at..at + length, said, hits);
         }
-        at += length;
+        at += term.map_or(1, |(length, _)| length).max(label.map_or(1, |(length, _)| length));
+    }
+    labels
+}
+
+fn say(tokens: &Tokens<'_>, term: Range<usize>, said: &[Said], hits: &mut Hits) {
+    let at = term.start;
+    let span = tokens.span(term);
+    let colon = tokens.text.as_bytes().get(span.end) == Some(&b':');
+    for said in said.iter().filter(|said| colon || !said.colon) {
+        match said.meaning {
+            Meaning::Health { kind, weight } => {
+                let sense = if is_addressed(tokens, at, kind) { Sense::Addressed } else { Sense::Plain };
+                hits.push(Hit { kind, span: span.clone(), confidence: weight, sense });
+            }
+            Meaning::Addressed { weight } => {
+                let sense = Sense::Addressed;
+                hits.push(Hit { kind: Kind::Care, span: span.clone(), confidence: weight, sense });
+            }
+            Meaning::Lower { topic } => hits.lower(topic),
+            Meaning::Sensitive { .. } | Meaning::Label(_) => {}
+        }
     }
 }
 
@@ -425,7 +476,8 @@ mod tests {
                 assert!(weight > 0.0 && weight < 1.0);
             }
         }
-        assert!(is_given_name("maria") && is_given_name("andrés") && is_street("avenue") && !is_street("cfr"));
+        let is = |word: &str, flag| lexicon().is(&Tokens::of(word).list[0], flag);
+        assert!(is("Maria", flag::GIVEN) && is("Andrés", flag::GIVEN) && is("Nguyen", flag::SURNAME));
     }
 
     #[test]

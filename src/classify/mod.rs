@@ -1,13 +1,18 @@
 //! Whether a message holds PHI, and what was found where.
 
 mod checks;
+mod codes;
+mod dates;
 mod labels;
 mod lexicon;
+mod marks;
 mod names;
+mod numbers;
 mod persons;
+mod places;
 mod record;
-mod shapes;
-#[allow(dead_code, reason = "the scanners of numbers and names, and the model, take the rest of it up")]
+#[cfg(test)]
+mod spans;
 mod tokens;
 mod topics;
 mod weigh;
@@ -17,7 +22,9 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::classify::labels::Labels;
 use crate::classify::tokens::Tokens;
+use crate::classify::topics::Topics;
 use crate::mime::{Content, Part, Tree};
 use crate::phi::{Kind, Label};
 
@@ -50,11 +57,6 @@ pub struct Verdict {
     pub labels: Vec<Label>,
     /// The classifier that said so.
     pub version: String,
-}
-
-/// Reads a text and says what it recognises. Each looks at the text once; none keeps any of it.
-trait Detector: Sync {
-    fn detect(&self, text: &str, hits: &mut Hits);
 }
 
 /// A finding in the octets of one text, with what it says of the reader's case.
@@ -94,13 +96,14 @@ struct Hits {
     kept: Vec<Hit>,
     /// The topics that speak against a patient being meant.
     lowering: BTreeSet<&'static str>,
+    topics: Topics,
     room: usize,
     complete: bool,
 }
 
 impl Hits {
     fn within(room: usize) -> Hits {
-        Hits { kept: Vec::new(), lowering: BTreeSet::new(), room, complete: true }
+        Hits { kept: Vec::new(), lowering: BTreeSet::new(), topics: Topics::default(), room, complete: true }
     }
 
     fn push(&mut self, hit: Hit) {
@@ -120,26 +123,25 @@ impl Hits {
     }
 }
 
-const DETECTORS: [&dyn Detector; 4] = [&record::Records, &labels::Labels, &shapes::Shapes, &names::Names];
-
 /// Runs every detector over every part.
 pub fn classify(tree: &Tree) -> Verdict {
     let mut findings = Vec::new();
     let mut read = Vec::new();
     let mut persons = persons::Persons::default();
-    let mut labels = BTreeSet::new();
+    let mut topics = Topics::default();
     let mut kept = 0;
     for part in &tree.parts {
         match &part.content {
             // The detectors read the text and keep only kinds and places.
             Content::Text(text) => {
                 let text = text.expose();
-                let Hits { kept: hits, lowering, complete, .. } = detect(text, MAX_HITS - kept);
+                let Hits { kept: hits, lowering, topics: said, complete, .. } = detect(text, MAX_HITS - kept);
                 kept += hits.len();
                 // What was found behind the limit is not known, and may be the one thing that counts.
                 findings.extend((!complete).then(|| unreadable(part)));
                 persons.add(text, &hits);
-                topics::add(text, &mut labels);
+                topics.join(&said);
+                hits.iter().for_each(|hit| topics.hit(text, hit));
                 findings.extend(located(&hits, text, &part.path));
                 read.push(weigh::Read { part, text, hits, lowering });
             }
@@ -156,7 +158,7 @@ pub fn classify(tree: &Tree) -> Verdict {
         findings,
         persons: persons.count(),
         // A topic is one of health information only.
-        labels: if score >= weigh::THRESHOLD { labels.into_iter().collect() } else { Vec::new() },
+        labels: if score >= weigh::THRESHOLD { topics.labels() } else { Vec::new() },
         version: VERSION.to_owned(),
     }
 }
@@ -168,13 +170,14 @@ fn unreadable(part: &Part) -> Finding {
 /// The hits of one text in order. Where two of one kind overlap, the surer one stays.
 fn detect(text: &str, room: usize) -> Hits {
     let mut hits = Hits::within(room);
-    for detector in DETECTORS {
-        detector.detect(text, &mut hits);
-    }
+    record::detect(text, &mut hits);
+    marks::detect(text, &mut hits);
     let mut room = Vec::new();
     for block in Tokens::blocks(text) {
         let tokens = Tokens::read(text, block, room);
-        lexicon::detect(&tokens, &mut hits);
+        let labels = Labels::of(&tokens, lexicon::detect(&tokens, &mut hits));
+        numbers::detect(&tokens, &labels, &mut hits);
+        names::detect(&tokens, &mut hits);
         room = tokens.list;
     }
     hits.kept.sort_by(|a, b| (a.span.start, b.span.end).cmp(&(b.span.start, a.span.end)));
@@ -212,22 +215,6 @@ fn located(hits: &[Hit], text: &str, part: &str) -> Vec<Finding> {
         confidence: hit.confidence,
     };
     hits.iter().map(finding).collect()
-}
-
-/// The text up to `length` octets before `at`, in lower case.
-fn before(text: &str, at: usize, length: usize) -> String {
-    text[text.floor_char_boundary(at.saturating_sub(length))..at].to_ascii_lowercase()
-}
-
-fn is_word(byte: Option<&u8>) -> bool {
-    byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80)
-}
-
-/// Whether the span stands by itself, not inside a longer word or number.
-fn stands_alone(text: &str, span: &Range<usize>) -> bool {
-    let bytes = text.as_bytes();
-    let before = span.start.checked_sub(1).and_then(|at| bytes.get(at));
-    !is_word(before) && !is_word(bytes.get(span.end))
 }
 
 #[cfg(test)]

@@ -1,21 +1,18 @@
 //! Records of one patient in the formats of health care: HL7 v2, X12, FHIR, C-CDA.
 
-use crate::classify::{Detector, Hit, Hits, Sense};
+use crate::classify::{Hit, Hits, Sense};
 use crate::phi::Kind;
 
-pub(super) struct Records;
-
-impl Detector for Records {
-    fn detect(&self, text: &str, hits: &mut Hits) {
-        let found = [hl7(text), x12(text), fhir_json(text), fhir_xml(text), ccda(text)];
-        let record = |at: (usize, usize)| Hit {
-            kind: Kind::Record,
-            span: at.0..at.0 + at.1,
-            confidence: 0.99,
-            sense: Sense::Record,
-        };
-        hits.extend(found.into_iter().flatten().map(record));
-    }
+/// Finds what makes a text a record of a patient.
+pub(super) fn detect(text: &str, hits: &mut Hits) {
+    let found = [hl7(text), x12(text), fhir_json(text), fhir_xml(text), ccda(text)];
+    let record = |at: (usize, usize)| Hit {
+        kind: Kind::Record,
+        span: at.0..at.0 + at.1,
+        confidence: 0.99,
+        sense: Sense::Record,
+    };
+    hits.extend(found.into_iter().flatten().map(record));
 }
 
 /// Where a format shows itself, and the length of what shows it.
@@ -77,7 +74,7 @@ mod tests {
 
     fn check(text: &str, found: bool) {
         let mut hits = Hits::within(100);
-        Records.detect(text, &mut hits);
+        detect(text, &mut hits);
         assert_eq!(!hits.kept.is_empty(), found, "{text}");
     }
 

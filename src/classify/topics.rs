@@ -1,46 +1,107 @@
 //! Topics that ask for more care: substance use (42 CFR Part 2), HIV, reproduction, mental health, minors.
 
-use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use crate::classify::Hit;
+use crate::phi::{Kind, Label};
 
-use regex::RegexSet;
+/// From here on, the words of a topic make a label: one that is hardly ever used of anything else, or two of the others.
+const TOLD: f32 = 0.5;
+/// How surely a code tells its topic.
+const CODE: f32 = 0.9;
+/// The age from which somebody is no minor; most states say so, and those that do not say more.
+const OF_AGE: u32 = 18;
 
-use crate::phi::Label;
+/// How surely each topic is met, in the order of [`Label::ALL`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Topics {
+    sure: [f32; Label::ALL.len()],
+}
 
-/// The words of each label, in the order of `Label::ALL`; words, not stems of others.
-static WORDS: LazyLock<Option<RegexSet>> = LazyLock::new(|| {
-    let words = [
-        r"substance (?:use|abuse)|opioid use disorder|alcohol (?:use disorder|dependence|detox)|addiction (?:treatment|counseling|medicine)|methadone|buprenorphine|suboxone|naltrexone|drug rehab|rehab(?:ilitation)? for (?:alcohol|drugs)|42 cfr part 2|adicción|metadona|f1[0-69]\.\d+",
-        r"hiv(?:-?1)?|viral load|cd4(?: count)?|antiretroviral|biktarvy|truvada|descovy|prep for hiv|vih|sida|b20|z21",
-        r"abortion|miscarriage|pregnan(?:t|cy)|prenatal|obstetric|contracepti(?:ve|on)|iud|ivf|fertility|mifepristone|misoprostol|embarazo|embarazada|aborto|o0\d\.\d+|z3[0-9]\.\d+",
-        r"depressi(?:on|ve disorder)|bipolar|schizophrenia|psychiatr(?:y|ic|ist)|psychotherapy|suicid(?:e|al)|ptsd|anxiety disorder|sertraline|lithium|quetiapine|phq-?9|gad-?7|depresión|psiquiatra|f[2-5]\d\.\d+",
-        r"pediatric|paediatric|well[- ]child|minor child|your (?:son|daughter|child|baby|infant)|newborn|(?:1[0-7]|[1-9])[- ]year[- ]old|su (?:hijo|hija|bebé)|immunization record",
-    ];
-    RegexSet::new(words.map(|words| format!(r"(?i)\b(?:{words})\b"))).ok()
-});
+impl Topics {
+    /// Takes up a sign; its weight is from 0 to 1.
+    pub(super) fn say(&mut self, label: Label, weight: f32) {
+        for (sure, other) in self.sure.iter_mut().zip(Label::ALL) {
+            if other == label {
+                *sure += weight * (1.0 - *sure);
+            }
+        }
+    }
 
-/// Adds the labels that a text's words call for.
-pub(super) fn add(text: &str, labels: &mut BTreeSet<Label>) {
-    let Some(words) = WORDS.as_ref() else { return };
-    labels.extend(words.matches(text).into_iter().filter_map(|at| Label::ALL.get(at)));
+    pub(super) fn join(&mut self, other: &Topics) {
+        Label::ALL.into_iter().zip(other.sure).for_each(|(label, sure)| self.say(label, sure));
+    }
+
+    /// What a code of a diagnosis or an age says.
+    pub(super) fn hit(&mut self, text: &str, hit: &Hit) {
+        let value = || text.get(hit.span.clone()).unwrap_or_default();
+        let label = match hit.kind {
+            Kind::Icd10 => of_code(value()),
+            Kind::Age => of_age(value()),
+            _ => None,
+        };
+        if let Some(label) = label {
+            self.say(label, CODE);
+        }
+    }
+
+    pub(super) fn labels(&self) -> Vec<Label> {
+        let told = Label::ALL.into_iter().zip(self.sure).filter(|(_, sure)| *sure >= TOLD);
+        told.map(|(label, _)| label).collect()
+    }
+}
+
+/// The chapters and blocks of ICD-10-CM that are a topic's own.
+fn of_code(code: &str) -> Option<Label> {
+    match code.as_bytes().get(..3)? {
+        b"B20" | b"Z21" => Some(Label::Hiv),
+        [b'F', b'1', b'0'..=b'6' | b'8' | b'9'] => Some(Label::Part2),
+        [b'F', b'2'..=b'6', b'0'..=b'9'] => Some(Label::MentalHealth),
+        [b'O', ..] | [b'Z', b'3', _] | b"N96" | b"N97" => Some(Label::Reproductive),
+        _ => None,
+    }
+}
+
+/// "8-year-old", but not "48 years".
+fn of_age(age: &str) -> Option<Label> {
+    let years: u32 = age.split(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty())?.parse().ok()?;
+    (years < OF_AGE).then_some(Label::Minor)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::classify::detect;
+
+    fn labels(text: &str) -> String {
+        let mut hits = detect(text, 100);
+        for hit in std::mem::take(&mut hits.kept) {
+            hits.topics.hit(text, &hit);
+        }
+        hits.topics.labels().into_iter().map(Label::name).collect::<Vec<_>>().join(" ")
+    }
 
     #[test]
     fn each_label_has_its_words_and_only_whole_ones() {
-        let labels = |text: &str| {
-            let mut labels = BTreeSet::new();
-            add(text, &mut labels);
-            labels.into_iter().map(Label::name).collect::<Vec<_>>().join(" ")
-        };
         assert_eq!(labels("She continues buprenorphine 8 mg daily."), "part2");
         assert_eq!(labels("HIV-1 viral load undetectable"), "hiv");
         assert_eq!(labels("Your IUD visit"), "reproductive");
         assert_eq!(labels("PHQ-9 of 17, started sertraline"), "mental_health");
         assert_eq!(labels("your daughter is due for a well-child visit"), "minor");
+        assert_eq!(labels("está embarazada"), "reproductive");
         assert_eq!(labels("The shiver of a presidential minority"), "");
+    }
+
+    #[test]
+    fn a_code_and_an_age_tell_a_topic() {
+        assert_eq!(labels("Dx: F11.20"), "part2");
+        assert_eq!(labels("Dx: F33.1 and B20"), "hiv mental_health");
+        assert_eq!(labels("Dx: F17.210"), "");
+        assert_eq!(labels("a 7-year-old with asthma"), "minor");
+        assert_eq!(labels("a 47-year-old with asthma"), "");
+    }
+
+    #[test]
+    fn one_weak_sign_is_none_and_two_are() {
+        assert_eq!(labels("the kindergarten"), "");
+        assert_eq!(labels("the kindergarten asked about my son"), "minor");
     }
 }
