@@ -220,7 +220,10 @@ fn kept_configs(config: &Path, digest: Option<String>, format: Format) -> Result
     reach::ask(&config, &Request::Configs { digest }, &mut |row| match (format, row["text"].as_str()) {
         (Format::Json, _) => print_json(&row),
         (Format::Text, Some(kept)) => print_line(kept.strip_suffix('\n').unwrap_or(kept)),
-        (Format::Text, None) => print_line(format!("{}  {}", text(&row["loaded"]), text(&row["config"]))),
+        (Format::Text, None) => {
+            let now = if row["in_force"] == true { "  in force" } else { "" };
+            print_line(format!("{}  {}{now}", text(&row["loaded"]), text(&row["config"])));
+        }
     })?;
     Ok(ExitCode::SUCCESS)
 }

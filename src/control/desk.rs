@@ -42,6 +42,8 @@ pub struct Daemon {
     pub couriers: watch::Receiver<Arc<Courier>>,
     pub accounts: Arc<Accounts>,
     pub watch: Arc<Watch>,
+    /// The config in force.
+    pub config: watch::Receiver<Digest>,
 }
 
 /// Performs requests: in the daemon, or in a command that holds the store itself.
@@ -317,8 +319,10 @@ impl Desk {
     }
 
     async fn configs(&self, rows: &Rows) -> Result<(), Failure> {
+        let in_force = self.daemon.as_ref().map(|daemon| *daemon.config.borrow());
         for (digest, loaded) in self.store.configs().await? {
-            give(rows, json!({ "config": digest, "loaded": loaded.rfc3339() })).await?;
+            let now = in_force == Some(digest);
+            give(rows, json!({ "config": digest, "loaded": loaded.rfc3339(), "in_force": now })).await?;
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::audit::{Actor, Event};
 use crate::clock::Clock;
 use crate::config::{Client, Config};
 use crate::control::{self, Desk, Failure, Reload};
-use crate::crypto::Key;
+use crate::crypto::{Digest, Key};
 use crate::daemon::signals::{Signals, Wish};
 use crate::daemon::watch::run as self_checks;
 use crate::daemon::{ConfigError, Loaded, StartError, open_store, read_config};
@@ -48,6 +48,8 @@ struct Parts {
     notices: Arc<Notices>,
     tls: Arc<tls::Server>,
     couriers: watch::Sender<Arc<Courier>>,
+    /// The digest of the config in force.
+    config: watch::Sender<Digest>,
     /// As at the start; what cannot be swapped is compared with it.
     running: Config,
     /// As of the last reload.
@@ -73,6 +75,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, clock: Arc<dyn Clock>, metrics: 
         couriers: parts.couriers.subscribe(),
         accounts: Arc::clone(&parts.accounts),
         watch: parts.shared.watch(),
+        config: parts.config.subscribe(),
     });
 
     let mail = CancellationToken::new();
@@ -192,6 +195,7 @@ impl Parts {
             notices: Arc::new(Notices::new(rooms, config, checks)),
             tls: Arc::new(tls::Server::load(&config.tls, &config.clients)?),
             couriers: watch::Sender::new(Arc::new(courier)),
+            config: watch::Sender::new(loaded.digest),
             running: config.clone(),
             clients: config.clients.clone(),
         })
@@ -230,6 +234,7 @@ impl Parts {
         self.shared.reload(config);
         self.notices.reload(config);
         self.couriers.send_replace(Arc::new(courier));
+        self.config.send_replace(loaded.digest);
         self.warn_of_restart(config);
         Ok(())
     }

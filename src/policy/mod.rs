@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use decide::{Rules, decide};
 pub use marks::{Ask, Marks, edits, marks};
-pub use protection::compare;
+pub use protection::{compare, compare_lists, compare_rules};
 
 use crate::audit::HoldCause;
 use crate::config::Last;

@@ -115,6 +115,16 @@ pub fn compare(one: &Action, other: &Action) -> Ordering {
     protection(one).cmp(&protection(other))
 }
 
+/// The same for what two rules say.
+pub fn compare_rules(one: &Then, other: &Then) -> Ordering {
+    Plan::of(one).protection.cmp(&Plan::of(other).protection)
+}
+
+/// The same for two lists of methods.
+pub fn compare_lists(one: &[Method], other: &[Method]) -> Ordering {
+    Plan::deliver(one, Last::Hold).protection.cmp(&Plan::deliver(other, Last::Hold).protection)
+}
+
 /// Why a method cannot be used in this version, if it cannot.
 const fn missing(method: Method) -> Option<&'static str> {
     match method {

@@ -1,5 +1,7 @@
 //! `sealpost policy`: trying the rules on paper, on cases and on past mail, before they decide; and going back.
 
+mod diff;
+mod kept;
 mod replay;
 mod test;
 
@@ -21,6 +23,19 @@ pub(super) enum Command {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// Say in words what differs between two configs, and what it means for mail
+    ///
+    /// Each is a file, or a config that was in force, by the first characters of its digest: `sealpost audit config` lists them.
+    /// Without any: from the one in force to the file, as a reload would take it. With a file alone: from the one in force to
+    /// it. With a digest alone: from that one to the one in force.
+    Diff {
+        /// What it was
+        #[arg(value_name = "FROM")]
+        first: Option<String>,
+        /// What it is to be
+        #[arg(value_name = "TO", requires = "first")]
+        second: Option<String>,
+    },
     /// Say what another config would have decided for past mail; nothing is sent
     ///
     /// It goes by what the evidence keeps of each message, as the classifier of its day saw it. With --config NEW alone, the
@@ -31,6 +46,7 @@ pub(super) enum Command {
 pub(super) fn run(path: &Path, command: Command, format: Format) -> Result<ExitCode, Failed> {
     match command {
         Command::Test { file } => test::run(path, file, format),
+        Command::Diff { first, second } => diff::run(path, (first, second), format),
         Command::Replay(arguments) => replay::run(path, &arguments, format),
     }
 }
