@@ -71,6 +71,10 @@ pub enum Event {
     ConfigLoaded {
         config: Digest,
     },
+    /// An operator went back to a config that had been in force before; where a daemon runs, it was loaded just before this.
+    ConfigRolledBack {
+        config: Digest,
+    },
     /// A message was made durable. `evidence` is a salted commitment to the sealed record.
     Accepted {
         message: MessageId,
@@ -172,6 +176,7 @@ impl Event {
             Event::Started { .. }
             | Event::Stopped { .. }
             | Event::ConfigLoaded { .. }
+            | Event::ConfigRolledBack { .. }
             | Event::ClientSuspended { .. }
             | Event::ClientResumed { .. }
             | Event::LoginsRefused { .. }

@@ -96,6 +96,7 @@ impl Desk {
             Request::AuditMatch { contents } => self.audit_match(&contents, &rows).await,
             Request::Configs { digest: None } => self.configs(&rows).await,
             Request::Configs { digest: Some(start) } => self.config(actor, &start, &rows).await,
+            Request::RolledBack { config } => self.rolled_back(actor, config).await,
             Request::Locked => self.locked(&rows).await,
             Request::Unlock { what } => self.unlock(actor, what, &rows).await,
             Request::RotateMaster => self.rotate_master(actor, &rows).await,
@@ -324,6 +325,15 @@ impl Desk {
             let now = in_force == Some(digest);
             give(rows, json!({ "config": digest, "loaded": loaded.rfc3339(), "in_force": now })).await?;
         }
+        Ok(())
+    }
+
+    /// Without a daemon, the next start takes the file.
+    async fn rolled_back(&self, actor: Actor, config: Digest) -> Result<(), Failure> {
+        if self.daemon.is_some() {
+            self.reload(actor.clone()).await?;
+        }
+        self.store.commit(Change::Note, actor, Event::ConfigRolledBack { config }).await?;
         Ok(())
     }
 

@@ -62,6 +62,10 @@ pub enum Request {
     Configs {
         digest: Option<String>,
     },
+    /// The file of the config holds this kept one again: it is taken, and the audit log says who went back to it.
+    RolledBack {
+        config: Digest,
+    },
     /// Logins that are not heard now, since too many were wrong.
     Locked,
     /// Hear them again.

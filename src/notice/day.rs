@@ -68,6 +68,7 @@ impl Counts {
             Event::Started { .. }
             | Event::Stopped { .. }
             | Event::ConfigLoaded { .. }
+            | Event::ConfigRolledBack { .. }
             | Event::Erased { .. }
             | Event::EvidenceErased { .. }
             | Event::ClientSuspended { .. }

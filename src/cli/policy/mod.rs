@@ -3,6 +3,7 @@
 mod diff;
 mod kept;
 mod replay;
+mod rollback;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,15 @@ pub(super) enum Command {
         #[arg(value_name = "TO", requires = "first")]
         second: Option<String>,
     },
+    /// Go back to a config that was in force: writes it into the config file, and has the daemon take it
+    ///
+    /// It is checked and tested like every config, and the file stays as it is when it cannot be taken. The audit log says who
+    /// went back to what. A file that never was in force is kept beside it, with .replaced behind its name.
+    Rollback {
+        /// The first characters of its digest, as `sealpost audit config` lists it
+        #[arg(value_name = "DIGEST", value_parser = kept::digest)]
+        digest: String,
+    },
     /// Say what another config would have decided for past mail; nothing is sent
     ///
     /// It goes by what the evidence keeps of each message, as the classifier of its day saw it. With --config NEW alone, the
@@ -47,6 +57,7 @@ pub(super) fn run(path: &Path, command: Command, format: Format) -> Result<ExitC
     match command {
         Command::Test { file } => test::run(path, file, format),
         Command::Diff { first, second } => diff::run(path, (first, second), format),
+        Command::Rollback { digest } => rollback::run(path, &digest, format),
         Command::Replay(arguments) => replay::run(path, &arguments, format),
     }
 }

@@ -1,6 +1,7 @@
 //! Policy that is tried before it counts, and taken back when it does not do what it should.
 
 mod cases;
+mod going_back;
 mod replay;
 
 pub(crate) use crate::clinic::{Clinic, letter, queued};
