@@ -52,6 +52,11 @@ const CRATES: &[(&str, &[&str])] = &[
     ("libc", &["extract"]),
     ("hayro_syntax", &["extract"]),
     ("hayro_interpret", &["extract"]),
+    ("zip", &["extract"]),
+    ("flate2", &["extract"]),
+    ("calamine", &["extract"]),
+    ("quick_xml", &["extract"]),
+    ("encoding_rs", &["extract"]),
 ];
 
 /// What words and rules cannot do: wait, read, write, or ask the machine.

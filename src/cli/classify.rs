@@ -146,29 +146,14 @@ pub(super) fn as_message(path: &Path, file: &[u8]) -> Vec<u8> {
         return wire_lines(file);
     }
     // What the operator calls it stays with the operator: nothing of this message is kept.
-    let name = path.file_name().map(|name| percent(name.as_encoded_bytes())).unwrap_or_default();
-    let head = format!(
-        "Content-Type: application/octet-stream\r\nContent-Disposition: attachment; filename*=utf-8''{name}\r\n\
-        Content-Transfer-Encoding: base64\r\n\r\n"
-    );
+    let name = path.file_name().map(std::ffi::OsStr::as_encoded_bytes).unwrap_or_default();
+    let head = mime::file_header(name) + "Content-Transfer-Encoding: base64\r\n\r\n";
     let mut message = head.into_bytes();
     for line in file.chunks(57) {
         message.extend_from_slice(BASE64.encode(line).as_bytes());
         message.extend_from_slice(b"\r\n");
     }
     message
-}
-
-/// RFC 5987 §3.2.1: what is no letter or digit, as its octets.
-fn percent(name: &[u8]) -> String {
-    let written = |octet: &u8| {
-        if octet.is_ascii_alphanumeric() || b".-_".contains(octet) {
-            char::from(*octet).to_string()
-        } else {
-            format!("%{octet:02X}")
-        }
-    };
-    name.iter().map(written).collect()
 }
 
 fn print(path: &Path, verdict: &Verdict, out: &mut dyn Write, format: Format) -> io::Result<()> {

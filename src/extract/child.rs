@@ -38,7 +38,7 @@ fn parts(ask: Ask, octets: Vec<u8>) -> Vec<Part> {
     let Ask { media_type, name, budget } = ask;
     let unread = Unread { media_type: media_type.clone(), name: name.map(Phi::new), octets: Phi::new(octets.into()) };
     // Nothing is shared with what broke off.
-    catch_unwind(AssertUnwindSafe(|| read(unread, &budget))).unwrap_or_else(|_| {
+    catch_unwind(AssertUnwindSafe(|| read(&unread, &budget))).unwrap_or_else(|_| {
         let content = Content::Unreadable(Unreadable::Crashed);
         vec![Part { path: String::new(), media_type, name: None, content }]
     })

@@ -4,17 +4,48 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Pdf,
+    /// Archives, and the office formats that are ones.
+    Zip,
+    Gzip,
+    Tar,
 }
 
 /// Acrobat takes a PDF whose first line stands within this distance, and so do others.
 const PDF_WITHIN: usize = 1024;
 
+/// How a format begins, and where.
+const MARKS: [(usize, &[u8], Format); 6] = [
+    (0, b"PK\x03\x04", Format::Zip),
+    // An archive with nothing in it, and one that was to be cut in pieces.
+    (0, b"PK\x05\x06", Format::Zip),
+    (0, b"PK\x07\x08PK", Format::Zip),
+    (0, b"\x1f\x8b\x08", Format::Gzip),
+    (257, b"ustar\0", Format::Tar),
+    (257, b"ustar  \0", Format::Tar),
+];
+
 impl Format {
     pub(super) fn of(octets: &[u8]) -> Option<Format> {
+        let marked = |(at, mark, format): &(usize, &[u8], Format)| {
+            octets.get(*at..).is_some_and(|rest| rest.starts_with(mark)).then_some(*format)
+        };
         let start = &octets[..octets.len().min(PDF_WITHIN)];
-        if memchr::memmem::find(start, b"%PDF-").is_some() {
-            return Some(Format::Pdf);
-        }
-        None
+        let is_pdf = memchr::memmem::find(start, b"%PDF-").is_some();
+        MARKS.iter().find_map(marked).or(is_pdf.then_some(Format::Pdf))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_told_by_how_it_begins() {
+        assert_eq!(Format::of(b"%PDF-1.7"), Some(Format::Pdf));
+        assert_eq!(Format::of(b"\r\n\r\n%PDF-1.7"), Some(Format::Pdf));
+        assert_eq!(Format::of(b"PK\x03\x04%PDF-"), Some(Format::Zip));
+        assert_eq!(Format::of(&[&[b'a'; 257][..], b"ustar\x0000"].concat()), Some(Format::Tar));
+        assert_eq!(Format::of(b"words"), None);
+        assert_eq!(Format::of(b""), None);
     }
 }

@@ -1,13 +1,27 @@
 //! Attachments as text. The readers of formats run in a child process that can reach nothing; what they cannot read is
 //! unreadable, with the reason, and never an error of the message.
 
+mod archive;
+mod charset;
 mod child;
 mod format;
 mod frame;
+mod office;
 mod parent;
 mod pdf;
 mod reading;
 mod sandbox;
+mod sheets;
+mod xml;
+
+#[cfg(test)]
+mod archive_tests;
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod office_tests;
+#[cfg(test)]
+mod samples;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -49,7 +63,7 @@ pub struct Unread {
 
 /// Reads one file in this very process, which is for the child and for tests. The paths of the parts count from the file:
 /// empty for itself, `2.sheet1` for the first sheet of an archive's second file.
-pub fn read(unread: Unread, budget: &Budget) -> Vec<Part> {
+pub fn read(unread: &Unread, budget: &Budget) -> Vec<Part> {
     let mut reading = reading::Reading::new(budget);
     reading.file("", unread, 0);
     reading.finish()

@@ -210,3 +210,7 @@ impl Watch {
         self.thread.join().unwrap_or(Ended::Killed)
     }
 }
+
+#[cfg(test)]
+#[path = "parent_tests.rs"]
+mod tests;

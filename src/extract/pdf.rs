@@ -206,7 +206,7 @@ fn embedded(reading: &mut Reading<'_>, at: Place<'_>, stream: &Stream<'_>, numbe
             }
             let unread =
                 Unread { media_type: media_type.to_owned(), name: None, octets: Phi::new(Bytes::from(octets)) };
-            reading.inner(&path, unread, at.depth + 1);
+            reading.inner(&path, &unread, at.depth + 1);
         }
         Err(_) => reading.unreadable(&path, media_type, Unreadable::Broken),
     }

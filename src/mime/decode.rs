@@ -102,9 +102,9 @@ pub(super) fn charset(octets: &[u8], label: Option<&str>) -> Result<String, Unre
     }
 }
 
-/// Control characters that no text has. A form feed, an escape and the separators of HL7 and X12 (11, 28 to 31) are text.
+/// Rich text, which needs a reader of its own, and octets with control characters that no text has. A form feed, an escape and the separators of HL7 and X12 (11, 28 to 31) are text.
 fn is_binary(octets: &[u8]) -> bool {
-    octets.iter().any(|octet| matches!(octet, 0..=8 | 14..=26 | 127))
+    octets.starts_with(b"{\\rtf") || octets.iter().any(|octet| matches!(octet, 0..=8 | 14..=26 | 127))
 }
 
 /// Whether octets are what a signature or a public key is made of: one block of armor, or DER.

@@ -3,6 +3,7 @@
 mod decode;
 mod edit;
 mod fields;
+mod file;
 mod html;
 mod read;
 mod split;
@@ -14,6 +15,7 @@ use crate::mail::{Address, Message};
 use crate::phi::Phi;
 
 pub use edit::{Edit, edit};
+pub use file::file_header;
 
 /// How much work reading one message may cost.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +91,12 @@ pub struct File {
 /// Reads a message, and gives the parts beside it that are neither text nor a format that nobody reads.
 pub fn read(message: &Message, budget: &Budget) -> (Tree, Vec<File>) {
     walk::walk(message, budget)
+}
+
+/// Reads a file that lay in another as if it had come in a message by itself: by its name, or by what it looks like. The paths
+/// count from the file, which is the empty one; the octets of what needs another reader are given back.
+pub fn read_file(name: &str, octets: &[u8], budget: &Budget) -> (Vec<Part>, Vec<File>) {
+    walk::file(name, octets, budget)
 }
 
 /// Reads a message. What cannot be read within the budget is an unreadable part, never an error and never left out.

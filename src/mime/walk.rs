@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::mail::{Address, Message};
 use crate::mime::read::{self, Default, Encoding, Head, Structure};
-use crate::mime::{Budget, Content, File, Part, Tree, Unreadable, decode, fields, split};
+use crate::mime::{Budget, Content, File, Part, Tree, Unreadable, decode, fields, file_header, split};
 use crate::phi::Phi;
 
 /// Larger ones may show a document; smaller ones that a page shows itself are logos and spacers.
@@ -37,6 +37,16 @@ pub(super) fn walk(message: &Message, budget: &Budget) -> (Tree, Vec<File>) {
         control: CONTROL.iter().flat_map(|name| control(header, name)).collect(),
     };
     (tree, files)
+}
+
+pub(super) fn file(name: &str, octets: &[u8], budget: &Budget) -> (Vec<Part>, Vec<File>) {
+    let bytes = [file_header(name.as_bytes()).as_bytes(), b"\r\n", octets].concat();
+    let mut walk = Walk::new(budget);
+    walk.stack.push(Entity { bytes: bytes.into(), section: String::new(), depth: 0, place: Place::Part });
+    while let Some(entity) = walk.stack.pop() {
+        walk.entity(&entity);
+    }
+    walk.finish()
 }
 
 /// Every author of every From field; none at all when one of them cannot be read, since a reader may be shown that one.

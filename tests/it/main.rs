@@ -7,6 +7,7 @@ mod conformance;
 #[path = "../world/mod.rs"]
 mod world;
 
+mod attachments;
 mod auth_corners;
 mod byte_for_byte;
 mod client_certificates;

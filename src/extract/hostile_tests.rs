@@ -1,0 +1,57 @@
+//! Every format cut off anywhere, and with octets changed: it ends, within its budget, and never without a word.
+
+use crate::extract::samples::{BUDGET, docx, paragraph, parts, pdf, xlsx, zip};
+use crate::mime::Content;
+
+const LINE: &str = "BT /F 12 Tf 72 700 Td (Maria Quist, type 2 diabetes) Tj ET";
+
+fn samples() -> Vec<(&'static str, Vec<u8>)> {
+    let cells = "<row r=\"1\"><c r=\"A1\"><v>1</v></c></row>";
+    vec![
+        ("pdf", pdf(LINE)),
+        ("zip", zip(&[("a.txt", b"seen today"), ("b.docx", &docx(&paragraph("seen"), &[]))])),
+        ("docx", docx(&paragraph("Maria Quist"), &[("word/header1.xml", "<h><t>DOB</t></h>")])),
+        ("xlsx", xlsx(&[("May", "visible", cells)], &["Name"])),
+    ]
+}
+
+/// Reads it, and sees that it says something and not more than it may.
+fn bears(what: &str, octets: Vec<u8>) {
+    let read = parts(octets, &BUDGET);
+    assert!(!read.is_empty(), "{what}: nothing is said of it");
+    assert!(read.len() <= BUDGET.most_parts(), "{what}: {} parts", read.len());
+    let text = |content: &Content| match content {
+        Content::Text(text) => text.expose().len(),
+        Content::Unreadable(_) => 0,
+    };
+    assert!(read.iter().map(|part| text(&part.content)).sum::<usize>() <= BUDGET.bytes, "{what}: too much text");
+}
+
+#[test]
+fn a_file_may_be_cut_off_anywhere() {
+    for (what, octets) in samples() {
+        // What is shorter than its mark is another format.
+        for length in (8..octets.len()).step_by(7) {
+            bears(what, octets[..length].to_vec());
+        }
+    }
+}
+
+#[test]
+fn a_file_may_hold_any_octets() {
+    let mut state = 1_u64;
+    let mut next = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(state >> 33).unwrap()
+    };
+    for (what, octets) in samples() {
+        for _ in 0..300 {
+            let mut changed = octets.clone();
+            for _ in 0..1 + next() % 8 {
+                let at = 4 + next() % (changed.len() - 4);
+                changed[at] = [0, 0xff, 0x80, u8::try_from(next() % 256).unwrap()][next() % 4];
+            }
+            bears(what, changed);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Documents, slides and tables of today's office programs.
+
+use crate::extract::Budget;
+use crate::extract::samples::{BUDGET, docx, look, look_within, paragraph, xlsx, zip};
+
+#[test]
+fn a_text_document_reads_as_it_stands_on_the_page() {
+    let body = paragraph("Maria Quist")
+        + "<w:p><w:r><w:t>type </w:t></w:r><w:r><w:t xml:space=\"preserve\">2 </w:t></w:r><w:r><w:tab/><w:t>a&amp;b</w:t></w:r></w:p>"
+        + "<w:tbl><w:tr><w:tc><w:p><w:r><w:t>MRN</w:t></w:r></w:p></w:tc><w:tc><w:p><w:r><w:t>12</w:t></w:r></w:p></w:tc></w:tr></w:tbl>"
+        + "<w:p><w:del><w:r><w:delText>taken out</w:delText></w:r></w:del></w:p>";
+    assert_eq!(look(docx(&body, &[])), ["=Maria Quist\ntype 2 \ta&b\nMRN \t12 \t\ntaken out\n"]);
+}
+
+#[test]
+fn headers_notes_and_remarks_are_read() {
+    let word = |text: &str| format!("<w:x xmlns:w=\"w\">{}</w:x>", paragraph(text));
+    let parts = [
+        ("word/header1.xml", word("DOB 1950")),
+        ("word/footnotes.xml", word("seen in May")),
+        ("word/comments.xml", word("call her")),
+        ("docProps/core.xml", "<p xmlns:dc=\"d\"><dc:title>Quist</dc:title><dc:creator>Ann</dc:creator></p>".into()),
+        ("word/styles.xml", word("Heading 1")),
+    ];
+    let parts: Vec<(&str, &str)> = parts.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let expected = ["=DOB 1950\nresults\nseen in May\n", "beside=call her\nQuist\nAnn\n\n"];
+    assert_eq!(look(docx(&paragraph("results"), &parts)), expected);
+}
+
+#[test]
+fn a_text_box_that_is_there_twice_is_read_once() {
+    let body = "<w:p><mc:AlternateContent><mc:Choice><w:t>one</w:t></mc:Choice><mc:Fallback><w:t>two</w:t></mc:Fallback></mc:AlternateContent></w:p>";
+    assert_eq!(look(docx(body, &[])), ["=one\n"]);
+}
+
+#[test]
+fn a_document_in_a_document_is_read() {
+    let inner = docx(&paragraph("seen"), &[]);
+    let outer = zip(&[
+        ("word/document.xml", b"<d/>"),
+        ("word/embeddings/a.docx", &inner),
+        ("word/afchunk.html", b"<p>shown as text</p>"),
+    ]);
+    assert_eq!(look(outer), ["=", "file1=seen\n", "file2=shown as text\n"]);
+}
+
+#[test]
+fn a_document_that_is_one_picture_is_a_scan() {
+    // What deflate cannot make smaller.
+    let picture: Vec<u8> = (0_u32..60_000).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let scan = |text: &str| {
+        let document = format!("<d>{}</d>", paragraph(text));
+        look(zip(&[("word/document.xml", document.as_bytes()), ("word/media/image1.png", &picture)]))
+    };
+    assert_eq!(scan("Fax"), ["=Fax\n", "picture!Scanned"]);
+    assert_eq!(scan(&"words ".repeat(60)).len(), 1);
+}
+
+#[test]
+fn a_broken_document_is_unreadable_and_keeps_what_was_read_of_it() {
+    assert_eq!(look(docx("<w:p></w:q>", &[])), ["=", "rest!Broken"]);
+    assert_eq!(look(docx("&own;", &[])), ["=", "rest!Broken"], "an entity of its own");
+    assert_eq!(look(docx(&"<a>".repeat(300), &[])), ["=", "rest!TooDeep"]);
+    let header = [("word/header1.xml", "<w:p></w:q>")];
+    assert_eq!(look(docx(&paragraph("seen"), &header)), ["=seen\n", "rest!Broken"]);
+}
+
+#[test]
+fn entities_that_grow_do_not() {
+    let body = "<!DOCTYPE d [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;\">]><d>&b;</d>";
+    assert_eq!(look(zip(&[("word/document.xml", body.as_bytes())])), ["=", "rest!Broken"]);
+}
+
+#[test]
+fn slides_are_read_in_their_order_with_their_notes() {
+    let slide = |text: &str| format!("<p:sld><a:p><a:r><a:t>{text}</a:t></a:r></a:p></p:sld>");
+    let (one, ten, notes) = (slide("one"), slide("ten"), slide("say her name"));
+    let deck = zip(&[
+        ("ppt/presentation.xml", b"<p/>"),
+        ("ppt/slides/slide10.xml", ten.as_bytes()),
+        ("ppt/slides/slide1.xml", one.as_bytes()),
+        ("ppt/notesSlides/notesSlide1.xml", notes.as_bytes()),
+    ]);
+    assert_eq!(look(deck), ["=one\nsay her name\nten\n"]);
+}
+
+#[test]
+fn open_document_is_read() {
+    let content = "<office:body><text:p>Maria<text:s/>Quist</text:p><table:table-row><table:table-cell><text:p>MRN</text:p></table:table-cell>\
+                   <table:table-cell><text:p>12</text:p></table:table-cell></table:table-row></office:body>";
+    let document = zip(&[("content.xml", content.as_bytes()), ("META-INF/manifest.xml", b"<m/>")]);
+    assert_eq!(look(document), ["=Maria Quist\nMRN \t12 \t\n"]);
+}
+
+#[test]
+fn each_sheet_is_read_row_by_row_and_hidden_ones_too() {
+    let rows = "<row r=\"1\"><c r=\"A1\" t=\"s\"><v>0</v></c><c r=\"B1\" t=\"inlineStr\"><is><t>Born</t></is></c></row>\
+                <row r=\"3\"><c r=\"A3\" t=\"s\"><v>1</v></c><c r=\"B3\" s=\"1\"><v>18264</v></c><c r=\"D3\"><v>7.5</v></c></row>";
+    let hidden = "<row r=\"1\"><c r=\"A1\" t=\"b\"><v>1</v></c></row>";
+    let book = xlsx(&[("May", "visible", rows), ("Old", "hidden", hidden)], &["Name", "Quist\nMaria"]);
+    let expected =
+        ["sheet1.name=May", "sheet1=Name\tBorn\nQuist Maria\t01/01/1950\t\t7.5\n", "sheet2.name=Old", "sheet2=true\n"];
+    assert_eq!(look(book), expected);
+}
+
+#[test]
+fn a_table_that_swells_is_not_unpacked() {
+    let rows = format!("<row r=\"1\"><c r=\"A1\"><v>1</v></c></row>{}", " ".repeat(6 << 20));
+    let book = xlsx(&[("May", "visible", &rows)], &[]);
+    assert_eq!(look_within(book, &Budget { ratio: 10, ..BUDGET }), ["!RatioExceeded"]);
+}
+
+#[test]
+fn a_broken_sheet_is_unreadable_and_the_others_are_read() {
+    let book = xlsx(
+        &[
+            ("A", "visible", "<row r=\"1\"><c r=\"A1\"><v>1</v></d></row>"),
+            ("B", "visible", "<row r=\"1\"><c r=\"A1\"><v>2</v></c></row>"),
+        ],
+        &[],
+    );
+    assert_eq!(look(book), ["sheet1.name=A", "sheet1!Broken", "sheet2.name=B", "sheet2=2\n"]);
+    assert_eq!(look(zip(&[("xl/workbook.xml", b"<")])), ["!Broken"]);
+}
