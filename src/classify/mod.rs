@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::classify::labels::Labels;
 use crate::classify::tokens::Tokens;
 use crate::classify::topics::Topics;
-use crate::mime::{Content, Part, Tree};
+use crate::mime::{Content, Origin, Part, Tree};
 use crate::phi::{Kind, Label};
 
 /// Names the rules and lexicons that made a verdict; it changes with them.
@@ -139,7 +139,10 @@ pub fn classify(tree: &Tree) -> Verdict {
                 kept += hits.len();
                 // What was found behind the limit is not known, and may be the one thing that counts.
                 findings.extend((!complete).then(|| unreadable(part)));
-                persons.add(text, &hits);
+                // Who writes and is written to is nobody whom the message is about.
+                if part.origin() != Origin::Names {
+                    persons.add(text, &hits);
+                }
                 topics.join(&said);
                 hits.iter().for_each(|hit| topics.hit(text, hit));
                 findings.extend(located(&hits, text, &part.path));

@@ -11,7 +11,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::classify::{Hit, Sense};
-use crate::mime::{Part, Tree};
+use crate::mime::{Origin, Part, Tree};
 use crate::phi::{Axis, Kind};
 
 /// From here on, a message counts as PHI.
@@ -47,7 +47,12 @@ pub(super) struct Read<'a> {
 
 impl Read<'_> {
     fn is_subject(&self) -> bool {
-        self.part.path == "subject" || self.part.path.ends_with(".subject")
+        self.part.origin() == Origin::Subject
+    }
+
+    /// Names in a header are those of whoever writes and is written to, not of whom the subject speaks.
+    fn is_of_the_envelope(&self) -> bool {
+        self.part.origin() == Origin::Names
     }
 }
 
@@ -123,7 +128,8 @@ fn bind(part: &Read<'_>, subject: &Subject<'_>, points: fn(&Hit) -> f32) -> (f32
     let health: Vec<&Hit> = part.hits.iter().filter(|hit| tells_of_health(hit)).collect();
     let word = |hit: &Hit| part.text.get(hit.span.clone()).unwrap_or_default();
     let different: HashSet<&str> = health.iter().map(|hit| word(hit)).collect();
-    let shared: &[(&str, f32)] = if part.is_subject() { &[] } else { &subject.words };
+    let apart = part.is_subject() || part.is_of_the_envelope();
+    let shared: &[(&str, f32)] = if apart { &[] } else { &subject.words };
     let mut best = (0.0, 0.0);
     for person in part.hits.iter().filter(|hit| points(hit) > 0.0).take(MOST_PERSONS) {
         let near = if different.len() >= DENSE { health.as_slice() } else { within(&health, person) };

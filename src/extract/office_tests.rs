@@ -41,7 +41,7 @@ fn a_document_in_a_document_is_read() {
         ("word/embeddings/a.docx", &inner),
         ("word/afchunk.html", b"<p>shown as text</p>"),
     ]);
-    assert_eq!(look(outer), ["=", "file1=seen\n", "file2=shown as text\n"]);
+    assert_eq!(look(outer), ["=", "file1=seen\n", "file2=shown as text"]);
 }
 
 #[test]

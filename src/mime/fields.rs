@@ -53,7 +53,7 @@ fn field(whole: &[u8]) -> Field<'_> {
 
 /// The length of the first line, its line feed included.
 pub(super) fn line_end(bytes: &[u8]) -> usize {
-    bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1)
+    memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1)
 }
 
 #[cfg(test)]

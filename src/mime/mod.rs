@@ -1,13 +1,22 @@
 //! What a message consists of, read within work budgets, and the closed list of edits that may be made to it.
 
+mod attributes;
+mod charset;
 mod decode;
 mod edit;
 mod fields;
 mod file;
+mod heads;
 mod html;
+mod inside;
+mod leaf;
+mod lines;
 mod read;
+mod rows;
 mod split;
+mod transfer;
 mod walk;
+mod words;
 
 use bytes::Bytes;
 
@@ -59,12 +68,54 @@ pub enum Content {
 /// One leaf of the tree, or a header that people write into.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// The IMAP-style section number, `1` or `2.1`; of a message (the outer one has no number in front) `subject`,
-    /// of a multipart `preamble` and `epilogue`, of an attachment `name`, as in `1.2.subject`.
+    /// The IMAP-style section number, `1` or `2.1`, or what belongs to it, as in `1.2.subject`: see `Origin`. A number behind
+    /// `~`, as in `1~2`, is that of a further reading: some mail programs show this, others what has no mark.
     pub path: String,
     pub media_type: String,
     pub name: Option<Phi<String>>,
     pub content: Content,
+}
+
+/// Where in a message the text of a part stands, by the last word of its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// `subject`
+    Subject,
+    /// `from`, `to` and others: the names beside the addresses, one a line.
+    Names,
+    /// `headers`: further fields that people or programs write words into, each as `Comments: call her`.
+    Fields,
+    /// A section number: what a person reads, or the content of a file.
+    Text,
+    /// `name`, of a file.
+    FileName,
+    /// `hidden`: what a page carries and does not show.
+    Hidden,
+    /// `links`: where a page's links lead, and with which parameters.
+    Links,
+    /// `alt`: what a page says of its pictures and fields.
+    Alt,
+    /// `preamble` and `epilogue`, which no program shows, and what marks something that was not read.
+    Aside,
+}
+
+impl Part {
+    pub fn origin(&self) -> Origin {
+        let last = self.path.rsplit('.').next().unwrap_or_default();
+        match last.split('~').next().unwrap_or_default() {
+            "subject" => Origin::Subject,
+            "from" | "sender" | "reply-to" | "to" | "cc" | "bcc" | "resent-from" | "resent-to" | "resent-cc" => {
+                Origin::Names
+            }
+            "headers" => Origin::Fields,
+            "name" => Origin::FileName,
+            "hidden" => Origin::Hidden,
+            "links" => Origin::Links,
+            "alt" => Origin::Alt,
+            "preamble" | "epilogue" | "header" | "data" => Origin::Aside,
+            _ => Origin::Text,
+        }
+    }
 }
 
 /// A message, decoded.
@@ -144,6 +195,18 @@ mod tests {
         let message = message("SUBJECT : =?utf-8?B?UmVzw7xsdHM=?=\r\n of today\r\nX-A: 1\r\n\r\n");
         assert_eq!(header(&message, "subject").unwrap().expose(), "Resülts of today");
         assert!(header(&message, "to").is_none());
+    }
+
+    #[test]
+    fn a_path_tells_where_a_text_stands() {
+        let content = || Content::Text(Phi::default());
+        let origin =
+            |path: &str| Part { path: path.into(), media_type: String::new(), name: None, content: content() }.origin();
+        assert_eq!(origin("subject~2"), Origin::Subject);
+        assert_eq!(origin("1.2.reply-to"), Origin::Names);
+        assert_eq!(origin("2~3.name~2"), Origin::FileName);
+        assert_eq!(origin("1~2"), Origin::Text);
+        assert_eq!(origin("1.hidden"), Origin::Hidden);
     }
 
     #[test]

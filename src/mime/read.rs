@@ -1,107 +1,11 @@
-//! One header, read: the media type, how the body is encoded, what is odd about it. The fields are parsed by mail-parser.
+//! The value of one field, read: words and addresses. They are parsed by mail-parser.
 
 use std::collections::HashSet;
 
+use mail_parser::HeaderValue;
 use mail_parser::parsers::MessageStream;
-use mail_parser::{ContentType, HeaderValue};
 
 use crate::mail::Address;
-use crate::mime::fields;
-
-/// What a part is that does not say (RFC 2045 §5.2, RFC 2046 §5.1.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Default {
-    Plain,
-    Message,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
-    Identity,
-    Base64,
-    QuotedPrintable,
-    Unknown,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Structure {
-    Clear,
-    /// Two readers may see two different things.
-    Ambiguous,
-}
-
-#[derive(Clone)]
-pub(super) struct Head {
-    /// In lower case, as in `text/plain`.
-    pub(super) media_type: String,
-    pub(super) boundary: Option<String>,
-    pub(super) charset: Option<String>,
-    pub(super) name: Option<String>,
-    pub(super) encoding: Encoding,
-    /// The Content-ID of a part shown inside another one, without its brackets.
-    pub(super) inline_id: Option<String>,
-    pub(super) structure: Structure,
-}
-
-/// Reads the fields of RFC 2045, 2183 and 2231 from a header.
-pub(super) fn head(header: &[u8], default: Default) -> Head {
-    let types: Vec<_> = fields::named(header, "content-type").collect();
-    let parsed = types.first().map(|field| MessageStream::new(field.value).parse_content_type());
-    let content_type = parsed.as_ref().and_then(HeaderValue::as_content_type);
-    let disposition = fields::named(header, "content-disposition").next();
-    let disposition = disposition.map(|field| MessageStream::new(field.value).parse_content_type());
-    let disposition = disposition.as_ref().and_then(HeaderValue::as_content_type);
-    let attribute = |name: &str| content_type.and_then(|found| found.attribute(name)).map(str::to_owned);
-    let (encoding, encodings) = encoding(header);
-    let unreadable_type = types.len() == 1 && media_type(content_type).is_none();
-    let ambiguous = types.len() > 1 || encodings > 1 || encoding == Encoding::Unknown || unreadable_type;
-    Head {
-        media_type: media_type(content_type).unwrap_or_else(|| default_type(default).to_owned()),
-        boundary: attribute("boundary").filter(|boundary| !boundary.is_empty()),
-        charset: attribute("charset"),
-        name: disposition
-            .and_then(|found| found.attribute("filename"))
-            .map(str::to_owned)
-            .or_else(|| attribute("name")),
-        encoding,
-        inline_id: inline_id(header, disposition),
-        structure: if ambiguous { Structure::Ambiguous } else { Structure::Clear },
-    }
-}
-
-fn media_type(content_type: Option<&ContentType<'_>>) -> Option<String> {
-    let found = content_type?;
-    let subtype = found.subtype().filter(|subtype| !subtype.is_empty())?;
-    Some(format!("{}/{subtype}", found.ctype()).to_ascii_lowercase())
-}
-
-const fn default_type(default: Default) -> &'static str {
-    match default {
-        Default::Plain => "text/plain",
-        Default::Message => "message/rfc822",
-    }
-}
-
-/// The transfer encoding, and how many fields name one.
-fn encoding(header: &[u8]) -> (Encoding, usize) {
-    let mut all = fields::named(header, "content-transfer-encoding");
-    let Some(first) = all.next() else { return (Encoding::Identity, 0) };
-    let name = text(first.value).trim().to_ascii_lowercase();
-    let encoding = match name.as_str() {
-        "" | "7bit" | "8bit" | "binary" => Encoding::Identity,
-        "base64" => Encoding::Base64,
-        "quoted-printable" => Encoding::QuotedPrintable,
-        _ => Encoding::Unknown,
-    };
-    (encoding, 1 + all.count())
-}
-
-fn inline_id(header: &[u8], disposition: Option<&ContentType<'_>>) -> Option<String> {
-    let id = fields::named(header, "content-id").next()?;
-    disposition
-        .is_some_and(ContentType::is_inline)
-        .then(|| text(id.value).trim().trim_start_matches('<').trim_end_matches('>').to_owned())
-}
 
 /// S/MIME that is encrypted, or signed so that only an S/MIME reader sees the text (RFC 8551 §3.2).
 pub(super) fn is_smime(media_type: &str) -> bool {
@@ -145,7 +49,7 @@ fn bare_addresses(value: &[u8]) -> Vec<String> {
 }
 
 /// What stands in none of quotes, comments and angle brackets; each of them leaves a space.
-fn outside(value: &str) -> String {
+pub(super) fn outside(value: &str) -> String {
     let (mut bare, mut inside, mut characters) = (String::new(), Vec::new(), value.chars());
     while let Some(character) = characters.next() {
         match (character, inside.last().copied()) {
@@ -165,39 +69,6 @@ fn outside(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_media_type_and_its_parameters_are_read() {
-        let head = head(
-            b"Content-Type: Multipart/Mixed;\r\n boundary=\"a b\"\r\nContent-Transfer-Encoding: 8BIT\r\n\r\n",
-            Default::Plain,
-        );
-        assert_eq!(head.media_type, "multipart/mixed");
-        assert_eq!(head.boundary.as_deref(), Some("a b"));
-        assert_eq!(head.structure, Structure::Clear);
-    }
-
-    #[test]
-    fn names_are_decoded() {
-        let head = head(
-            b"Content-Disposition: attachment; filename*=utf-8''r%C3%A9sultats.csv\r\nContent-Type: text/csv\r\n",
-            Default::Plain,
-        );
-        assert_eq!(head.name.as_deref(), Some("résultats.csv"));
-    }
-
-    #[test]
-    fn what_two_readers_may_read_differently_is_ambiguous() {
-        for header in [
-            &b"Content-Type: text/plain\r\nContent-Type: text/html\r\n"[..],
-            b"Content-Transfer-Encoding: uuencode\r\n",
-            b"Content-Transfer-Encoding: base64\r\nContent-Transfer-Encoding: 7bit\r\n",
-            b"Content-Type: nonsense\r\n",
-        ] {
-            assert_eq!(head(header, Default::Plain).structure, Structure::Ambiguous, "{header:?}");
-        }
-        assert_eq!(head(b"", Default::Message).media_type, "message/rfc822");
-    }
 
     #[test]
     fn from_addresses_are_parsed() {

@@ -5,18 +5,17 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use crate::mail::{Address, Message};
-use crate::mime::read::{self, Default, Encoding, Head, Structure};
-use crate::mime::{Budget, Content, File, Part, Tree, Unreadable, decode, fields, file_header, split};
+use crate::mime::heads::{self, Default, Encoding, Head};
+use crate::mime::split::{self, Cut, Pieces};
+use crate::mime::{Budget, Content, File, Part, Tree, Unreadable, fields, file_header, read, transfer, words};
 use crate::phi::Phi;
 
 /// Larger ones may show a document; smaller ones that a page shows itself are logos and spacers.
 const LARGEST_LOGO: usize = 64 << 10;
 /// Octets of a part's header that are read; no honest one comes near. The outer header has its limit on the wire.
 const LONGEST_HEADER: usize = 256 << 10;
-/// Subjects of one message that are read. More than one is ambiguous already, and so counts as PHI whatever the rest say.
-const MAX_SUBJECTS: usize = 10;
-/// Fields of which a second one makes two readers see two messages (RFC 5322 §3.6 allows one each).
-const SINGLE: [&str; 3] = ["from", "subject", "message-id"];
+/// Readings of one message that are followed beside the first of each entity.
+const MAX_READINGS: usize = 64;
 const CONTROL: [&str; 6] =
     ["x-sealpost-secure", "sensitivity", "tls-required", "list-id", "list-unsubscribe", "precedence"];
 
@@ -62,7 +61,7 @@ fn control(header: &[u8], name: &'static str) -> Vec<(String, Phi<String>)> {
 
 /// What an entity is in: its header has other fields, and its body another section number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     /// A message: the one that came, or one inside another.
     Message,
     Part,
@@ -70,272 +69,401 @@ enum Place {
     Digest,
 }
 
-struct Entity {
-    bytes: Bytes,
-    section: String,
-    depth: usize,
-    place: Place,
+pub(super) struct Entity {
+    pub(super) bytes: Bytes,
+    pub(super) section: String,
+    pub(super) depth: usize,
+    pub(super) place: Place,
 }
 
-struct Walk<'a> {
-    budget: &'a Budget,
-    stack: Vec<Entity>,
-    parts: Vec<Part>,
+/// An entity as one of its headers' readings has it.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    pub(super) entity: &'a Entity,
+    /// The path that it has if it is a leaf.
+    pub(super) leaf: &'a str,
+    pub(super) head: &'a Head,
+}
+
+pub(super) struct Walk<'a> {
+    pub(super) budget: &'a Budget,
+    pub(super) stack: Vec<Entity>,
+    pub(super) parts: Vec<Part>,
     /// Entities met so far, and octets decoded.
     met: usize,
-    decoded: usize,
+    pub(super) decoded: usize,
+    /// Readings of the entity at hand; of the whole message beside the first ones, and their octets.
+    turn: usize,
+    readings: usize,
+    again: usize,
+    /// Whether the entity at hand has readings that are not followed.
+    more: bool,
     /// The Content-IDs that pages show, and the images that may be meant: at `parts[.0]`.
-    shown: HashSet<String>,
+    pub(super) shown: HashSet<String>,
     logos: Vec<(usize, String)>,
     files: Vec<File>,
 }
 
 impl<'a> Walk<'a> {
     fn new(budget: &'a Budget) -> Walk<'a> {
-        let (stack, parts, logos) = (Vec::new(), Vec::new(), Vec::new());
-        Walk { budget, stack, parts, met: 0, decoded: 0, shown: HashSet::new(), logos, files: Vec::new() }
+        let (stack, parts, logos, files) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (shown, more) = (HashSet::new(), false);
+        Walk { budget, stack, parts, met: 0, decoded: 0, turn: 0, readings: 0, again: 0, more, shown, logos, files }
     }
 
     fn entity(&mut self, entity: &Entity) {
         self.met += 1;
-        let (mut header, body) = cut(&entity.bytes);
+        (self.turn, self.more) = (0, false);
         let default = if entity.place == Place::Digest { Default::Message } else { Default::Plain };
-        if entity.depth > 0 && header.len() > LONGEST_HEADER {
-            // Its parameters would cost their square. What it said of the body is not known, so nobody can say what that is.
-            header.clear();
-            self.add(join(&entity.section, "header"), None, Content::Unreadable(Unreadable::TooLarge));
-        }
-        let head = read::head(&header, default);
-        if entity.place == Place::Message {
-            self.message(&header, &entity.section);
-        }
         let leaf = if entity.place == Place::Message { join(&entity.section, "1") } else { entity.section.clone() };
-        if head.structure == Structure::Ambiguous {
-            self.unreadable(&leaf, &head, Unreadable::Broken);
+        for (number, (mut header, body)) in cuts(&entity.bytes).into_iter().enumerate() {
+            if entity.depth > 0 && header.len() > LONGEST_HEADER {
+                // Its parameters would cost their square. What it said of the body is not known, so nobody can say what that is.
+                header.clear();
+                self.add(join(&entity.section, "header"), None, Content::Unreadable(Unreadable::TooLarge));
+            }
+            if number == 0 {
+                self.words(&header, entity);
+            }
+            let heads = heads::heads(&header, default);
+            self.more |= heads.more;
+            for head in &heads.all {
+                self.reading(&Reading { entity, leaf: &leaf, head }, &body);
+            }
         }
-        if entity.depth >= self.budget.depth && is_container(&head) {
-            return self.unreadable(&leaf, &head, Unreadable::TooDeep);
-        }
-        if head.media_type.starts_with("multipart/") {
-            return self.multipart(entity, &head, &body);
-        }
-        if matches!(head.media_type.as_str(), "message/rfc822" | "message/global") {
-            let nested = Entity { section: leaf, bytes: body, depth: entity.depth + 1, place: Place::Message };
-            return self.nested(nested, &head);
-        }
-        self.leaf(leaf, &head, &body);
-    }
-
-    /// The subjects of a message are parts of their own; a message that has two has no clear reading.
-    fn message(&mut self, header: &[u8], section: &str) {
-        for field in fields::named(header, "subject").take(MAX_SUBJECTS) {
-            let subject = Content::Text(Phi::new(read::text(field.value)));
-            self.add(join(section, "subject"), None, subject);
-        }
-        if SINGLE.iter().any(|name| fields::named(header, name).nth(1).is_some()) {
-            self.add(join(section, "header"), None, Content::Unreadable(Unreadable::Broken));
+        if self.more {
+            // There are more ways to read it than are followed.
+            self.add(leaf, None, Content::Unreadable(Unreadable::Broken));
         }
     }
 
-    fn multipart(&mut self, entity: &Entity, head: &Head, body: &Bytes) {
-        let section = if entity.section.is_empty() { "1" } else { entity.section.as_str() };
+    fn reading(&mut self, reading: &Reading<'_>, body: &Bytes) {
+        let head = reading.head;
+        let is_container = head.is_multipart() || head.is_message();
+        if reading.entity.depth >= self.budget.depth && is_container {
+            return self.unreadable(reading.leaf, head, Unreadable::TooDeep);
+        }
+        if head.is_multipart() {
+            return self.multipart(reading, body);
+        }
+        if head.is_message() {
+            return self.nested(reading, body);
+        }
+        self.leaf(reading, body);
+    }
+
+    /// The number of a further reading of the entity at hand; none when no more are followed.
+    pub(super) fn turn(&mut self, octets: usize) -> Option<usize> {
+        if self.turn > 0 {
+            if self.readings >= MAX_READINGS || self.again + octets > self.budget.bytes {
+                self.more = true;
+                return None;
+            }
+            self.readings += 1;
+            self.again += octets;
+        }
+        self.turn += 1;
+        Some(self.turn)
+    }
+
+    /// What people read and write in the header.
+    fn words(&mut self, header: &[u8], entity: &Entity) {
+        let all = match entity.place {
+            Place::Message => words::of_message(header),
+            Place::Part | Place::Digest => words::of_part(header).into_iter().collect(),
+        };
+        for words::Words { name, text } in all {
+            let content =
+                text.map_or(Content::Unreadable(Unreadable::TooManyParts), |text| Content::Text(Phi::new(text)));
+            self.add(join(&entity.section, &name), None, content);
+        }
+    }
+
+    fn multipart(&mut self, reading: &Reading<'_>, body: &Bytes) {
+        let Reading { entity, leaf, head } = *reading;
         if head.media_type == "multipart/encrypted" {
-            return self.unreadable(section, head, Unreadable::Encrypted);
+            return self.unreadable(leaf, head, Unreadable::Encrypted);
         }
+        if body.trim_ascii().is_empty() {
+            return;
+        }
+        let mut bodies = vec![body.clone()];
+        match head.encoding {
+            Encoding::Identity | Encoding::Unknown => {}
+            // RFC 2045 §6.4: a multipart has no encoding of its own; some take it off all the same.
+            Encoding::Base64 | Encoding::QuotedPrintable => match self.transfer(body, head.encoding) {
+                Ok(decoded) => {
+                    bodies.push(decoded.octets);
+                    bodies.extend(decoded.others);
+                }
+                Err(why) => self.unreadable(leaf, head, why),
+            },
+        }
+        let ways: Vec<Pieces> = bodies.iter().flat_map(|body| self.ways(head, body)).collect();
+        if ways.is_empty() {
+            return bodies.iter().for_each(|body| self.uncut(leaf, body));
+        }
+        // The first reading is taken last from the stack's end, and so comes first.
+        let place = if head.media_type == "multipart/digest" { Place::Digest } else { Place::Part };
+        let mut entities = Vec::new();
+        for pieces in ways {
+            let Some(turn) = self.turn(pieces.octets()) else { break };
+            entities.push(self.pieces(entity, (turn, place), pieces));
+        }
+        self.stack.extend(entities.into_iter().rev().flatten());
+    }
+
+    /// How a body may be cut: at each boundary that is in it, exactly and as lenient programs do.
+    fn ways(&mut self, head: &Head, body: &Bytes) -> Vec<Pieces> {
         let most = self.budget.parts.saturating_sub(self.met + self.stack.len());
-        let Some(boundary) = head.boundary.as_deref() else { return self.broken(section, head, body) };
-        let pieces = split::split(body, boundary, most);
-        // RFC 2045 §6.4: a multipart has no encoding of its own.
-        let encoded = !matches!(head.encoding, Encoding::Identity);
-        if pieces.parts.is_empty() && pieces.left.is_empty() {
-            return self.broken(section, head, body);
+        let mut ways = Vec::new();
+        let guessed = || split::guess(body).into_iter();
+        for boundary in &head.boundaries {
+            let exact = split::split(body, boundary, most, Cut::Exact);
+            let ambiguous = exact.ambiguous;
+            ways.extend(Some(exact).filter(Pieces::is_any));
+            if ambiguous {
+                ways.extend(Some(split::split(body, boundary, most, Cut::Lenient)).filter(Pieces::is_any));
+            }
         }
-        if pieces.ambiguous || encoded {
-            self.unreadable(section, head, Unreadable::Broken);
+        if ways.is_empty() {
+            ways.extend(
+                guessed().map(|boundary| split::split(body, &boundary, most, Cut::Lenient)).filter(Pieces::is_any),
+            );
         }
+        ways
+    }
+
+    /// The entities of one way to cut, the last one first, as the stack wants them.
+    fn pieces(&mut self, entity: &Entity, (turn, place): (usize, Place), pieces: Pieces) -> Vec<Entity> {
+        let section = |name: &str| join(&entity.section, &marked(name, turn));
         if !pieces.left.is_empty() {
-            self.unreadable(section, head, Unreadable::TooManyParts);
+            let path = if entity.section.is_empty() { marked("1", turn) } else { marked(&entity.section, turn) };
+            self.add(path, None, Content::Unreadable(Unreadable::TooManyParts));
         }
         // No reader shows these, but they travel with the message.
         for (name, text) in [("preamble", &pieces.preamble), ("epilogue", &pieces.epilogue)] {
             if !text.trim_ascii().is_empty() {
-                self.bare_text(join(&entity.section, name), text);
+                self.bare_text(&section(name), text, entity.depth);
             }
         }
-        let place = if head.media_type == "multipart/digest" { Place::Digest } else { Place::Part };
-        for (at, bytes) in pieces.parts.into_iter().enumerate().rev() {
-            let section = join(&entity.section, &(at + 1).to_string());
-            self.stack.push(Entity { bytes, section, depth: entity.depth + 1, place });
-        }
+        let numbered = pieces.parts.into_iter().enumerate().rev();
+        let child = |(at, bytes): (usize, Bytes)| Entity {
+            bytes,
+            section: section(&(at + 1).to_string()),
+            depth: entity.depth + 1,
+            place,
+        };
+        numbered.map(child).collect()
     }
 
-    fn nested(&mut self, entity: Entity, head: &Head) {
+    /// A multipart that nobody can cut is shown as text; what is encoded in it stays unread.
+    fn uncut(&mut self, leaf: &str, body: &Bytes) {
+        let Some(turn) = self.turn(body.len()) else { return };
+        let path = marked(leaf, turn);
+        let encoded = memchr::memmem::find(&body.to_ascii_lowercase(), b"content-transfer-encoding:").is_some();
+        if encoded {
+            self.add(path.clone(), None, Content::Unreadable(Unreadable::Broken));
+        }
+        self.bare_text(&path, body, self.budget.depth);
+    }
+
+    fn nested(&mut self, reading: &Reading<'_>, body: &Bytes) {
+        let Reading { entity, leaf, head } = *reading;
         let decoded = match head.encoding {
             // The same octets once more, which are counted where they are decoded.
-            Encoding::Identity => Ok(entity.bytes.clone()),
-            other => self.transfer(&entity.bytes, other),
-        };
-        match decoded {
-            Ok(bytes) => {
-                self.stack.push(Entity { bytes, ..entity });
+            Encoding::Identity | Encoding::Unknown => Ok(vec![body.clone()]),
+            // RFC 2046 §5.2.1 allows no encoding here; programs take it off all the same.
+            Encoding::Base64 | Encoding::QuotedPrintable => {
+                self.transfer(body, head.encoding).map(|decoded| [vec![decoded.octets], decoded.others].concat())
             }
-            Err(why) => self.unreadable(&entity.section, head, why),
-        }
-    }
-
-    fn leaf(&mut self, section: String, head: &Head, body: &Bytes) {
-        let reader = decode::reader(head);
-        let content = match reader {
-            decode::Reader::Silent if self.is_signature(head, body) => return,
-            // It calls itself a signature, and is something else.
-            decode::Reader::Silent => self.text(head, body, decode::Reader::Guess),
-            decode::Reader::Encrypted => Err(Unreadable::Encrypted),
-            decode::Reader::None => {
-                self.logo(head, body);
-                Err(Unreadable::NoReader)
-            }
-            decode::Reader::Plain | decode::Reader::Html | decode::Reader::Guess => self.text(head, body, reader),
         };
-        if let Some(name) = &head.name {
-            let text = Content::Text(Phi::new(name.clone()));
-            self.add(join(&section, "name"), None, text);
+        let ways = match decoded {
+            Ok(ways) => ways,
+            Err(why) => return self.unreadable(leaf, head, why),
+        };
+        let mut entities = Vec::new();
+        for bytes in ways {
+            let Some(turn) = self.turn(bytes.len()) else { break };
+            let section = marked(leaf, turn);
+            entities.push(Entity {
+                bytes: with_line_feeds(bytes),
+                section,
+                depth: entity.depth + 1,
+                place: Place::Message,
+            });
         }
-        let content = if content == Err(Unreadable::NoReader) { self.file(head, body) } else { content };
-        if content == Err(Unreadable::Broken) && body.len() + self.decoded <= self.budget.bytes {
-            // What can be made out of it is classified too.
-            self.bare_text(section.clone(), body);
-        }
-        if content.as_ref().is_ok_and(|text| decode::has_uuencoded_file(text)) {
-            self.unreadable(&section, head, Unreadable::NoReader);
-        }
-        if content.as_ref().is_ok_and(|text| decode::has_encrypted_armor(text)) {
-            self.unreadable(&section, head, Unreadable::Encrypted);
-        }
-        let content = content.map_or_else(Content::Unreadable, |text| Content::Text(Phi::new(text)));
-        self.add(section, Some(head), content);
-    }
-
-    /// Keeps the octets for the reader of their format, at the place where the part will be.
-    fn file(&mut self, head: &Head, body: &Bytes) -> Result<String, Unreadable> {
-        // RFC 2046 §5.2.2 and §5.2.3: there is no more here than a part of it, or where it lies.
-        if !matches!(head.media_type.as_str(), "message/partial" | "message/external-body") {
-            let octets = Phi::new(self.transfer(body, head.encoding)?);
-            self.files.push(File { at: self.parts.len(), octets });
-        }
-        Err(Unreadable::NoReader)
-    }
-
-    fn text(&mut self, head: &Head, body: &Bytes, reader: decode::Reader) -> Result<String, Unreadable> {
-        let octets = self.transfer(body, head.encoding)?;
-        if reader == decode::Reader::Html {
-            self.shown.extend(shown(&octets));
-        }
-        let text = decode::text(&octets, head, reader).inspect_err(|_| self.decoded -= octets.len())?;
-        // A charset may make several octets of one.
-        if text.len() > body.len().saturating_mul(self.budget.ratio) {
-            return Err(Unreadable::RatioExceeded);
-        }
-        self.decoded += text.len().saturating_sub(octets.len());
-        if self.decoded > self.budget.bytes { Err(Unreadable::TooLarge) } else { Ok(text) }
-    }
-
-    fn transfer(&mut self, body: &Bytes, encoding: Encoding) -> Result<Bytes, Unreadable> {
-        let octets = decode::transfer(body, encoding, self.budget.bytes.saturating_sub(self.decoded))?;
-        self.decoded += octets.len();
-        Ok(octets)
-    }
-
-    fn is_signature(&self, head: &Head, body: &Bytes) -> bool {
-        let room = self.budget.bytes.saturating_sub(self.decoded);
-        decode::transfer(body, head.encoding, room).is_ok_and(|octets| decode::is_signature(&octets))
+        self.stack.extend(entities.into_iter().rev());
     }
 
     /// Remembers an image that may turn out to be a page's logo, at the place where its part will be.
-    fn logo(&mut self, head: &Head, body: &Bytes) {
-        let name = usize::from(head.name.is_some());
+    pub(super) fn logo(&mut self, head: &Head, body: &Bytes) {
         if let Some(id) =
             head.inline_id.clone().filter(|_| head.media_type.starts_with("image/") && is_image_name(head))
             && body.len() / 4 * 3 <= LARGEST_LOGO
         {
-            self.logos.push((self.parts.len() + name, id));
+            self.logos.push((self.parts.len(), id));
         }
     }
 
-    /// A multipart that cannot be cut: unreadable as such, and its octets as text.
-    fn broken(&mut self, section: &str, head: &Head, body: &Bytes) {
-        self.unreadable(section, head, Unreadable::Broken);
-        self.bare_text(section.to_owned(), body);
+    /// Keeps the octets for the reader of their format, at the place where the part will be.
+    pub(super) fn file(&mut self, head: &Head, body: &Bytes) -> Unreadable {
+        // RFC 2046 §5.2.2 and §5.2.3: there is no more here than a part of it, or where it lies.
+        if !matches!(head.media_type.as_str(), "message/partial" | "message/external-body") {
+            match self.transfer(body, head.encoding) {
+                Ok(decoded) => self.keep(decoded.octets),
+                Err(why) => return why,
+            }
+        }
+        Unreadable::NoReader
     }
 
-    fn bare_text(&mut self, path: String, octets: &Bytes) {
-        let text = match self.transfer(octets, Encoding::Identity) {
-            Ok(octets) => Content::Text(Phi::new(String::from_utf8_lossy(&octets).into_owned())),
-            Err(why) => Content::Unreadable(why),
-        };
-        self.add(path, None, text);
+    pub(super) fn keep(&mut self, octets: Bytes) {
+        self.files.push(File { at: self.parts.len(), octets: Phi::new(octets) });
     }
 
-    fn unreadable(&mut self, section: &str, head: &Head, why: Unreadable) {
-        self.add(section.to_owned(), Some(head), Content::Unreadable(why));
+    /// Takes the encoding off, and counts what comes out in each reading.
+    pub(super) fn transfer(&mut self, body: &Bytes, encoding: Encoding) -> Result<transfer::Decoded, Unreadable> {
+        let room = self.budget.bytes.saturating_sub(self.decoded);
+        let mut decoded = transfer::decode(body, encoding, room)?;
+        self.decoded += decoded.octets.len();
+        let room = self.budget.bytes.saturating_sub(self.decoded);
+        let others: usize = decoded.others.iter().map(Bytes::len).sum();
+        if others > room {
+            self.more = true;
+            decoded.others.clear();
+        } else {
+            self.decoded += others;
+        }
+        Ok(decoded)
+    }
+
+    pub(super) fn unreadable(&mut self, path: &str, head: &Head, why: Unreadable) {
+        self.add(path.to_owned(), Some(head), Content::Unreadable(why));
     }
 
     /// A part; what has no head of its own is plain text.
-    fn add(&mut self, path: String, head: Option<&Head>, content: Content) {
+    pub(super) fn add(&mut self, path: String, head: Option<&Head>, content: Content) {
         let media_type = head.map_or("text/plain", |head| head.media_type.as_str()).to_owned();
-        let name = head.and_then(|head| head.name.clone()).map(Phi::new);
+        let name = head.and_then(Head::name).map(|name| Phi::new(name.to_owned()));
         self.parts.push(Part { path, media_type, name, content });
     }
 
-    /// The parts, without the logos that a page of the message shows; and the files, at their places.
+    /// The parts, without the logos that a page of the message shows, and without readings that say what another one says;
+    /// and the files, at their places.
     fn finish(mut self) -> (Vec<Part>, Vec<File>) {
-        let logos = self.logos.into_iter().filter(|(_, id)| self.shown.contains(id)).map(|(at, _)| at);
-        let logos: HashSet<usize> = logos.collect();
-        self.files.retain(|file| !logos.contains(&file.at));
-        for file in &mut self.files {
-            file.at -= logos.iter().filter(|logo| **logo < file.at).count();
+        let logos = self.logos.iter().filter(|(_, id)| self.shown.contains(id)).map(|(at, _)| *at);
+        let mut left_out: HashSet<usize> = logos.collect();
+        left_out.extend(same_again(&self.parts));
+        self.files.retain(|file| !left_out.contains(&file.at));
+        let mut places = Vec::with_capacity(self.parts.len());
+        let mut parts = Vec::with_capacity(self.parts.len());
+        for (at, part) in self.parts.into_iter().enumerate() {
+            places.push(parts.len());
+            if !left_out.contains(&at) {
+                parts.push(part);
+            }
         }
-        let parts = self.parts.into_iter().enumerate().filter(|(at, _)| !logos.contains(at));
-        (parts.map(|(_, part)| part).collect(), self.files)
+        for file in &mut self.files {
+            file.at = places.get(file.at).copied().unwrap_or(file.at);
+        }
+        (parts, self.files)
     }
+}
+
+/// Further readings that show nothing new: nothing at all, or what another part shows.
+fn same_again(parts: &[Part]) -> Vec<usize> {
+    let is_further = |part: &Part| part.path.contains(READING);
+    if !parts.iter().any(is_further) {
+        return Vec::new();
+    }
+    let text = |part: &'_ Part| match &part.content {
+        // It is compared, and goes nowhere.
+        Content::Text(text) => Some(text.expose().trim().to_owned()),
+        Content::Unreadable(_) => None,
+    };
+    let mut seen: HashSet<String> = parts.iter().filter(|part| !is_further(part)).filter_map(text).collect();
+    seen.insert(String::new());
+    let further = parts.iter().enumerate().filter(|(_, part)| is_further(part));
+    further.filter(|(_, part)| text(part).is_some_and(|text| !seen.insert(text))).map(|(at, _)| at).collect()
+}
+
+/// Stands in a path in front of the number of a reading that is not the first.
+const READING: char = '~';
+
+/// `1` in the first reading, `1~2` in the second.
+pub(super) fn marked(name: &str, turn: usize) -> String {
+    if turn == 1 { name.to_owned() } else { format!("{name}{READING}{turn}") }
+}
+
+/// A message whose lines end with a carriage return alone, as it comes out of base64, has lines all the same.
+fn with_line_feeds(bytes: Bytes) -> Bytes {
+    let bare = memchr::memchr_iter(b'\r', &bytes).any(|at| bytes.get(at + 1) != Some(&b'\n'));
+    if !bare {
+        return bytes;
+    }
+    let mut lines = Vec::with_capacity(bytes.len());
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'\r' if bytes.get(at + 1) == Some(&b'\n') => {}
+            b'\r' => lines.push(b'\n'),
+            other => lines.push(*other),
+        }
+    }
+    Bytes::from(lines)
 }
 
 /// A reader opens what is called report.pdf as a document, whatever its type says.
 fn is_image_name(head: &Head) -> bool {
-    let name = head.name.as_deref().map(str::to_ascii_lowercase);
+    let name = head.name().map(str::to_ascii_lowercase);
     name.is_none_or(|name| {
         [".png", ".gif", ".jpg", ".jpeg", ".svg", ".webp", ".bmp"].iter().any(|end| name.ends_with(end))
     })
 }
 
-fn is_container(head: &Head) -> bool {
-    head.media_type.starts_with("multipart/") || matches!(head.media_type.as_str(), "message/rfc822" | "message/global")
-}
-
-/// Header and body, parted at the first empty line.
-fn cut(bytes: &Bytes) -> (Bytes, Bytes) {
-    let mut at = 0;
+/// Header and body: parted at the first empty line, or where a program sees the header end before: at a line of blanks, or at
+/// one that is no field.
+fn cuts(bytes: &Bytes) -> Vec<(Bytes, Bytes)> {
+    let mut further: Vec<(Bytes, Bytes)> = Vec::new();
+    let (mut at, mut blank, mut odd) = (0, false, false);
     while at < bytes.len() {
-        let end = at + fields::line_end(&bytes[at..]);
-        if &bytes[at..end] == b"\r\n" || &bytes[at..end] == b"\n" {
-            return (bytes.slice(..at), bytes.slice(end..));
+        let line = &bytes[at..at + fields::line_end(&bytes[at..])];
+        let end = at + line.len();
+        if line == b"\r\n" || line == b"\n" {
+            further.insert(0, (bytes.slice(..at), bytes.slice(end..)));
+            return further;
+        }
+        if !blank && line.trim_ascii().is_empty() {
+            further.push((bytes.slice(..at), bytes.slice(end..)));
+            blank = true;
+        } else if !odd && !line.starts_with(b" ") && !line.starts_with(b"\t") && !is_field(line) {
+            // A mailbox file puts a line of its own in front of each message.
+            if at > 0 || !(line.starts_with(b"From ") || line.starts_with(b">From ")) {
+                further.push((bytes.slice(..at), bytes.slice(at..)));
+                odd = true;
+            }
         }
         at = end;
     }
-    (bytes.clone(), Bytes::new())
+    further.insert(0, (bytes.clone(), Bytes::new()));
+    further
 }
 
-fn join(section: &str, name: &str) -> String {
+/// RFC 5322 §2.2: a name of printable characters, and a colon; a space may stand in front of it (§4.5).
+fn is_field(line: &[u8]) -> bool {
+    let Some(colon) = memchr::memchr(b':', line) else { return false };
+    let name = line[..colon].trim_ascii_end();
+    !name.is_empty() && name.iter().all(u8::is_ascii_graphic)
+}
+
+pub(super) fn join(section: &str, name: &str) -> String {
     if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") }
-}
-
-/// The Content-IDs that a page refers to (RFC 2392).
-fn shown(page: &[u8]) -> Vec<String> {
-    let page = String::from_utf8_lossy(page);
-    let behind = page.split("cid:").skip(1);
-    let end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '>' | ')' | '<');
-    behind.filter_map(|rest| rest.split(end).next()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
 #[path = "walk_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "readings_tests.rs"]
+mod readings;

@@ -9,9 +9,14 @@ pub const BUDGET: Budget = Budget { depth: 12, parts: 60, ratio: 20, bytes: 1 <<
 
 pub fn check(data: &[u8]) {
     let Ok(message) = Message::parse(wire(data), &LIMITS) else { return };
-    let tree = mime::parse(&message, &BUDGET);
-    // Each entity may add its subjects, its broken header, its preamble and epilogue, and the name of its attachment.
-    assert!(tree.parts.len() <= BUDGET.parts * 20, "{} parts", tree.parts.len());
+    let (tree, files) = mime::read(&message, &BUDGET);
+    // Each entity may add its subjects, its names and other fields, its broken header, its preamble and epilogue, the names of
+    // its attachment, and what a page in it hides and carries; some of them in each of a few readings.
+    assert!(tree.parts.len() <= BUDGET.parts * 40, "{} parts", tree.parts.len());
+    for file in &files {
+        let part = tree.parts.get(file.at).expect("a file has its place among the parts");
+        assert!(matches!(part.content, Content::Unreadable(_)), "a file is unreadable until its reader has seen it");
+    }
     let read: usize = tree.parts.iter().map(text_of).sum();
     assert!(read <= 4 * (BUDGET.bytes + data.len()), "{read} octets of text out of {}", data.len());
     edits(&message);

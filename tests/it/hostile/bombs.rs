@@ -98,7 +98,7 @@ async fn a_message_that_is_made_to_cost_much_is_answered_in_time_and_memory() {
         (
             "a boundary that never comes",
             with("Content-Type: multipart/mixed; boundary=b\r\n", &"-b\r\n".repeat(200_000)),
-            Reads::Unreadable,
+            Reads::Whole,
         ),
         ("angle brackets", with("Content-Type: text/html\r\n", &"<<<<<<!--<<\r\n".repeat(80_000)), Reads::Whole),
         ("one long word", with("", &format!("{}\r\n", "a".repeat(90_000)).repeat(10)), Reads::Whole),
