@@ -1,6 +1,7 @@
 //! What is known of words: the terms of health, care and payment, the labels, the names, and the cues that speak against a
 //! patient being meant. A word is looked up once, while it is read; terms of several words are followed from their first.
 
+mod stems;
 mod words;
 
 use std::collections::HashMap;
@@ -8,7 +9,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use crate::classify::labels::{Label, Place};
-use crate::classify::tokens::{self, Class, Gap, Token, Tokens};
+use crate::classify::tokens::{self, Gap, Token, Tokens};
 use crate::classify::{Hit, Hits, Sense};
 use crate::phi::{self, Kind};
 
@@ -64,7 +65,8 @@ pub(super) const fn short(hash: u64) -> u32 {
 /// What a term says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Meaning {
-    Health {
+    /// A word of health, or one that names a mark of a body.
+    Tells {
         kind: Kind,
         weight: f32,
     },
@@ -84,11 +86,11 @@ enum Meaning {
     Label(Label),
 }
 
-/// A meaning, and whether a colon must stand behind the term, as behind the headings of a chart.
+/// A meaning, and the mark that must stand behind the term, as behind the headings of a chart or in "MR#"; 0 if none.
 #[derive(Clone, Copy, Debug)]
 struct Said {
     meaning: Meaning,
-    colon: bool,
+    mark: u8,
 }
 
 /// A word, or the first words of a term.
@@ -117,14 +119,22 @@ static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
     for (kind, text) in [
         (Kind::Drug, include_str!("lexicon/drug.txt")),
         (Kind::Diagnosis, include_str!("lexicon/diagnosis.txt")),
+        (Kind::Symptom, include_str!("lexicon/symptom.txt")),
         (Kind::Procedure, include_str!("lexicon/procedure.txt")),
         (Kind::Lab, include_str!("lexicon/lab.txt")),
+        (Kind::Vital, include_str!("lexicon/vital.txt")),
         (Kind::Care, include_str!("lexicon/care.txt")),
         (Kind::Billing, include_str!("lexicon/billing.txt")),
     ] {
         for line in lines(text) {
             let (term, weight) = weighted(line);
-            growing.say(term, Meaning::Health { kind, weight });
+            growing.say(term, Meaning::Tells { kind, weight });
+        }
+    }
+    for (kind, line) in lines(include_str!("lexicon/mark.txt")).filter_map(|line| line.split_once(' ')) {
+        let (term, weight) = weighted(line);
+        if let Some(kind) = Kind::from_name(kind) {
+            growing.say(term, Meaning::Tells { kind, weight });
         }
     }
     for line in lines(include_str!("lexicon/second_person.txt")) {
@@ -184,7 +194,8 @@ impl Default for Growing {
 
 impl Growing {
     fn say(&mut self, term: &'static str, meaning: Meaning) {
-        let said = Said { meaning, colon: term.ends_with(':') };
+        let mark = term.bytes().last().filter(|last| b":#.".contains(last)).unwrap_or(0);
+        let said = Said { meaning, mark };
         if let Some(node) = self.node(&tokens::folded(term)) {
             node.said.push(said);
         }
@@ -286,16 +297,17 @@ impl Lexicon {
         let mut entry = tokens.list.get(at).map(|token| token.entry).filter(|entry| *entry != UNKNOWN)?;
         let mut found = Found::default();
         let mut end = at + 1;
+        let mut shortened = false;
         loop {
             let node = self.node(entry)?;
-            if node.said.iter().any(Said::is_term) {
+            let said = || node.said.iter().filter(|said| said.is_marked(tokens, end));
+            if !shortened && said().any(Said::is_term) {
                 found.term = Some((end - at, node.said.as_slice()));
             }
-            let topic = node.said.iter().find_map(Said::topic);
-            found.topic = topic.or(found.topic);
-            let label = node.said.iter().find_map(Said::label);
-            found.label = label.map(|label| (end - at, label)).or(found.label);
-            let next = tokens.list.get(end).filter(|next| node.deeper && goes_on(next));
+            found.topic = said().find_map(Said::topic).or(found.topic);
+            found.label = said().rev().find_map(Said::label).map(|label| (end - at, label)).or(found.label);
+            let next = tokens.list.get(end).filter(|next| node.deeper && (goes_on(next) || is_point(tokens, end)));
+            shortened |= next.is_some_and(|next| !goes_on(next));
             entry = match next.map(|next| self.find(step(entry, next.hash))) {
                 None | Some(UNKNOWN) => return Some(found),
                 Some(entry) => entry,
@@ -303,6 +315,15 @@ impl Lexicon {
             end += 1;
         }
     }
+}
+
+/// Whether the point in front of a token only shortens the word before it: "Med. Rec. No.". Only labels go on over it, since
+/// a sentence may end there too.
+fn is_point(tokens: &Tokens<'_>, at: usize) -> bool {
+    const SHORT: usize = 4;
+    let before = at.checked_sub(1).and_then(|before| tokens.list.get(before));
+    let point = tokens.list.get(at).is_some_and(|token| token.gap == Gap::Sentence && token.mark == b'.');
+    point && before.is_some_and(|before| before.length() <= SHORT)
 }
 
 /// What begins at a token, with the number of its tokens.
@@ -314,12 +335,23 @@ struct Found<'a> {
 }
 
 impl Said {
-    /// The name of a test is a label too: its result follows.
+    /// Whether the mark that the term needs stands behind it, or in front of the next token.
+    fn is_marked(&self, tokens: &Tokens<'_>, end: usize) -> bool {
+        let behind = || {
+            let last = end.checked_sub(1).and_then(|last| tokens.list.get(last))?;
+            tokens.text.as_bytes().get(last.end as usize).copied()
+        };
+        let next = || tokens.list.get(end).map(|next| next.mark);
+        self.mark == 0 || behind() == Some(self.mark) || self.mark == b'#' && next() == Some(self.mark)
+    }
+
     const fn label(&self) -> Option<Label> {
         match self.meaning {
             Meaning::Label(label) => Some(label),
-            Meaning::Health { kind: Kind::Lab, .. } => Some(Label::Lab),
-            Meaning::Health { .. } | Meaning::Addressed { .. } | Meaning::Lower { .. } | Meaning::Sensitive { .. } => {
+            // What the test or the measurement said follows.
+            Meaning::Tells { kind: Kind::Lab, .. } => Some(Label::Lab),
+            Meaning::Tells { kind: Kind::Vital, .. } => Some(Label::Vital),
+            Meaning::Tells { .. } | Meaning::Addressed { .. } | Meaning::Lower { .. } | Meaning::Sensitive { .. } => {
                 None
             }
         }
@@ -330,7 +362,7 @@ impl Said {
     }
 
     const fn is_term(&self) -> bool {
-        matches!(self.meaning, Meaning::Health { .. } | Meaning::Addressed { .. } | Meaning::Lower { .. })
+        matches!(self.meaning, Meaning::Tells { .. } | Meaning::Addressed { .. } | Meaning::Lower { .. })
     }
 }
 
@@ -351,7 +383,7 @@ pub(super) fn detect(tokens: &Tokens<'_>, hits: &mut Hits) -> Vec<Place> {
         }
         let found = found.filter(|found| found.term.is_some() || found.label.is_some());
         let Some(Found { term, label, .. }) = found else {
-            hits.extend(stem(tokens, token));
+            hits.extend(stems::stem(tokens, token));
             at += 1;
             continue;
         };
@@ -365,12 +397,11 @@ pub(super) fn detect(tokens: &Tokens<'_>, hits: &mut Hits) -> Vec<Place> {
 }
 
 fn say(tokens: &Tokens<'_>, term: Range<usize>, said: &[Said], hits: &mut Hits) {
-    let at = term.start;
+    let Range { start: at, end } = term;
     let span = tokens.span(term);
-    let colon = tokens.text.as_bytes().get(span.end) == Some(&b':');
-    for said in said.iter().filter(|said| colon || !said.colon) {
+    for said in said.iter().filter(|said| said.is_marked(tokens, end)) {
         match said.meaning {
-            Meaning::Health { kind, weight } => {
+            Meaning::Tells { kind, weight } => {
                 let sense = if is_addressed(tokens, at, kind) { Sense::Addressed } else { Sense::Plain };
                 hits.push(Hit { kind, span: span.clone(), confidence: weight, sense });
             }
@@ -384,77 +415,15 @@ fn say(tokens: &Tokens<'_>, term: Range<usize>, said: &[Said], hits: &mut Hits) 
     }
 }
 
-/// Whether the word belongs to the reader: "your telehealth visit", "your next infusion". A disease is left out, because
+/// Whether the word belongs to the reader: "your telehealth visit", "your next infusion". Diseases are left out, because
 /// advice to everybody speaks of "your diabetes".
 fn is_addressed(tokens: &Tokens<'_>, at: usize, kind: Kind) -> bool {
     const REACH: usize = 3;
     let lexicon = lexicon();
     let near = at.saturating_sub(REACH)..at;
     let lead = near.rev().take_while(|at| tokens.list.get(at + 1).is_some_and(goes_on));
-    kind != Kind::Diagnosis && lead.filter_map(|at| tokens.list.get(at)).any(|token| lexicon.is(token, flag::YOUR))
-}
-
-/// Endings that the naming of medicines keeps for them (USAN stems), and the endings of diseases and operations.
-const STEMS: [(&str, Kind); 27] = [
-    ("statin", Kind::Drug),
-    ("sartan", Kind::Drug),
-    ("azepam", Kind::Drug),
-    ("azolam", Kind::Drug),
-    ("oxacin", Kind::Drug),
-    ("mycin", Kind::Drug),
-    ("cillin", Kind::Drug),
-    ("gliptin", Kind::Drug),
-    ("gliflozin", Kind::Drug),
-    ("glutide", Kind::Drug),
-    ("prazole", Kind::Drug),
-    ("conazole", Kind::Drug),
-    ("triptan", Kind::Drug),
-    ("setron", Kind::Drug),
-    ("tinib", Kind::Drug),
-    ("zumab", Kind::Drug),
-    ("ximab", Kind::Drug),
-    ("semide", Kind::Drug),
-    ("dipine", Kind::Drug),
-    ("caine", Kind::Drug),
-    ("ectomy", Kind::Procedure),
-    ("otomy", Kind::Procedure),
-    ("oscopy", Kind::Procedure),
-    ("oplasty", Kind::Procedure),
-    ("itis", Kind::Diagnosis),
-    ("emia", Kind::Diagnosis),
-    ("opathy", Kind::Diagnosis),
-];
-/// Ordinary words with such an ending.
-const NOT_STEMS: [&str; 7] = ["academia", "bohemia", "anatomy", "dichotomy", "cocaine", "empathy", "sympathy"];
-/// The shortest word whose ending says anything.
-const SHORTEST: usize = 7;
-
-/// The last four octets of a stem, by which most words are passed over.
-const TAIL: usize = 4;
-
-static TAILS: LazyLock<Vec<[u8; TAIL]>> =
-    LazyLock::new(|| STEMS.iter().filter_map(|(stem, _)| stem.as_bytes().last_chunk().copied()).collect());
-
-fn has_tail(word: &[u8]) -> bool {
-    let tail = word.last_chunk::<TAIL>().map(|tail| tail.map(|byte| byte.to_ascii_lowercase()));
-    // Few endings, and short: comparing them all is quicker than hashing.
-    tail.is_some_and(|tail| TAILS.contains(&tail))
-}
-
-/// An unlisted word that its ending makes a medicine, an operation or a disease.
-fn stem(tokens: &Tokens<'_>, token: &Token) -> Option<Hit> {
-    if token.length() < SHORTEST || !matches!(token.class, Class::Lower | Class::Capital | Class::Upper) {
-        return None;
-    }
-    let word = tokens.word(token).as_bytes();
-    if !has_tail(word) {
-        return None;
-    }
-    let ends =
-        |stem: &str| word.len() > stem.len() && word[word.len() - stem.len()..].eq_ignore_ascii_case(stem.as_bytes());
-    let ordinary = NOT_STEMS.iter().any(|other| word.eq_ignore_ascii_case(other.as_bytes()));
-    let (_, kind) = STEMS.iter().find(|(stem, _)| ends(stem)).filter(|_| !ordinary)?;
-    Some(Hit::new(*kind, token.span(), 0.7))
+    !matches!(kind, Kind::Diagnosis | Kind::Symptom | Kind::Biometric | Kind::Photo)
+        && lead.filter_map(|at| tokens.list.get(at)).any(|token| lexicon.is(token, flag::YOUR))
 }
 
 #[cfg(test)]
@@ -472,7 +441,7 @@ mod tests {
         let said = || lexicon().nodes.iter().flat_map(|node| &node.said);
         assert!(said().count() > 1000);
         for said in said() {
-            if let Meaning::Health { weight, .. } = said.meaning {
+            if let Meaning::Tells { weight, .. } = said.meaning {
                 assert!(weight > 0.0 && weight < 1.0);
             }
         }
@@ -488,13 +457,6 @@ mod tests {
         assert_eq!(kinds("the copay"), [Kind::Billing]);
         assert!(kinds("shiver chive").is_empty());
         assert!(kinds("the spanner in the works").is_empty());
-    }
-
-    #[test]
-    fn unlisted_words_are_known_by_their_ending() {
-        assert_eq!(kinds("took fimasartan"), [Kind::Drug]);
-        assert_eq!(kinds("“sialadenitis”"), [Kind::Diagnosis]);
-        assert!(kinds("in academia").is_empty());
     }
 
     #[test]
