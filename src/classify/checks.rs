@@ -106,10 +106,31 @@ pub(super) fn icd10_without_point(text: &str) -> bool {
         && !text.contains('.')
 }
 
-/// The number of a payment card: sixteen digits with their Luhn digit.
+/// The number of a payment card (ISO/IEC 7812-1): sixteen digits with their Luhn digit, or fifteen that begin with 34 or 37.
 pub(super) fn card(text: &str) -> bool {
     let number: String = text.chars().filter(char::is_ascii_digit).collect();
-    number.len() == 16 && !number.starts_with('0') && digits(&number).is_some_and(|all| luhn(all.into_iter()))
+    let long = number.len() == 16 && !number.starts_with('0');
+    let short = number.len() == 15 && (number.starts_with("34") || number.starts_with("37"));
+    (long || short) && digits(&number).is_some_and(|all| luhn(all.into_iter()))
+}
+
+/// The identity of a mobile device (3GPP TS 23.003 §6.2.1): fifteen digits, the last being their Luhn digit.
+pub(super) fn imei(text: &str) -> bool {
+    let number: String = text.chars().filter(char::is_ascii_digit).collect();
+    number.len() == 15 && digits(&number).is_some_and(|all| luhn(all.into_iter()))
+}
+
+/// The number of a bank account as ISO 13616 writes it: a country, two check digits, and up to thirty characters; modulo 97
+/// it leaves 1 (ISO/IEC 7064).
+pub(super) fn iban(text: &str) -> bool {
+    let (Some(country), Some(check)) = (text.get(..2), text.get(2..4)) else { return false };
+    let shaped = (15..=34).contains(&text.len())
+        && country.bytes().all(|byte| byte.is_ascii_uppercase())
+        && check.bytes().all(|byte| byte.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    let turned = text.chars().cycle().skip(4).take(text.len()).filter_map(|character| character.to_digit(36));
+    let left = turned.fold(0, |left, value| (left * if value > 9 { 100 } else { 10 } + value) % 97);
+    shaped && left == 1
 }
 
 /// A level II code: a letter that is in use and four digits.
@@ -181,7 +202,17 @@ mod tests {
         check(loinc, &["2345-7", "4548-4"], &["2345-8", "-7", "2345", "12345678-1"]);
         check(icd10, &["E11.9", "S52.501A", "I10", "C7A.1"], &["E11.", "11.9", "E1.9", "E11.12345", "U07.1x", "e11.9"]);
         check(icd10_without_point, &["E119", "S52501A"], &["E11", "E11.9", "119E"]);
-        check(card, &["4111-1111-1111-1111"], &["4111-1111-1111-1112", "0000000000000000"]);
+        check(
+            card,
+            &["4111-1111-1111-1111", "378282246310005"],
+            &["4111-1111-1111-1112", "0000000000000000", "358282246310005"],
+        );
+        check(imei, &["490154203237518"], &["490154203237519", "49015420323751"]);
+        check(
+            iban,
+            &["DE89370400440532013000", "GB82WEST12345698765432"],
+            &["DE88370400440532013000", "de89370400440532013000", "GB82WEST1234", "12345678901234567"],
+        );
         check(hcpcs, &["J1885", "G0439"], &["X1885", "J188", "J188A", "O1234"]);
         check(cpt, &["99213", "0001F"], &["9921", "9921A", "992133", "A9213"]);
     }

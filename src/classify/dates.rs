@@ -16,7 +16,8 @@ const PART: f32 = 0.4;
 
 /// A date that begins with a run of numbers, and the token behind it.
 pub(super) fn date(tokens: &Tokens<'_>, labels: &Labels, run: &Run<'_>) -> Option<(Hit, usize)> {
-    let (place, sure) = figures(tokens, run).or_else(|| words(tokens, run.first))?;
+    let (place, sure) =
+        figures(tokens, run).or_else(|| words(tokens, run.first)).or_else(|| in_one_word(tokens, run.first))?;
     let label = labels.of_date(tokens, place.start, place.end);
     let (kind, confidence) = match label {
         Some(Label::Birth) => (Kind::DateOfBirth, TOLD.min(sure + 0.15)),
@@ -91,6 +92,19 @@ fn words(tokens: &Tokens<'_>, at: usize) -> Option<(Range<usize>, f32)> {
     }
     let year = year(tokens, after_of(tokens, month + 1));
     Some((at..year.unwrap_or(month + 1), if year.is_some() { FULL } else { PART }))
+}
+
+/// `24FEB1995`
+fn in_one_word(tokens: &Tokens<'_>, at: usize) -> Option<(Range<usize>, f32)> {
+    const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    let word = tokens.list.get(at).filter(|token| token.class == Class::Mixed).map(|token| tokens.word(token))?;
+    let day = word.bytes().take_while(u8::is_ascii_digit).count();
+    let (day, month, year) = (word.get(..day)?, word.get(day..day + 3)?, word.get(day + 3..)?);
+    let known = MONTHS.iter().any(|other| month.eq_ignore_ascii_case(other));
+    let is_day = day.parse().is_ok_and(|day| (1..=31).contains(&day));
+    let digits = year.bytes().all(|byte| byte.is_ascii_digit());
+    let is_year = digits && (year.len() == 2 || year.len() == 4 && year.parse().is_ok_and(is_year));
+    (known && is_day && is_year).then_some((at..at + 1, FULL))
 }
 
 /// Over a word such as `of` or `de`.

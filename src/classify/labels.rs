@@ -1,7 +1,7 @@
 //! The words in front of a number that say what it is: `MRN`, `Member ID`, `room`; or at the head of its column.
 
 use crate::classify::lexicon::{self, flag};
-use crate::classify::tokens::{Gap, Token, Tokens};
+use crate::classify::tokens::{Gap, Tokens};
 
 /// What a label says of the number behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(super) enum Label {
     License,
     Vehicle,
     Device,
+    Udi,
+    Imei,
     Ssn,
     LastFour,
     Phone,
@@ -26,6 +28,8 @@ pub(super) enum Label {
     Age,
     Icd,
     Procedure,
+    /// Some code: one that begins with a letter tells what it is.
+    Code,
     Ndc,
     Loinc,
     Ip,
@@ -40,7 +44,7 @@ pub(super) enum Label {
 
 impl Label {
     pub(super) fn from_name(name: &str) -> Option<Label> {
-        const NAMES: [(&str, Label); 26] = [
+        const NAMES: [(&str, Label); 29] = [
             ("mrn", Label::Mrn),
             ("mbi", Label::Mbi),
             ("member", Label::Member),
@@ -51,6 +55,8 @@ impl Label {
             ("license", Label::License),
             ("vehicle", Label::Vehicle),
             ("device", Label::Device),
+            ("udi", Label::Udi),
+            ("imei", Label::Imei),
             ("ssn", Label::Ssn),
             ("last_four", Label::LastFour),
             ("phone", Label::Phone),
@@ -61,6 +67,7 @@ impl Label {
             ("age", Label::Age),
             ("icd", Label::Icd),
             ("procedure", Label::Procedure),
+            ("code", Label::Code),
             ("ndc", Label::Ndc),
             ("loinc", Label::Loinc),
             ("ip", Label::Ip),
@@ -117,12 +124,17 @@ impl Labels {
         let after = self.places.partition_point(|place| place.end <= first);
         let before = after.checked_sub(1).and_then(|at| self.places.get(at));
         if let Some(place) = before.filter(|place| reaches(tokens, place, first)) {
-            return Some(place.label);
+            return Some(self.of_both(tokens, after).unwrap_or(place.label));
         }
-        // "00482913 (MRN)"
-        let behind = self.places.get(after).filter(|place| place.first == end);
-        let bracketed = tokens.list.get(end).is_some_and(|token| token.mark == b'(' && token.gap <= Gap::Mark);
-        behind.filter(|_| bracketed).map(|place| place.label).or_else(|| self.of_column(tokens, first))
+        let behind = self.places.get(after).filter(|place| place.first == end && follows(tokens, place));
+        behind.map(|place| place.label).or_else(|| self.of_column(tokens, first))
+    }
+
+    /// "MRN/Acct": the number is a record's, whatever else it is.
+    fn of_both(&self, tokens: &Tokens<'_>, after: usize) -> Option<Label> {
+        let [first, second] = self.places.get(after.checked_sub(2)?..after)? else { return None };
+        let slash = tokens.list.get(second.first).is_some_and(|token| token.mark == b'/');
+        (first.label == Label::Mrn && first.end == second.first && slash).then_some(Label::Mrn)
     }
 
     /// The label of the date that begins with a token: farther off than that of a number may be.
@@ -150,12 +162,20 @@ impl Labels {
     }
 }
 
+/// Whether a label belongs to the number in front of it: "00482913 (MRN)", "the 85201 ZIP code".
+fn follows(tokens: &Tokens<'_>, place: &Place) -> bool {
+    let Some(first) = tokens.list.get(place.first) else { return false };
+    match place.label {
+        Label::Zip if first.gap == Gap::Space => true,
+        Label::Birth if first.gap == Gap::Joined && first.mark == b')' => true,
+        _ => first.gap <= Gap::Mark && first.mark == b'(',
+    }
+}
+
 /// Whether nothing stands between a label and a number that parts them.
 fn reaches(tokens: &Tokens<'_>, place: &Place, first: usize) -> bool {
-    let Some((number, between)) = tokens.list.get(place.end..=first).and_then(<[Token]>::split_last) else {
-        return false;
-    };
-    let marked = matches!(number.mark, b':' | b'=' | b'#');
+    let Some(between) = tokens.list.get(place.end..first) else { return false };
+    let marked = tokens.between(first).contains([':', '=', '#']);
     let lexicon = lexicon::lexicon();
     let fills = between.len() <= BETWEEN && between.iter().all(|token| lexicon.is(token, flag::FILLER));
     let named = marked && between.len() <= BEFORE_COLON && !between.iter().any(|token| token.class.has_digit());
@@ -174,7 +194,8 @@ fn passes(tokens: &Tokens<'_>, place: &Place, at: usize) -> bool {
     match token.gap {
         Gap::Joined => !matches!(token.mark, b'/' | b'(' | b')') || before.length() <= 2,
         Gap::Space | Gap::Cell => true,
-        Gap::Mark => !matches!(token.mark, b',' | b';' | b')') || token.mark == b')' && before.length() <= 3,
+        Gap::Mark if token.mark == b')' => before.length() <= 3 || tokens.between(at).contains(':'),
+        Gap::Mark => !matches!(token.mark, b',' | b';'),
         // "Policy no. 7120055", "D.O.B. 05-Aug-1973"
         Gap::Sentence => before.length() <= 4 && token.mark == b'.',
         Gap::Line => matches!(token.mark, b':' | b'#' | b'=') || alone && token.mark == 0,

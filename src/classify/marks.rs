@@ -4,6 +4,8 @@ use std::net::Ipv6Addr;
 
 use memchr::memmem;
 
+use crate::classify::lexicon::{self, flag};
+use crate::classify::tokens::{Class, Gap, Tokens};
 use crate::classify::{Hit, Hits};
 use crate::phi::Kind;
 
@@ -57,6 +59,44 @@ fn site(text: &str, at: usize) -> Option<Hit> {
     (free && domain(rest).is_some()).then(|| Hit::new(Kind::Url, at..at + link_length(rest), 0.85))
 }
 
+/// Finds sites without a scheme and without `www`: "portal.clinic.example/visits", "mesaclinic.com".
+pub(super) fn sites(tokens: &Tokens<'_>, hits: &mut Hits) {
+    let lexicon = lexicon::lexicon();
+    let ends = |at: &usize| {
+        let token = tokens.list.get(*at);
+        token.is_some_and(|token| token.gap == Gap::Joined && token.mark == b'.' && token.class == Class::Lower)
+    };
+    for at in (0..tokens.list.len()).filter(ends) {
+        let sure = tokens.list.get(at).is_some_and(|token| lexicon.is(token, flag::SITE));
+        if sure || tokens.list.get(at).is_some_and(|token| lexicon.is(token, flag::SITE_WITH_PATH)) {
+            hits.extend(bare_site(tokens, at, sure));
+        }
+    }
+}
+
+/// The site whose last label is a token.
+fn bare_site(tokens: &Tokens<'_>, last: usize, sure: bool) -> Option<Hit> {
+    const LABELS: usize = 8;
+    let bytes = tokens.text.as_bytes();
+    let tied = |at: &usize| {
+        let token = tokens.list.get(*at);
+        let joined = token.is_some_and(|token| token.gap == Gap::Joined && matches!(token.mark, b'.' | b'-'));
+        joined && tokens.between(*at).len() == 1
+    };
+    let first = (last.saturating_sub(LABELS)..=last).rev().take_while(tied).last()?.checked_sub(1)?;
+    let span = tokens.span(first..last + 1);
+    let free = span.start.checked_sub(1).and_then(|at| bytes.get(at));
+    let free = free.is_none_or(|byte| byte.is_ascii_whitespace() || b"(<\"'[>:".contains(byte));
+    let rest = bytes.get(span.end..)?;
+    let (path, closed) = match rest {
+        [b'/', ..] | [b':', b'0'..=b'9', ..] => (link_length(rest), true),
+        [b'.' | b'-', next, ..] if next.is_ascii_alphanumeric() => return None,
+        [b'@' | b'_' | b'(', ..] => return None,
+        _ => (0, sure),
+    };
+    (free && closed).then(|| Hit::new(Kind::Url, span.start..span.end + path, 0.6))
+}
+
 fn link_length(rest: &[u8]) -> usize {
     let inside = |byte: &&u8| byte.is_ascii_graphic() && !b"<>\"'])}|".contains(byte);
     let length = rest.iter().take(LINK).take_while(inside).count();
@@ -108,6 +148,19 @@ mod tests {
         for text in ["crate std::large::protect", "foo://x", "awww.x", "http://"] {
             check(text, &[]);
         }
+    }
+
+    #[test]
+    fn a_site_is_known_by_its_end() {
+        let check = |text: &str, expected: &[&str]| {
+            let mut hits = Hits::within(100);
+            sites(&Tokens::of(text), &mut hits);
+            let got: Vec<_> = hits.kept.iter().map(|hit| &text[hit.span.clone()]).collect();
+            assert_eq!(got, expected, "{text}");
+        };
+        check("go to chart.mesa-clinic.example/visits.", &["chart.mesa-clinic.example/visits"]);
+        check("see mesaclinic.com, or (records.mesa.org)", &["mesaclinic.com", "records.mesa.org"]);
+        check("com.example.app.Main, node.js, a.io, m.quist@mail.mesa.org, x.net.y, done.In", &[]);
     }
 
     #[test]

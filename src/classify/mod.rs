@@ -180,6 +180,7 @@ fn detect(text: &str, room: usize) -> Hits {
         let tokens = Tokens::read(text, block, room);
         let labels = Labels::of(&tokens, lexicon::detect(&tokens, &mut hits));
         numbers::detect(&tokens, &labels, &mut hits);
+        marks::sites(&tokens, &mut hits);
         names::detect(&tokens, &mut hits);
         room = tokens.list;
     }

@@ -49,7 +49,7 @@ impl<'a> Run<'a> {
             end,
             text: tokens.text.get(tokens.span(first..end)).unwrap_or_default(),
             numeric: true,
-            led: tokens.list.get(first).is_some_and(|token| token.gap == Gap::Joined && b"-/._@".contains(&token.mark)),
+            led: ties(first, b"-/._@"),
             lengths: [0; LONGEST + LEAD],
             marks: [0; LONGEST + LEAD],
         };
@@ -146,6 +146,7 @@ impl Number<'_, '_> {
             .or_else(|| places::zip(self.tokens, &self.run, self.label))
             .or_else(|| places::post_box(self.tokens, self.at))
             .or_else(|| places::street(self.tokens, self.at))
+            .or_else(|| places::street_in_front(self.tokens, self.at))
     }
 
     fn hit(&self, kind: Kind, confidence: f32) -> Found {
@@ -171,19 +172,30 @@ impl Number<'_, '_> {
             Label::Vehicle if (5..=8).contains(&text.len()) && digits >= 2 && !self.run.numeric => {
                 self.hit(Kind::Vehicle, 0.6)
             }
+            Label::Udi if checks::gtin(text) => self.hit(Kind::Device, 0.95),
+            Label::Imei if checks::imei(text) => self.hit(Kind::Device, 0.95),
             Label::Device if (5..=20).contains(&digits) && self.run.text.len() > 5 => self.hit(Kind::Device, 0.6),
             Label::LastFour if digits == 4 && text.len() == 4 => self.hit(Kind::Ssn, 0.7),
             Label::Ssn => self.social_security(0.98),
             Label::Phone | Label::Fax => self.phone(),
             Label::Icd if checks::icd10(text) || checks::icd10_without_point(text) => self.hit(Kind::Icd10, 0.95),
-            Label::Procedure if checks::cpt(text) => self.hit(Kind::Cpt, 0.9),
-            Label::Procedure if checks::hcpcs(text) => self.hit(Kind::Hcpcs, 0.9),
+            Label::Procedure if checks::cpt(self.unmodified()) => self.hit(Kind::Cpt, 0.9),
+            Label::Procedure | Label::Code if checks::hcpcs(self.unmodified()) => self.hit(Kind::Hcpcs, 0.9),
+            Label::Code if codes::is_diagnosis(text) => self.hit(Kind::Icd10, 0.8),
             Label::Ndc if matches!(digits, 10 | 11) => self.hit(Kind::Ndc, 0.95),
             Label::Loinc if checks::loinc(text) => self.hit(Kind::Loinc, 0.95),
             Label::Age => dates::age(self.tokens, self.at, self.label),
             Label::Mrn | Label::Member | Label::Account | Label::Unique | Label::Npi | Label::Dea => None,
             Label::License | Label::Vehicle | Label::Device | Label::LastFour | Label::Icd | Label::Procedure => None,
-            Label::Ndc | Label::Loinc | Label::Zip | Label::Birth | Label::Event | Label::Ip => None,
+            Label::Udi
+            | Label::Imei
+            | Label::Code
+            | Label::Ndc
+            | Label::Loinc
+            | Label::Zip
+            | Label::Birth
+            | Label::Event
+            | Label::Ip => None,
             Label::Vital | Label::Lab | Label::Home | Label::Other => None,
         }
     }
@@ -203,15 +215,39 @@ impl Number<'_, '_> {
         match (self.run.parts(), numeric) {
             ([3, 2, 4], true) if self.run.all_marks(b'-') => self.social_security(0.7),
             ([5, 4, 1 | 2] | [5, 3, 2] | [4, 4, 2], true) if self.run.all_marks(b'-') => self.hit(Kind::Ndc, 0.8),
-            ([4, 4, 4, 4], true) if checks::card(text) => self.hit(Kind::Account, 0.8),
-            ([_, _, _, _], true) if text.parse::<Ipv4Addr>().is_ok() => self.hit(Kind::Ip, 0.85),
+            ([4, 4, 4, 4] | [4, 6, 5], true) if checks::card(text) => self.hit(Kind::Account, 0.8),
+            ([_, _, _, _] | [_, _, _, _, 1 | 2], true) if self.run.mark(0) == b'.' => self.machine(),
             ([17], false) if checks::vin(text) => self.hit(Kind::Vehicle, 0.9),
             ([11] | [4, 3, 4], false) if checks::mbi(text) => self.hit(Kind::Mbi, 0.9),
             ([9], false) if checks::dea(text) => self.hit(Kind::Dea, 0.6),
             ([3, 1..=4], false) if codes::is_diagnosis(text) => self.hit(Kind::Icd10, 0.5),
-            ([16], true) if checks::card(text) => self.hit(Kind::Account, 0.6),
+            ([15 | 16], true) if checks::card(text) => self.hit(Kind::Account, 0.6),
+            ([15..=34], false) if checks::iban(text) => self.hit(Kind::Account, 0.9),
             _ => self.phone(),
         }
+    }
+
+    /// A code of a procedure without its modifiers: "99213-25".
+    fn unmodified(&self) -> &str {
+        let (code, modifier) = self.run.text.split_once('-').unwrap_or((self.run.text, ""));
+        if modifier.len() <= 2 { code } else { self.run.text }
+    }
+
+    /// The address of a machine. The version of a program looks like one: without a word that tells, most places are long.
+    fn machine(&self) -> Found {
+        const NEAR: usize = 4;
+        let (address, network) = self.run.text.split_once('/').unwrap_or((self.run.text, ""));
+        let address: Ipv4Addr = address.parse().ok()?;
+        let lexicon = lexicon::lexicon();
+        let near = self.run.first.saturating_sub(NEAR)..self.run.first;
+        let told = near.filter_map(|at| self.tokens.list.get(at)).any(|token| lexicon.is(token, flag::MACHINE));
+        let port = self.tokens.text.as_bytes().get(self.tokens.span(self.run.first..self.run.end).end) == Some(&b':');
+        let long = address.octets().into_iter().filter(|octet| *octet > 9).count() > 2;
+        let local = address.is_private() || address.is_loopback();
+        if !(told || port || long || local || !network.is_empty() || self.label == Some(Label::Ip)) {
+            return None;
+        }
+        self.hit(Kind::Ip, 0.85)
     }
 
     /// A number and what is measured by it: a dose, a vital sign, a result, an age.
@@ -297,6 +333,10 @@ impl Number<'_, '_> {
         if first.class != Class::Number || self.run.led || self.run.first != self.at {
             return None;
         }
+        // "ZIP+4" is no country.
+        if first.mark == b'+' && first.gap == Gap::Joined {
+            return None;
+        }
         let close =
             |token: &&Token| token.class == Class::Number && token.gap <= Gap::Sentence && is_dialled(tokens, token);
         let more = tokens.list.iter().skip(self.at + 1).take(4).take_while(close).count();
@@ -336,14 +376,13 @@ impl Number<'_, '_> {
     /// A device identifier: application identifier 01 in brackets, and a GTIN.
     fn device(&self) -> Found {
         let number =
-            self.tokens.list.get(self.at + 1).filter(|number| number.gap == Gap::Joined && number.mark == b')')?;
+            self.tokens.list.get(self.at + 1).filter(|number| number.gap <= Gap::Mark && number.mark == b')')?;
         if self.run.text != "01" || !self.tokens.word(number).get(..14).is_some_and(checks::gtin) {
             return None;
         }
         let mut end = self.at + 2;
         // The lot, the serial number and the dates go on behind it.
-        while self.tokens.list.get(end).is_some_and(|next| next.gap == Gap::Joined && matches!(next.mark, b'(' | b')'))
-        {
+        while self.tokens.list.get(end).is_some_and(|next| next.gap <= Gap::Mark && matches!(next.mark, b'(' | b')')) {
             end += 1;
         }
         let mut span = self.tokens.span(self.at..end);

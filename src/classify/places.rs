@@ -28,9 +28,14 @@ pub(super) fn zip(tokens: &Tokens<'_>, run: &Run<'_>, label: Option<Label>) -> O
     if label == Some(Label::Zip) {
         return hit(0.95);
     }
-    let before = run.first.checked_sub(1).filter(|at| is_state(tokens, *at))?;
-    let near = tokens.list.get(before + 1).is_some_and(|token| token.gap <= Gap::Mark);
-    if near { hit(0.85) } else { None }
+    let state = run.first.checked_sub(1).filter(|at| is_state(tokens, *at))?;
+    let near = tokens.list.get(run.first).is_some_and(|token| token.gap <= Gap::Mark);
+    // "OK 84764 rows": a town stands in front of a state, or the two stand by themselves.
+    let begins = tokens.list.get(state).is_some_and(|token| token.gap >= Gap::Cell);
+    let ends = tokens.list.get(run.end).is_none_or(|token| token.gap >= Gap::Mark);
+    let town = state.checked_sub(1).and_then(|town| tokens.list.get(town)).filter(|_| !begins);
+    let town = town.map_or(ends, |town| town.class.begins_large());
+    if near && town { hit(0.85) } else { None }
 }
 
 /// A state that is written as one: `AZ`, `Arizona`.
@@ -43,29 +48,95 @@ fn is_state(tokens: &Tokens<'_>, at: usize) -> bool {
     })
 }
 
-/// A house number and a street's name; a street ending that is also a plain word needs its town and ZIP.
+/// A house number and a street's name; a name that could be something else needs its town and ZIP code.
 pub(super) fn street(tokens: &Tokens<'_>, at: usize) -> Option<(Hit, usize)> {
     let number = tokens.list.get(at).filter(|number| number.length() <= 6)?;
     if number.gap == Gap::Joined && matches!(number.mark, b'.' | b'/' | b'-' | b':') {
         return None;
     }
-    let lexicon = lexicon::lexicon();
-    let mut best = None;
-    for end in at + 1..=at + STREET {
-        let Some(word) = tokens.list.get(end).filter(|word| in_street(word, end == at + 1)) else { break };
-        if end > at + 1 && lexicon.is(word, flag::STREET) && word.class != Class::Initial {
-            best = Some((end + 1, lexicon.is(word, flag::SURE_STREET)));
-        }
-    }
-    let (end, sure) = best?;
-    let all_small = tokens.list.get(at + 1..end)?.iter().all(|word| word.class == Class::Lower);
-    let end = quarter(tokens, end);
+    let name = Name::of(tokens, at)?;
+    let end = quarter(tokens, name.end);
     let unit = unit(tokens, end);
-    match (town(tokens, unit), sure) {
-        (Some(town), _) => Some((Hit::new(Kind::Address, tokens.span(at..town), 0.95), town)),
-        (None, true) if !all_small => Some((Hit::new(Kind::Address, tokens.span(at..unit), 0.75), unit)),
-        (None, true | false) => None,
+    let address = |end, confidence| Some((Hit::new(Kind::Address, tokens.span(name.start..end), confidence), end));
+    match town(tokens, unit) {
+        Some(town) => address(town, 0.95),
+        None if name.is_sure(tokens, at, unit) => address(unit, 0.75),
+        None => None,
     }
+}
+
+/// Where a street's name is, its house number included.
+struct Name {
+    start: usize,
+    end: usize,
+    /// A word that only streets have is in it.
+    told: bool,
+    /// Its words, the house number left out.
+    words: usize,
+}
+
+impl Name {
+    fn of(tokens: &Tokens<'_>, at: usize) -> Option<Name> {
+        let is = |at: usize, flag| tokens.list.get(at).is_some_and(|token| lexicon::lexicon().is(token, flag));
+        // "123 1/2 Main Street"
+        let half = tokens.list.get(at + 2).is_some_and(|token| token.gap == Gap::Joined && token.mark == b'/');
+        let first = if half && tokens.list.get(at + 1).is_some_and(|one| one.length() == 1) { at + 3 } else { at + 1 };
+        let name = |end, told| Some(Name { start: at, end, told, words: end - first });
+        let inside = |end: &usize| tokens.list.get(*end).is_some_and(|word| in_street(word, *end == first));
+        let last = (first..first + STREET).take_while(inside).last()?;
+        // "18340 Hwy 99"
+        let road = (first..=last).find(|at| is(*at, flag::HIGHWAY));
+        let numbered = |road: &usize| {
+            let number = tokens.list.get(road + 1);
+            number
+                .is_some_and(|number| number.class == Class::Number && number.gap == Gap::Space && number.length() < 5)
+        };
+        if let Some(road) = road.filter(numbered) {
+            return name(road + 2, tokens.list.get(at).is_some_and(|number| number.length() > 2));
+        }
+        let ends =
+            |at: &usize| is(*at, flag::STREET) && tokens.list.get(*at).is_some_and(|end| end.class != Class::Initial);
+        if let Some(end) = (first + 1..=last).rev().find(ends) {
+            return name(end + 1, is(end, flag::SURE_STREET));
+        }
+        // "2714 Camino del Rio", "812 Broadway": their town must tell.
+        let large =
+            |at: &usize| tokens.list.get(*at).is_some_and(|word| word.class.begins_large() || is(*at, flag::PARTICLE));
+        let words = (first..=last).take_while(large).count();
+        if words == 0 { None } else { name(first + words, false) }
+    }
+
+    /// Whether it is one without its town.
+    fn is_sure(&self, tokens: &Tokens<'_>, at: usize, end: usize) -> bool {
+        let class = |at: usize| tokens.list.get(at).map(|token| token.class);
+        let led = at.checked_sub(1).and_then(|before| tokens.list.get(before));
+        let led = led.is_some_and(|before| lexicon::lexicon().is(before, flag::DWELLS));
+        let small = class(self.end - 1) == Some(Class::Lower);
+        // "5 Star Court rulings"
+        let goes_on = tokens.list.get(end).is_some_and(|next| next.gap == Gap::Space && next.class == Class::Lower);
+        let short = tokens.list.get(at).is_some_and(|number| number.length() == 1);
+        self.told && if small { led && self.words < 4 } else { led || !(short && goes_on) }
+    }
+}
+
+/// A house number behind its street, as in Spanish: "Calle 12 Norte 345", "Avenida Juárez 120".
+pub(super) fn street_in_front(tokens: &Tokens<'_>, at: usize) -> Option<(Hit, usize)> {
+    let lexicon = lexicon::lexicon();
+    let is_first = |at: &usize| tokens.list.get(*at).is_some_and(|token| lexicon.is(token, flag::STREET_FIRST));
+    let start = (at.saturating_sub(STREET)..at).rev().find(is_first)?;
+    let joined = |token: &Token| token.gap == Gap::Space || token.gap == Gap::Mark && token.mark == b'#';
+    let word = |at: &usize| {
+        let token = tokens.list.get(*at);
+        token.is_some_and(|token| joined(token) && (token.class != Class::Lower || lexicon.is(token, flag::PARTICLE)))
+    };
+    let end = (start + 1..start + STREET).take_while(word).last()? + 1;
+    let number = tokens.list.get(end - 1).is_some_and(|last| last.class == Class::Number);
+    if end <= at || !number {
+        return None;
+    }
+    let town = town(tokens, end);
+    let confidence = if town.is_some() { 0.95 } else { 0.6 };
+    Some((Hit::new(Kind::Address, tokens.span(start..town.unwrap_or(end)), confidence), town.unwrap_or(end)))
 }
 
 /// Whether a word can be part of a street's name.
@@ -136,6 +207,8 @@ pub(super) fn post_box(tokens: &Tokens<'_>, at: usize) -> Option<(Hit, usize)> {
     let start = match (back(3), back(2)) {
         (Some("P" | "p"), Some("O" | "o")) => at - 3,
         (_, Some("PO" | "po" | "Po")) => at - 2,
+        // A rural route: "RR 2 Box 118".
+        (Some("RR" | "HC" | "Route" | "RURAL"), Some(_)) => at - 3,
         _ => return None,
     };
     let end = town(tokens, at + 1).unwrap_or(at + 1);

@@ -37,6 +37,8 @@ fn numbers_of_a_person() {
             "Número de seguro social: ‹219-09-9999›",
             "(‹219-09-9999›)",
             "last four of SSN ‹9999›",
+            "taxpayer's SSN...‹219-09-9999›",
+            "S.S.N. ‹219-09-9999›",
             "Name\tSSN\nQuist\t‹219-09-9999›",
         ],
     );
@@ -50,6 +52,8 @@ fn numbers_of_a_person() {
             "part 219-09-9999-A",
             "serial no. 5-219-09-9999",
             "order number 219-09-9999",
+            "P/N 219-09-9999",
+            "catalog no. 219-09-9999",
             "219-09-99991",
             "call 219-099-9999",
         ],
@@ -71,6 +75,11 @@ fn numbers_of_a_person() {
             "‹4829130› (MRN)",
             "Patient | MRN | DOB\nQuist | ‹4829130› | 04/02/1961",
             "expediente no. ‹4829130›",
+            "MR# ‹4829130›",
+            "Med. Rec. No.: ‹4829130›",
+            "MRN/Acct: ‹4829130›",
+            "our MRN for him is ‹4829130›",
+            "MRN (hospital): ‹4829130›",
         ],
     );
     lacks(
@@ -118,6 +127,8 @@ fn numbers_of_plans_and_orders() {
             "Group number ‹0091234›",
             "card ending, number ‹4111-1111-1111-1111›",
             "ICN: ‹2218809123400›",
+            "contract # ‹7712345›",
+            "wire to ‹GB82WEST12345698765432›",
         ],
     );
     lacks(
@@ -139,7 +150,10 @@ fn numbers_of_plans_and_orders() {
 
 #[test]
 fn numbers_with_check_digits() {
-    holds(Kind::Npi, &["NPI ‹1234567893›", "NPI#: ‹1234567893›", "National Provider Identifier ‹1234567893›"]);
+    holds(
+        Kind::Npi,
+        &["NPI ‹1234567893›", "NPI#: ‹1234567893›", "National Provider Identifier ‹1234567893›", "N.P.I. ‹1234567893›"],
+    );
     lacks(Kind::Npi, &["NPI 1234567890", "epoch 1234567893", "call 1234567893"]);
     holds(Kind::Dea, &["DEA ‹AB1234563›", "DEA number ‹AB1234563›", "(‹AB1234563›)"]);
     lacks(Kind::Dea, &["DEA AB1234560", "flight AB1234"]);
@@ -157,9 +171,12 @@ fn numbers_with_check_digits() {
             "pacemaker serial ‹PM118877›",
             "serial number: ‹SN-99182-A›",
             "MAC ‹00:1A:2B:3C:4D:5E›",
+            "UDI-DI ‹00012345678905›",
+            "‹(01) 00012345678905 (17) 301231›",
+            "IMEI ‹490154203237518›",
         ],
     );
-    lacks(Kind::Device, &["(01)00012345678906", "at 10:15:30"]);
+    lacks(Kind::Device, &["(01)00012345678906", "UDI 00012345678906", "IMEI 490154203237519", "at 10:15:30"]);
 }
 
 #[test]
@@ -207,10 +224,13 @@ fn ways_to_reach_a_person() {
     lacks(Kind::Fax, &["Faxes sent: 9039", "fax machine 2"]);
     holds(Kind::Email, &["‹m.quist@mail.example.org›", "email:‹q_1+x@example.com›,"]);
     lacks(Kind::Email, &["npm i @scope/partner@1.3.0", "@quist", "a @ b.example"]);
-    holds(Kind::Url, &["‹https://portal.example/p/1›", "see ‹www.clinic.example/q›,"]);
+    holds(Kind::Url, &["‹https://portal.example/p/1›", "see ‹www.clinic.example/q›,", "at ‹clinic.example/q›"]);
     lacks(Kind::Url, &["std::large::protect", "a/b/c.html"]);
-    holds(Kind::Ip, &["IP ‹183.170.130.194›", "from ‹10.0.0.7›.", "‹2001:db8:0:1::7›"]);
-    lacks(Kind::Ip, &["version 2.417.0.9", "version 1.2.3.4", "1.2.3", "1.2.3.4.5"]);
+    holds(Kind::Ip, &["IP ‹183.170.130.194›", "from ‹10.0.0.7›.", "‹2001:db8:0:1::7›", "‹183.170.130.194/24›"]);
+    lacks(
+        Kind::Ip,
+        &["version 2.417.0.9", "version 1.2.3.4", "1.2.3", "1.2.3.4.5", "upgrade to 6.53.7.15", "nginx 8.244.3.9"],
+    );
 }
 
 #[test]
@@ -226,6 +246,12 @@ fn where_a_person_lives() {
             "‹9 Martin Luther King Jr Blvd›",
             "‹1200 W Elm St #4, Mesa AZ 85201-1234›",
             "She lives in ‹Flagstaff› with her son",
+            "‹18340 Hwy 99, Lynnwood, WA 98037›",
+            "‹123 1/2 Main Street, Bisbee, AZ 85603›",
+            "vive en ‹calle 12 Norte 345, Mesa, AZ 85201›",
+            "‹812 Broadway, Nashville, TN 37203›",
+            "‹RR 2 Box 118, Ava, MO 65608›",
+            "lives at ‹12 oak street› now",
         ],
     );
     lacks(
@@ -236,10 +262,15 @@ fn where_a_person_lives() {
             "take 2 steps down the road",
             "in 2019 Court rulings",
             "5 people in the street",
+            "5 Star Court rulings",
+            "the 2 Lane highway bill",
         ],
     );
-    holds(Kind::Zip, &["ZIP ‹85201›", "zip code: ‹85201-1234›", "Mesa, AZ ‹85201›", "postal code ‹85201›"]);
-    lacks(Kind::Zip, &["port 15479", "room 85201", "85201", "$ 85201"]);
+    holds(
+        Kind::Zip,
+        &["ZIP ‹85201›", "zip code: ‹85201-1234›", "Mesa, AZ ‹85201›", "postal code ‹85201›", "the ‹85201› ZIP code"],
+    );
+    lacks(Kind::Zip, &["port 15479", "room 85201", "85201", "$ 85201", "OK 85201 rows"]);
 }
 
 #[test]
@@ -257,6 +288,8 @@ fn dates_and_ages() {
             "DOB: ‹19610402›",
             "Name | DOB\nQuist | ‹04/02/1961›",
             "b.d. ‹04/02/1961›",
+            "b. ‹04/02/1961›",
+            "DOB ‹02APR1961›",
         ],
     );
     lacks(
@@ -286,10 +319,13 @@ fn dates_and_ages() {
 fn codes_of_health_care() {
     holds(Kind::Icd10, &["Dx: ‹E11.9›", "ICD-10 ‹S52.501A›", "diagnosis code ‹I10›", "(‹M54.50›)", "ICD10: ‹E119›"]);
     lacks(Kind::Icd10, &["room U115", "gate D1", "vitamin B12", "size A4.5", "V07.1 release", "model X692"]);
-    holds(Kind::Cpt, &["CPT ‹99213›", "procedure code ‹27447›", "CPT codes 99213, ‹99214›", "billed ‹90837›"]);
-    lacks(Kind::Cpt, &["room 99213", "99213", "ZIP 99213"]);
-    holds(Kind::Hcpcs, &["HCPCS ‹J1885›", "bill ‹A4253› x1", "HCPCS code ‹G0439›"]);
-    lacks(Kind::Hcpcs, &["model J1885", "gate A4253", "HCPCS O1234"]);
+    holds(
+        Kind::Cpt,
+        &["CPT ‹99213›", "procedure code ‹27447›", "CPT codes 99213, ‹99214›", "billed ‹90837›", "CPT(s): ‹99213-25›"],
+    );
+    lacks(Kind::Cpt, &["room 99213", "99213", "ZIP 99213", "code 99213"]);
+    holds(Kind::Hcpcs, &["HCPCS ‹J1885›", "bill ‹A4253› x1", "HCPCS code ‹G0439›", "supply code ‹A4253›"]);
+    lacks(Kind::Hcpcs, &["model J1885", "gate A4253", "HCPCS O1234", "error code E0601"]);
     holds(Kind::Ndc, &["NDC ‹0093-1048-01›", "NDC: ‹00093104801›", "‹50580-449-05›"]);
     lacks(Kind::Ndc, &["call 264-737-4634", "ISBN 0093-1048-01"]);
     holds(Kind::Loinc, &["LOINC ‹2345-7›", "LOINC code: ‹33914-3›"]);
@@ -302,4 +338,19 @@ fn what_is_measured() {
     lacks(Kind::Dose, &["10 mgmt tasks", "40 MB", "5 miles"]);
     holds(Kind::Vital, &["BP ‹142/90›", "temp ‹101.4›", "pulse is ‹88›", "O2 sat ‹94›%"]);
     holds(Kind::Lab, &["A1c was ‹8.2›", "potassium ‹3.1 mmol/L›", "TSH: ‹4.6›", "‹140 mg/dL›"]);
+}
+
+#[test]
+fn marks_of_a_body() {
+    holds(Kind::Biometric, &["her ‹fingerprints› are on file", "by ‹voice print›", "‹huella digital›"]);
+    holds(Kind::Photo, &["a ‹full-face photo› is attached", "‹photos of the patient› before surgery"]);
+    lacks(Kind::Photo, &["photo of the new wing", "team photo"]);
+}
+
+#[test]
+fn words_of_health() {
+    holds(Kind::Symptom, &["‹throwing up› again", "‹short of breath› since", "‹dolor de cabeza›", "‹blood in urine›"]);
+    holds(Kind::Vital, &["‹O2 sats› are low", "she is ‹afebrile›", "‹signos vitales›"]);
+    holds(Kind::Drug, &["takes ‹Wegovy›", "‹tiotropium›", "‹amoxicilina›"]);
+    lacks(Kind::Drug, &["the redis library", "our kafka cluster", "a lodash upgrade"]);
 }

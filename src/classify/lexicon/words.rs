@@ -41,13 +41,25 @@ pub(in crate::classify) mod flag {
     pub(in crate::classify) const ACTS: u32 = 1 << 22;
     /// May stand in front of that.
     pub(in crate::classify) const THEN: u32 = 1 << 23;
+    /// Ends the name of a site.
+    pub(in crate::classify) const SITE: u32 = 1 << 24;
+    /// Ends the name of a site that has a path; else it is hardly one.
+    pub(in crate::classify) const SITE_WITH_PATH: u32 = 1 << 25;
+    /// A road that has a number for a name.
+    pub(in crate::classify) const HIGHWAY: u32 = 1 << 26;
+    /// Begins a street's name, as in Spanish.
+    pub(in crate::classify) const STREET_FIRST: u32 = 1 << 27;
+    /// Stands near the address of a machine.
+    pub(in crate::classify) const MACHINE: u32 = 1 << 28;
+    /// Stands before a house number.
+    pub(in crate::classify) const DWELLS: u32 = 1 << 29;
 }
 
 /// Short lists of words.
-pub(super) const WORDS: [(&str, u32); 19] = [
+pub(super) const WORDS: [(&str, u32); 25] = [
     ("your su sus tu tus", flag::YOUR),
     (
-        "number numbers num no nbr nr id ids code codes is was are of the on file for her his my our their this new current \
+        "number numbers num no nbr nr id ids code codes is was are of the on file for her his my our their him them your patient pt this new current line no. \
          primary secondary card ending in as listed n o número es del la el key value identification identifier # x",
         flag::FILLER,
     ),
@@ -106,5 +118,15 @@ pub(super) const WORDS: [(&str, u32); 19] = [
         flag::ACTS,
     ),
     ("also then who was has been is had will be", flag::THEN),
+    ("com org net edu gov", flag::SITE),
+    ("mil io us health care app co uk info example ca mx clinic dental", flag::SITE_WITH_PATH),
+    ("hwy highway route rte rt fm cr sr interstate freeway", flag::HIGHWAY),
+    ("calle avenida camino paseo via calzada calz carrera colonia rue", flag::STREET_FIRST),
+    (
+        "ip host from address addr client server login gateway dns ping ssh subnet via peer source router machine computer \
+         network logged desde dirección",
+        flag::MACHINE,
+    ),
+    ("at address lives resides reside residing live to en vive domicilio dirección", flag::DWELLS),
     ("yo y yr yrs year years yof yom años año", flag::YEARS),
 ];
