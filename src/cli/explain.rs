@@ -1,5 +1,7 @@
 //! `sealpost explain`: why a message would go the way it would, before sending; and why it went as it did, afterwards.
 
+mod masked;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -118,12 +120,14 @@ fn print(examination: &Examination, client: Option<&ClientName>, format: Format)
             let told = |(at, decision): (usize, &Decision)| Recipient::of(decision, facts.of(at));
             let recipients: Vec<Recipient> = decisions.iter().enumerate().map(told).collect();
             print_text(&evidence::decision(&Classified::of(verdict, tree), &recipients));
+            print_text(&masked::tell(&masked::excerpts(tree, verdict)));
         }
         Format::Json => print_json(&json!({
             "client": client,
             "phi": verdict.phi,
             "score": verdict.score,
             "findings": verdict.findings,
+            "masked": masked::excerpts(tree, verdict),
             "facts": facts,
             // The operator named these recipients.
             "recipients": decisions.iter().map(|decision| json!({

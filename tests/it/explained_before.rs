@@ -48,6 +48,10 @@ async fn what_explain_says_before_is_what_happens_after() {
         let file = clinic.file(&format!("{at}.eml"), content).display().to_string();
         let asked = ["explain", &file, "--from", "ann@clinic.example", "--to", to[0], to[1], to[2]];
         let before = clinic.daemon.json(&asked).unwrap();
+        // Text of the message is shown with what was found masked.
+        let masked = before["masked"].to_string();
+        assert!(!masked.contains("Quist") && !masked.contains("00482913"), "{masked}");
+        assert_eq!(masked.contains("[MRN]"), before["phi"] == true, "{at} {masked}");
         let id = queued(&clinic.submit("ehr", &to, content).await);
         let after = clinic.story(&id);
         assert_eq!(before["phi"], after["record"]["classified"]["phi"], "{at}");
