@@ -78,7 +78,7 @@ impl Policy {
         let default = methods(table, "default", Absent::Default);
         let secure = methods(table, "secure", Absent::Default);
         let tags = table.list("tags", Absent::Default, tag);
-        let trial = Trial::read(table);
+        let trial = Trial::read(table, clients);
         let mut names = Seen::default();
         let rules = table.tables("rule", |table| {
             let line = table.line_of("name");

@@ -80,6 +80,7 @@ pub(super) fn record() -> Record {
         classified: classified(),
         recipients: vec![ann(), ben()],
         edits: vec!["a trace header was put in front".into(), "the tag [secure] was taken off the subject".into()],
+        observed: false,
         versions: Versions { config: sha256(b"config"), classifier: "2026.11".into(), sealpost: "0.1.0".into() },
     }
 }

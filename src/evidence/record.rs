@@ -43,6 +43,9 @@ pub struct Record {
     pub recipients: Vec<Recipient>,
     /// The edits that were made, in words: none of them says what a subject was.
     pub edits: Vec<String>,
+    /// It was decided and not carried; what stands here is what would have become of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub observed: bool,
     pub versions: Versions,
     /// What the decision went by beside the findings. Records of older versions, and our own notices, have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

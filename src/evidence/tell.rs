@@ -26,6 +26,11 @@ impl Story {
         }
         lines.push(String::new());
         lines.extend(edits(&self.record));
+        if self.record.observed {
+            lines.push(
+                "It was only observed: what was decided was not done, and nothing was sent, held or changed.".into(),
+            );
+        }
         lines.push(versions(&self.record));
         if let Some(erased) = self.erased {
             lines

@@ -154,6 +154,7 @@ pub(super) const fn end(end: End) -> &'static str {
         End::Cancelled => "Cancelled: it was taken out of the queue here",
         End::Rejected => "Refused: a rule does not let it go to this recipient",
         End::Undeliverable => "Undeliverable: no allowed way of delivery was left",
+        End::Observed => "Observed: it was only looked at, and nothing was sent",
     }
 }
 

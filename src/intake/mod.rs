@@ -95,6 +95,8 @@ struct Allowed {
     /// Whether its marks are believed when it has not logged in.
     without_login: Belief,
     receipt: bool,
+    /// Whether its mail is carried, or only observed.
+    content: Content,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,12 +156,17 @@ impl Intake {
         check_from(&tree.from, &allowed.senders)?;
         let facts = settings.directory.facts(&envelope).await;
         let examination = terms.decide(&envelope, (Some(&client), peer.proof), Read { tree, verdict, facts });
-        let ways = ways(&examination.decisions, self.rooms.clock.now())?;
+        let now = self.rooms.clock.now();
+        let ways = match allowed.content {
+            Content::Mail | Content::Notice => ways(&examination.decisions, now)?,
+            // Whoever sends it carries it all the same: a refusal would be one more bounce.
+            Content::Observed => each_way(&examination.decisions, now),
+        };
         let told = Told::of(&examination, &message, &ways);
 
-        let taken = Taken { envelope, message, peer, ways };
+        let taken = Taken { envelope, message, peer, ways, content: allowed.content };
         let receipt = self.keep(terms, examination, taken).await?;
-        told.tell(&receipt, &client, self.rooms.clock.now().since(started));
+        told.tell(&receipt, (&client, allowed.content), self.rooms.clock.now().since(started));
         Ok(receipt)
     }
 
@@ -188,7 +195,7 @@ impl Intake {
 
     /// Seals the evidence, makes the edits, and hands all of it to the queue.
     async fn keep(&self, terms: &Terms, examination: Examination, taken: Taken) -> Result<Receipt, Refusal> {
-        let Taken { envelope, message, peer, ways } = taken;
+        let Taken { envelope, message, peer, ways, content } = taken;
         let id = self.rooms.queue.new_id()?;
         let hop = Hop { hostname: &terms.hostname, id, at: self.rooms.clock.now() };
         let (mut edits, words) = edits::edits(&message, &hop, examination.edits.clone());
@@ -201,6 +208,7 @@ impl Intake {
             message_id: message_id(&examination.tree, &hop),
             date: date(&message, &hop),
             edits: words,
+            observed: content == Content::Observed,
             at: hop.at,
         };
         let evidence = self.rooms.evidence.seal(id, &record(terms, &examination, kept), &message)?;
@@ -208,18 +216,8 @@ impl Intake {
         let client = peer.client;
         let tell = terms.tell(client.as_ref(), &examination.decisions);
         let actor = client.clone().map_or(Actor::System, Actor::Client);
-        let accept = Accept {
-            id,
-            envelope,
-            message: sent,
-            client,
-            in_clear,
-            content: Content::Mail,
-            ways,
-            evidence,
-            tell,
-            settles: None,
-        };
+        let accept =
+            Accept { id, envelope, message: sent, client, in_clear, content, ways, evidence, tell, settles: None };
         match tokio::time::timeout(KEPT_WITHIN, self.rooms.queue.accept(accept, actor)).await {
             Ok(answer) => {
                 let receipt = answer?;
@@ -268,6 +266,7 @@ struct Taken {
     message: Message,
     peer: Peer,
     ways: Vec<Way>,
+    content: Content,
 }
 
 /// A message that has been read, and what is known of its recipients.
@@ -290,7 +289,7 @@ impl Terms {
         Terms {
             hostname: config.server.hostname.clone(),
             rules: Rules::compile(&config.policy),
-            clients: config.clients.iter().map(|client| (client.name.clone(), Allowed::of(client))).collect(),
+            clients: config.clients.iter().map(|client| (client.name.clone(), Allowed::of(client, config))).collect(),
             budget: Budget {
                 depth: limits.mime_depth,
                 parts: limits.mime_parts,
@@ -356,11 +355,13 @@ impl Terms {
 }
 
 impl Allowed {
-    fn of(client: &config::Client) -> Allowed {
+    fn of(client: &config::Client, config: &Config) -> Allowed {
+        let observed = config.policy.trial.observer.contains(&client.name);
+        let content = if observed { Content::Observed } else { Content::Mail };
         let standing = if client.suspended { Standing::Suspended } else { Standing::Welcome };
         let without_login = if client.trust_headers { Belief::Believed } else { Belief::NotBelieved };
         let senders = Senders(client.senders.clone());
-        Allowed { senders, on_refusal: client.on_refusal, standing, without_login, receipt: client.receipt }
+        Allowed { senders, on_refusal: client.on_refusal, standing, without_login, receipt: client.receipt, content }
     }
 
     fn must_not_be_refused(&self) -> bool {
@@ -414,6 +415,10 @@ fn ways(decisions: &[Decision], now: Timestamp) -> Result<Vec<Way>, Refusal> {
     {
         return Err(Refusal::Policy { text });
     }
+    Ok(each_way(decisions, now))
+}
+
+fn each_way(decisions: &[Decision], now: Timestamp) -> Vec<Way> {
     let way = |decision: &Decision| Way {
         recipient: decision.recipient.clone(),
         action: decision.action.clone(),
@@ -421,7 +426,7 @@ fn ways(decisions: &[Decision], now: Timestamp) -> Result<Vec<Way>, Refusal> {
         released: decision.released.clone(),
         not_before: (!decision.delay.is_zero()).then(|| now.plus(decision.delay)),
     };
-    Ok(decisions.iter().map(way).collect())
+    decisions.iter().map(way).collect()
 }
 
 /// The Message-ID with which the message leaves: its own, or the one that is added.
@@ -456,13 +461,14 @@ impl Told {
         }
     }
 
-    fn tell(&self, receipt: &Receipt, client: &ClientName, took: Duration) {
+    fn tell(&self, receipt: &Receipt, (client, content): (&ClientName, Content), took: Duration) {
         let Told { bytes, findings, recipients, methods } = self;
         let (id, millis) = (receipt.id(), took.as_millis());
         metrics::counter!("sealpost_accepted_total", "client" => client.0.clone()).increment(1);
+        let did = if content == Content::Observed { "observed" } else { "queued" };
         info!(
             message.id = %id, client.name = %client, size.bytes = bytes, findings.count = findings,
-            recipients.count = recipients, methods, took.ms = millis, "queued message {id} by {methods}"
+            recipients.count = recipients, methods, took.ms = millis, "{did} message {id} by {methods}"
         );
     }
 }

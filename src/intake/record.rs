@@ -17,6 +17,7 @@ pub(super) struct Kept<'a> {
     pub(super) message_id: Phi<String>,
     pub(super) date: Option<Timestamp>,
     pub(super) edits: Vec<String>,
+    pub(super) observed: bool,
     pub(super) at: Timestamp,
 }
 
@@ -37,7 +38,8 @@ pub(super) fn record(terms: &Terms, examination: &Examination, kept: Kept<'_>) -
         bytes: kept.bytes as u64,
         classified: Classified::of(&examination.verdict, &examination.tree),
         recipients: examination.decisions.iter().enumerate().map(recipient).collect(),
-        edits: kept.edits,
+        edits: if kept.observed { Vec::new() } else { kept.edits },
+        observed: kept.observed,
         versions: Versions {
             config: terms.config,
             classifier: examination.verdict.version.clone(),

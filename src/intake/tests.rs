@@ -4,7 +4,7 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::config::{Last, Rule, Then, When};
 use crate::crypto::Key;
-use crate::mail::{MessageId, Method, Proof, ReversePath, Role, TlsSession, WireLimits};
+use crate::mail::{Content, MessageId, Method, Proof, ReversePath, Role, TlsSession, WireLimits};
 use crate::policy::RuleResult;
 use crate::store::{About, Store};
 
@@ -63,6 +63,7 @@ fn terms() -> Terms {
         standing,
         without_login: Belief::NotBelieved,
         receipt: false,
+        content: Content::Mail,
     };
     Terms {
         hostname: Domain::parse("relay.clinic.example").unwrap(),

@@ -426,8 +426,10 @@ impl<A: Accepts> Dialog<A> {
         match answer {
             // RFC 5321 §4.2.5: with this reply the message is ours to answer for.
             Ok(Ok(Ok(receipt))) => {
-                self.watched.tell(|| Happening::Taken(A::id(&receipt), A::decided(&receipt)));
-                reply(250, (2, 0, 0), format!("queued as {}", A::id(&receipt)))
+                let (id, decided) = (A::id(&receipt), A::decided(&receipt));
+                self.watched.tell(|| Happening::Taken(id, decided));
+                let what = if decided.observed > 0 { "observed, and not sent, as" } else { "queued as" };
+                reply(250, (2, 0, 0), format!("{what} {id}"))
             }
             Ok(Ok(Err(Refused { reply, why }))) => {
                 self.watched.tell(|| Happening::NotTaken(why, reply.clone()));

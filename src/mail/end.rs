@@ -21,10 +21,12 @@ pub enum End {
     Rejected,
     /// No allowed method was left, and the sender had asked for no other way.
     Undeliverable,
+    /// It was only looked at: whoever sent it here has another way for it.
+    Observed,
 }
 
 impl End {
-    pub const ALL: [End; 8] = [
+    pub const ALL: [End; 9] = [
         End::Delivered,
         End::Opened,
         End::Expired,
@@ -33,6 +35,7 @@ impl End {
         End::Cancelled,
         End::Rejected,
         End::Undeliverable,
+        End::Observed,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -45,6 +48,7 @@ impl End {
             End::Cancelled => "cancelled",
             End::Rejected => "rejected",
             End::Undeliverable => "undeliverable",
+            End::Observed => "observed",
         }
     }
 

@@ -35,11 +35,13 @@ pub enum Utf8 {
     Declared,
 }
 
-/// What is carried: somebody's mail, or a notice that we composed ourselves.
+/// What is carried: somebody's mail, or a notice that we composed ourselves. What is observed is not carried: it is decided,
+/// and that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
     Mail,
     Notice,
+    Observed,
 }
 
 /// One transaction's envelope. It has a sender and at least one recipient, always.

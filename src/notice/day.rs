@@ -123,6 +123,9 @@ fn counted(day: &Day) -> String {
             let _ = writeln!(text, "  {}: {count}", end.name());
         }
     }
+    if ended.contains_key(End::Observed.name()) {
+        let _ = writeln!(text, "  what would have become of the observed ones: sealpost policy report --since 1d");
+    }
     let _ = writeln!(text, "  held: {held}");
     let _ = writeln!(text, "\nNow:\n  on their way: {}\n  held: {}", day.queued, day.held);
     text

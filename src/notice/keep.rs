@@ -83,6 +83,7 @@ fn record(voice: &Voice, notice: &Notice, stamp: Stamp) -> Record {
         classified: Classified { phi: false, score: 0.0, found: Vec::new() },
         recipients: notice.envelope.recipients().iter().map(recipient).collect(),
         edits: Vec::new(),
+        observed: false,
         versions: Versions {
             // No rule of any config decided it.
             config: Digest::ZERO,

@@ -100,7 +100,9 @@ fn standing(recipient: &Recipient, journey: &Journey, owed: &Owed) -> Standing {
         Some((JobState::Ended { end }, _)) => match end {
             End::Rejected => Standing::Rejected { text: words.unwrap_or_default() },
             End::Delivered | End::Opened => Standing::Delivered,
-            End::Expired | End::Withdrawn | End::Bounced | End::Cancelled | End::Undeliverable => Standing::Ended,
+            End::Expired | End::Withdrawn | End::Bounced | End::Cancelled | End::Undeliverable | End::Observed => {
+                Standing::Ended
+            }
         },
     }
 }

@@ -67,6 +67,8 @@ pub struct Decided {
     pub deliver: usize,
     pub hold: usize,
     pub reject: usize,
+    /// All of the above, where nothing is done about it.
+    pub observed: usize,
 }
 
 impl Receipt {
@@ -80,9 +82,12 @@ impl Receipt {
 }
 
 impl Decided {
-    fn of(ways: &[Way]) -> Decided {
+    fn of(accept: &Accept) -> Decided {
         let mut decided = Decided::default();
-        for way in ways {
+        if accept.content == Content::Observed {
+            decided.observed = accept.ways.len();
+        }
+        for way in &accept.ways {
             match way.action {
                 Action::Deliver { .. } => decided.deliver += 1,
                 Action::Hold { .. } => decided.hold += 1,
@@ -95,11 +100,12 @@ impl Decided {
 
 impl fmt::Display for Decided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Decided { deliver, hold, reject } = *self;
+        let Decided { deliver, hold, reject, observed } = *self;
         let parts = [(deliver, "to be delivered"), (hold, "held"), (reject, "rejected")];
         let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
         let noun = if deliver + hold + reject == 1 { "recipient" } else { "recipients" };
-        write!(f, "{} {noun}: {}", deliver + hold + reject, parts.collect::<Vec<_>>().join(", "))
+        let observed = if observed > 0 { ", if it were not only observed" } else { "" };
+        write!(f, "{} {noun}: {}{observed}", deliver + hold + reject, parts.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -137,7 +143,11 @@ impl Queue {
                 job.leased = Some(lease);
             }
         }
-        let kept = store.keep_body(accept.id, &key, accept.message.bytes().clone()).await;
+        let kept = match accept.content {
+            Content::Mail | Content::Notice => store.keep_body(accept.id, &key, accept.message.bytes().clone()).await,
+            // Nobody will ask for it.
+            Content::Observed => Ok(Body::Row(Vec::new())),
+        };
         let committed = match kept {
             Ok(body) => {
                 new.body = body;
@@ -167,7 +177,7 @@ impl Queue {
             return Err(error);
         }
         self.accepted(&accept, new, room.as_ref());
-        Ok(Receipt { id: accept.id, decided: Decided::of(&accept.ways) })
+        Ok(Receipt { id: accept.id, decided: Decided::of(&accept) })
     }
 
     fn refused(&self, new: &NewMessage, error: &QueueError) {
@@ -262,9 +272,18 @@ impl Queue {
             envelope: seal_envelope(store, (epoch, id), &accept.envelope, &way.recipient)?,
             wrapped_key: store.vault().wrap_body_key(epoch, id, key)?,
             owes: case.owes,
-            standing: self.first_standing(way, accept.envelope.asked.require_tls, case),
+            standing: match accept.content {
+                Content::Mail | Content::Notice => self.first_standing(way, accept.envelope.asked.require_tls, case),
+                Content::Observed => self.observed(case),
+            },
             leased: None,
         })
+    }
+
+    fn observed(&self, case: Case) -> Standing {
+        let mut standing = schedule::first(Vec::new(), Last::Hold, case, &self.inner.config);
+        schedule::observe(&mut standing);
+        standing
     }
 
     fn first_standing(&self, way: &Way, require_tls: RequireTls, case: Case) -> Standing {
@@ -310,6 +329,7 @@ fn is_due(job: &NewJob, now: Timestamp) -> bool {
 
 fn owes(accept: &Accept, recipient: &Address) -> Owes {
     match (accept.content, accept.envelope.sender(), &accept.settles) {
+        (Content::Observed, _, _) => Owes::Nobody,
         (Content::Notice, _, Some(owed)) if owed.is_about_a_notice() => Owes::Nobody,
         (Content::Notice, _, _) | (Content::Mail, ReversePath::Null, _) => Owes::Postmaster,
         (Content::Mail, ReversePath::Mailbox(_), _) => Owes::Sender(accept.envelope.wishes(recipient).notify),

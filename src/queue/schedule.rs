@@ -142,6 +142,11 @@ pub fn reject(next: &mut Standing, owes: Owes) {
     end(next, End::Rejected, owes);
 }
 
+/// Ends a job of a message that is only looked at.
+pub fn observe(next: &mut Standing) {
+    end(next, End::Observed, Owes::Nobody);
+}
+
 fn next_method(next: &mut Standing, case: Case, config: &config::Queue) {
     next.floor_since = None;
     if next.methods.len() > 1 {
@@ -222,7 +227,7 @@ fn end(next: &mut Standing, end: End, owes: Owes) {
         End::Expired => told(About::Expired, owes),
         End::Rejected => told(About::Rejected, owes),
         End::Undeliverable => told(About::Undeliverable, owes),
-        End::Delivered | End::Opened | End::Withdrawn | End::Cancelled => None,
+        End::Delivered | End::Opened | End::Withdrawn | End::Cancelled | End::Observed => None,
     };
 }
 

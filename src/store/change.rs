@@ -377,12 +377,13 @@ impl Word for Owes {
 }
 
 impl Word for Content {
-    const ALL: &'static [Content] = &[Content::Mail, Content::Notice];
+    const ALL: &'static [Content] = &[Content::Mail, Content::Notice, Content::Observed];
 
     fn word(self) -> &'static str {
         match self {
             Content::Mail => "mail",
             Content::Notice => "notice",
+            Content::Observed => "observed",
         }
     }
 }

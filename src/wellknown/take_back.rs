@@ -164,7 +164,9 @@ impl Reach {
             JobState::Held { .. } => Reach::Held,
             JobState::Ended { end: End::Delivered | End::Opened } => Reach::Delivered,
             JobState::Ended { end: End::Cancelled | End::Withdrawn } => Reach::TakenBack,
-            JobState::Ended { end: End::Expired | End::Bounced | End::Rejected | End::Undeliverable } => Reach::Over,
+            JobState::Ended {
+                end: End::Expired | End::Bounced | End::Rejected | End::Undeliverable | End::Observed,
+            } => Reach::Over,
         }
     }
 

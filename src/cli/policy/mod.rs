@@ -3,6 +3,7 @@
 mod diff;
 mod kept;
 mod replay;
+mod report;
 mod rollback;
 mod test;
 
@@ -46,6 +47,10 @@ pub(super) enum Command {
         #[arg(value_name = "DIGEST", value_parser = kept::digest)]
         digest: String,
     },
+    /// Say what would have become of mail that was only observed
+    ///
+    /// Clients that `[policy] observer` names send a copy of mail that goes another way. Nothing of it is sent or held.
+    Report(report::Arguments),
     /// Say what another config would have decided for past mail; nothing is sent
     ///
     /// It goes by what the evidence keeps of each message, as the classifier of its day saw it. With --config NEW alone, the
@@ -58,6 +63,7 @@ pub(super) fn run(path: &Path, command: Command, format: Format) -> Result<ExitC
         Command::Test { file } => test::run(path, file, format),
         Command::Diff { first, second } => diff::run(path, (first, second), format),
         Command::Rollback { digest } => rollback::run(path, &digest, format),
+        Command::Report(arguments) => report::run(path, &arguments, format),
         Command::Replay(arguments) => replay::run(path, &arguments, format),
     }
 }

@@ -113,7 +113,7 @@ pub(super) fn run(path: &Path, arguments: &Arguments, format: Format) -> Result<
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(mut row: Value) -> Option<(MessageId, Option<Record>)> {
+pub(super) fn read(mut row: Value) -> Option<(MessageId, Option<Record>)> {
     let message = row["message"].as_str()?.parse().ok()?;
     Some((message, serde_json::from_value(row["record"].take()).ok()))
 }

@@ -67,6 +67,7 @@ pub(in crate::notice) fn story(action: Action) -> Story {
         classified: Classified { phi: false, score: 0.0, found: Vec::new() },
         recipients: vec![recipient("other@lab.example", action.clone()), recipient("results@lab.example", action)],
         edits: Vec::new(),
+        observed: false,
         versions: Versions { config: Digest::ZERO, classifier: "1".into(), sealpost: "1".into() },
         features: None,
     };

@@ -2,6 +2,7 @@
 
 mod cases;
 mod going_back;
+mod observer;
 mod replay;
 
 pub(crate) use crate::clinic::{Clinic, letter, queued};
