@@ -34,6 +34,9 @@ pub enum ConfigError {
     Mistakes(Vec<Mistake>),
 }
 
+/// A longer list belongs into a directory.
+const MAX_GROUP_BYTES: u64 = 8 << 20;
+
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -60,8 +63,28 @@ pub fn read_config(path: &Path) -> Result<Loaded, ConfigError> {
     let text = std::fs::read_to_string(path)?;
     let config = config::parse(&text).map_err(ConfigError::Mistakes)?;
     let folder = std::path::absolute(path)?.parent().map(Path::to_owned).unwrap_or_default();
+    let mut config = config.resolve(&folder);
+    let text = with_groups(&mut config, text).map_err(|mistake| ConfigError::Mistakes(vec![mistake]))?;
     let digest = sha256(text.as_bytes());
-    Ok(Loaded { config: config.resolve(&folder), text, digest })
+    Ok(Loaded { config, text, digest })
+}
+
+/// Reads the files that groups name. What they hold decides mail too, so it is kept as evidence behind the config's own
+/// text, as comments.
+fn with_groups(config: &mut Config, mut text: String) -> Result<String, Mistake> {
+    for group in &mut config.policy.groups {
+        let Some(file) = &group.file else { continue };
+        let members = match std::fs::metadata(file) {
+            Ok(found) if found.len() > MAX_GROUP_BYTES => return Err(group.unreadable("it is larger than 8 MiB")),
+            Ok(_) => std::fs::read_to_string(file),
+            Err(error) => Err(error),
+        };
+        let members = members.map_err(|error| group.unreadable(&error.to_string()))?;
+        group.add_members(&members)?;
+        text.push_str(&format!("\n# The members of the group \"{}\":\n", group.name));
+        members.lines().for_each(|member| text.push_str(&format!("# {member}\n")));
+    }
+    Ok(text)
 }
 
 /// Opens the store with the master key, or with the next one when a rotation was cut short.

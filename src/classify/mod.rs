@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::classify::labels::Labels;
 use crate::classify::tokens::Tokens;
 use crate::classify::topics::Topics;
+use crate::config::OperatingPoint;
 use crate::mime::{Content, Origin, Part, Tree};
 use crate::phi::{Kind, Label};
 
@@ -163,6 +164,17 @@ pub fn classify(tree: &Tree) -> Verdict {
         // A topic is one of health information only.
         labels: if score >= weigh::THRESHOLD { topics.labels() } else { Vec::new() },
         version: VERSION.to_owned(),
+    }
+}
+
+/// The score from which mail is health information where as little as possible is to be missed.
+const STRICT: f32 = weigh::THRESHOLD / 2.0;
+
+/// Whether a verdict says that a message is health information, at an operating point.
+pub fn is_phi(verdict: &Verdict, point: OperatingPoint) -> bool {
+    match point {
+        OperatingPoint::Balanced => verdict.phi,
+        OperatingPoint::Strict => verdict.phi || verdict.score >= STRICT,
     }
 }
 

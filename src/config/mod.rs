@@ -29,7 +29,7 @@ pub use delivery::{Delivery, Dns};
 pub use limits::Limits;
 pub use listener::{Certificate, Door, Legacy, Listener, RelayTls, Tls, stands_for_all};
 pub use login::{Certified, Login, MIN_ITERATIONS, Scram};
-pub use policy::{Last, Policy, Rule, Then, When};
+pub use policy::{Cannot, Counted, Group, HeaderIs, Last, OperatingPoint, Policy, Rule, Then, When};
 pub use profile::Profile;
 pub use queue::Queue;
 pub use rate::{Rate, Rates};
@@ -133,6 +133,7 @@ impl Config {
         }
         self.delivery.ca_file.iter_mut().for_each(resolve);
         self.policy.trial.tests.iter_mut().for_each(resolve);
+        self.policy.groups.iter_mut().filter_map(|group| group.file.as_mut()).for_each(resolve);
         self
     }
 }

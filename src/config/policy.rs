@@ -1,31 +1,40 @@
 //! `[policy]`: the default, and the rules.
 
-use std::fmt;
+mod group;
+mod then;
+mod when;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
+
+pub use group::Group;
+pub use then::{Last, Then};
+pub use when::{Cannot, Counted, HeaderIs, OperatingPoint, When};
 
 use crate::config::client::Clients;
 use crate::config::reader::{Absent, Given, Seen, Table};
 use crate::config::trial::Trial;
 use crate::config::value::{self, nearest};
-use crate::mail::{ClientName, Method};
-use crate::phi::Kind;
+use crate::mail::Method;
+use when::Depth;
 
 /// A sender who may take a message back has thought of it by then; a recipient still gets it on the day.
 pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// `[policy]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Policy {
     pub default: Vec<Method>,
     pub rules: Vec<Rule>,
+    pub groups: Vec<Group>,
     /// Subject tags that ask for protection, without the brackets' case mattering: `[secure]`, `[encrypt]`.
     pub tags: Vec<String>,
     /// The methods that a tag or `X-Sealpost-Secure: yes` asks for.
     pub secure: Vec<Method>,
     pub trial: Trial,
+    pub point: OperatingPoint,
 }
 
 /// `[[policy.rule]]`
@@ -40,122 +49,55 @@ pub struct Rule {
     pub receipt: bool,
 }
 
-/// All conditions given must hold; a list holds when one of its entries does. `Debug` shows none: a pattern may name a person.
-#[derive(Clone, Default)]
-pub struct When {
-    pub client: Vec<ClientName>,
-    /// Address patterns, as in `Client::senders`.
-    pub sender: Vec<String>,
-    pub recipient: Vec<String>,
-    pub recipient_domain: Vec<String>,
-    pub phi: Option<bool>,
-    pub kinds: Vec<Kind>,
-    /// Whether the sender asked for protection by a tag, a control header or a sensitivity.
-    pub marked: Option<bool>,
+/// What a rule may refer to.
+pub(super) struct Known<'a> {
+    clients: &'a Clients,
+    groups: BTreeSet<String>,
 }
 
-#[derive(Clone, Debug)]
-pub enum Then {
-    /// `deliver = [...]`, with `last = "hold"` or `"undeliverable"`.
-    Deliver(Vec<Method>, Last),
-    /// `hold = "why"`
-    Hold(String),
-    /// `reject = "text"`
-    Reject(String),
-}
-
-/// What becomes of a message when its list of methods runs out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Last {
-    #[default]
-    Hold,
-    Undeliverable,
+impl Known<'_> {
+    fn check_client(&self, table: &mut Table<'_, '_>, (line, key): (usize, &str), name: &str) {
+        if self.clients.names.contains(name) {
+            return;
+        }
+        let text = match nearest(name, self.clients.names.iter().map(String::as_str)) {
+            Some(near) => format!("no [[client]] has this name; did you mean \"{near}\"?"),
+            None => "no [[client]] has this name: add the client, or take the name out".to_owned(),
+        };
+        table.mistake(line, key, text);
+    }
 }
 
 impl Policy {
     pub(super) fn read(table: &mut Table<'_, '_>, clients: &Clients) -> Policy {
-        let default = methods(table, "default", Absent::Default);
-        let secure = methods(table, "secure", Absent::Default);
-        let tags = table.list("tags", Absent::Default, tag);
-        let trial = Trial::read(table, clients);
-        let mut names = Seen::default();
-        let rules = table.tables("rule", |table| {
-            let line = table.line_of("name");
-            let name = table.required("name", value::text);
-            if let Some(first) = name.as_ref().and_then(|name| names.earlier(name, line)) {
-                table.mistake(line, "name", format!("the rule on line {first} has this name already: choose another"));
-            }
-            let when = table.table("when", |table| When::read(table, clients));
-            let then = Then::read(table);
-            let delay = delay(table, then.as_ref());
-            let receipt = table.setting("receipt", value::flag);
-            Some(Rule { name: name?, when, then: then?, delay, receipt })
-        });
-        Policy { default, rules, tags, secure, trial }
-    }
-}
-
-impl When {
-    fn read(table: &mut Table<'_, '_>, clients: &Clients) -> When {
-        let client = table.filled("client", Absent::Nothing, value::text);
-        for Given { line, value: name } in &client {
-            if clients.names.contains(name) {
-                continue;
-            }
-            let text = match nearest(name, clients.names.iter().map(String::as_str)) {
-                Some(near) => format!("no [[client]] has this name; did you mean \"{near}\"?"),
-                None => "no [[client]] has this name: add the client, or take the name out".to_owned(),
-            };
-            table.mistake(*line, "client", text);
-        }
-        When {
-            client: client.into_iter().map(|given| ClientName(given.value)).collect(),
-            sender: condition(table, "sender", value::address_pattern),
-            recipient: condition(table, "recipient", value::address_pattern),
-            recipient_domain: condition(table, "recipient_domain", value::domain_pattern),
-            phi: table.optional("phi", value::flag),
-            kinds: condition(table, "kinds", value::kind),
-            marked: table.optional("marked", value::flag),
+        let groups = group::read_all(table);
+        let known = Known { clients, groups: groups.iter().map(|group| group.name.clone()).collect() };
+        Policy {
+            default: methods(table, "default", Absent::Default),
+            secure: methods(table, "secure", Absent::Default),
+            tags: table.list("tags", Absent::Default, tag),
+            point: table.setting("operating_point", when::operating_point),
+            trial: Trial::read(table, clients),
+            rules: rules(table, &known),
+            groups,
         }
     }
 }
 
-/// One list of `when`. An empty one could never hold, and reads as if it always did, so it is a mistake.
-fn condition<T>(
-    table: &mut Table<'_, '_>,
-    key: &'static str,
-    convert: impl Fn(&DeValue<'_>) -> Result<T, String>,
-) -> Vec<T> {
-    table.filled(key, Absent::Nothing, convert).into_iter().map(|given| given.value).collect()
-}
-
-impl Then {
-    fn read(table: &mut Table<'_, '_>) -> Option<Then> {
-        let line = table.line;
-        let last_line = table.line_of("last");
-        let has_last = table.has("last");
-        let has_deliver = table.has("deliver");
-        let written: Vec<&str> = ["deliver", "hold", "reject"].into_iter().filter(|key| table.has(key)).collect();
-        let lasts = [("hold", Last::Hold), ("undeliverable", Last::Undeliverable)];
-        let last = table.setting("last", |written| value::one_of(written, lasts));
-        let deliver = methods(table, "deliver", Absent::Nothing);
-        let hold = table.optional("hold", value::text);
-        let reject = table.optional("reject", value::text);
-        if has_last && !has_deliver {
-            table.mistake(last_line, "last", "goes with deliver only: take it out, or write deliver");
+fn rules(table: &mut Table<'_, '_>, known: &Known<'_>) -> Vec<Rule> {
+    let mut names = Seen::default();
+    table.tables("rule", |table| {
+        let line = table.line_of("name");
+        let name = table.required("name", value::text);
+        if let Some(first) = name.as_ref().and_then(|name| names.earlier(name, line)) {
+            table.mistake(line, "name", format!("the rule on line {first} has this name already: choose another"));
         }
-        match written.as_slice() {
-            [] => table.mistake(line, "deliver", "is missing: write one of deliver, hold and reject"),
-            [_] => {}
-            [first, ..] => {
-                let text = format!("leave one of {}: a rule does one thing", written.join(" and "));
-                table.mistake(line, first, text);
-            }
-        }
-        let deliver = has_deliver.then_some(Then::Deliver(deliver, last));
-        deliver.or(hold.map(Then::Hold)).or(reject.map(Then::Reject))
-    }
+        let when = table.table("when", |table| When::read(table, known, Depth::Top));
+        let then = Then::read(table);
+        let delay = delay(table, then.as_ref());
+        let receipt = table.setting("receipt", value::flag);
+        Some(Rule { name: name?, when, then: then?, delay, receipt })
+    })
 }
 
 /// Only what goes can wait: what is held waits for a person, and what is refused is gone.
@@ -195,8 +137,8 @@ fn tag(written: &DeValue<'_>) -> Result<String, String> {
     if word.is_some_and(plain) { Ok(tag) } else { Err("write a word in brackets, as in \"[secure]\"".into()) }
 }
 
-impl fmt::Debug for When {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("When")
-    }
+/// RFC 5322 §3.6.8.
+fn field_name(name: &str) -> Result<(), String> {
+    let plain = !name.is_empty() && name.len() <= 76 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if plain { Ok(()) } else { Err("write the name of a header field, of letters, digits and dashes".into()) }
 }

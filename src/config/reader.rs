@@ -235,6 +235,35 @@ impl<'t> Table<'_, 't> {
         self.child(key, given, reference).finish(read)
     }
 
+    /// The entries of a table whose keys are not ours, such as names of header fields; each key is written once.
+    pub(super) fn pairs(&mut self, key: &'static str) -> Vec<(String, Given<DeValue<'t>>)> {
+        self.known(key);
+        let Some((name, value)) = self.entries.remove_entry(key) else { return Vec::new() };
+        let line = self.reader.line(name.span().start);
+        let DeValue::Table(table) = value.into_inner() else {
+            self.mistake(line, key, format!("write a table, as in {key} = {{ \"X-Class\" = \"phi\" }}"));
+            return Vec::new();
+        };
+        if table.is_empty() {
+            self.mistake(line, key, "write at least one entry between the braces");
+        }
+        let mut pairs = Vec::new();
+        for (name, value) in table {
+            let line = self.reader.line(name.span().start);
+            let name = name.into_inner().into_owned();
+            self.reader.asked.insert(format!("{}.{name}", self.dotted(key)), Absent::Nothing);
+            pairs.push((name, Given { line, value: value.into_inner() }));
+        }
+        pairs
+    }
+
+    /// A key that is a setting here, although it is not read when it is not written.
+    pub(super) fn known(&mut self, key: &'static str) {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+    }
+
     /// All tables `[[key]]`. The first one of the reference gives the defaults, and the examples with the further ones.
     pub(super) fn tables<T>(
         &mut self,

@@ -43,6 +43,13 @@ pub(super) fn count(value: &DeValue<'_>) -> Result<usize, String> {
         .ok_or_else(|| "write a whole number from 1 up, without quotes".into())
 }
 
+/// From 0: what more than none is.
+pub(super) fn count_from_none(value: &DeValue<'_>) -> Result<usize, String> {
+    integer(value)
+        .and_then(|count| usize::try_from(count).ok())
+        .ok_or_else(|| "write a whole number from 0 up, without quotes".into())
+}
+
 pub(super) fn hour(value: &DeValue<'_>) -> Result<u8, String> {
     integer(value)
         .and_then(|hour| u8::try_from(hour).ok())

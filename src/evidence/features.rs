@@ -7,10 +7,11 @@ use crate::classify::{Finding, Verdict};
 use crate::evidence::record::{Classified, Found, Record};
 use crate::evidence::sealed;
 use crate::mail::Address;
-use crate::mime::{Content, Part, Tree, Unreadable};
+use crate::mime::{Attached, Content, Part, Tree, Unreadable};
 use crate::phi::{Label, Phi};
+use crate::policy::{Ends, Seen};
 
-/// Parts that are told apart; what is behind them is only counted.
+/// Parts, and attachments, that are told apart; what is behind them is only counted.
 const MOST_PARTS: usize = 256;
 /// Octets of a steering field that are kept: those that mean something are short.
 const LONGEST_VALUE: usize = 128;
@@ -28,13 +29,19 @@ pub struct Features {
     pub opening: Vec<Phi<String>>,
     #[serde(with = "sealed::texts")]
     pub closing: Vec<Phi<String>>,
-    /// The fields that steer Sealpost: their names, and their values in the same order.
+    /// The fields that steer Sealpost, or that a rule of then asked about: their names, and their values in the same order.
     pub fields: Vec<String>,
     #[serde(with = "sealed::texts")]
     pub values: Vec<Phi<String>>,
     pub parts: Vec<PartSeen>,
     /// Parts beyond those.
     pub more_parts: usize,
+    /// Attachments as the message's structure has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attached>,
+    /// Whether it is signed or sealed end to end.
+    #[serde(default)]
+    pub ends: Ends,
     /// What the classifier said beside its findings.
     pub labels: Vec<Label>,
     pub persons: usize,
@@ -55,10 +62,12 @@ pub struct PartSeen {
 }
 
 impl Features {
-    pub fn of(tree: &Tree, verdict: &Verdict) -> Features {
+    pub fn of(tree: &Tree, verdict: &Verdict, seen: &Seen) -> Features {
         // Only words that may be tags are taken out of it.
         let (opening, closing) = bracketed(tree.subject.expose());
-        let kept = tree.control.iter().filter(|(name, _)| steers(name));
+        let control = tree.control.iter().filter(|(name, _)| steers(name));
+        let asked = seen.fields.iter().filter(|(name, _)| tree.control.iter().all(|(known, _)| known != name));
+        let kept = control.chain(asked);
         let values = kept.clone().map(|(_, value)| {
             // It leaves one wrapper for another.
             Phi::new(value.expose().chars().take(LONGEST_VALUE).collect())
@@ -71,6 +80,8 @@ impl Features {
             values: values.collect(),
             parts: tree.parts.iter().take(MOST_PARTS).map(PartSeen::of).collect(),
             more_parts: tree.parts.len().saturating_sub(MOST_PARTS),
+            attachments: seen.attachments.iter().take(MOST_PARTS).cloned().collect(),
+            ends: seen.ends,
             labels: verdict.labels.clone(),
             persons: verdict.persons,
         }
@@ -94,6 +105,16 @@ impl Features {
             labels: self.labels.clone(),
             persons: self.persons,
             version: record.versions.classifier.clone(),
+        }
+    }
+
+    /// What else rules look at. Of header fields it has those that were asked about then.
+    pub fn seen(&self, record: &Record) -> Seen {
+        Seen {
+            bytes: record.bytes,
+            attachments: self.attachments.clone(),
+            fields: self.fields.iter().cloned().zip(self.values.iter().cloned()).collect(),
+            ends: self.ends,
         }
     }
 
@@ -239,11 +260,25 @@ mod tests {
             persons: 0,
             version: String::new(),
         };
-        let features = Features::of(&tree, &verdict);
+        let seen = Seen {
+            bytes: 4096,
+            attachments: vec![Attached {
+                media_type: "application/pdf".into(),
+                extension: Some("pdf".into()),
+                bytes: 9,
+            }],
+            fields: vec![
+                ("x-sealpost-secure".into(), Phi::new("yes".into())),
+                ("x-clinic-desk".into(), Phi::new("billing".into())),
+            ],
+            ends: Ends::Sealed,
+        };
+        let features = Features::of(&tree, &verdict, &seen);
         let text = serde_json::to_string(&features).unwrap();
         assert!(!text.to_lowercase().contains("quist") && !text.contains("maria"), "{text}");
         assert_eq!(serde_json::from_str::<Features>(&text).unwrap(), features);
         assert_eq!((features.parts[0].extension.as_deref(), features.parts[1].bytes), (Some("pdf"), 22));
-        assert_eq!(features.fields, ["x-sealpost-secure"]);
+        assert_eq!(features.fields, ["x-sealpost-secure", "x-clinic-desk"]);
+        assert_eq!((&features.attachments, features.ends), (&seen.attachments, Ends::Sealed));
     }
 }

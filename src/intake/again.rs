@@ -49,6 +49,7 @@ impl Again {
             tree: features.tree(record),
             verdict: features.verdict(record),
             facts: Facts { recipients: known.collect() },
+            seen: features.seen(record),
         };
         // A record from before there were proofs is of a login.
         let who = (client.as_ref(), proof.or(Some(Proof::Password)));

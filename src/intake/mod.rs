@@ -26,7 +26,7 @@ use crate::extract::{self, Allowance, Readers};
 use crate::mail::{Address, ClientName, Content, Domain, Envelope, Message, Peer, Proof};
 use crate::mime::{self, Budget, Edit, File, Tree};
 use crate::phi::Phi;
-use crate::policy::{self, Action, Belief, Decision, Facts, Rules, Submission};
+use crate::policy::{self, Action, Belief, Decision, Facts, Rules, Seen, Submission};
 use crate::queue::{Accept, Queue, Receipt, Way};
 use crate::smtp::Senders;
 use crate::store::Tell;
@@ -114,6 +114,7 @@ pub struct Examination {
     pub decisions: Vec<Decision>,
     /// What policy takes off: tags and control headers.
     pub edits: Vec<Edit>,
+    pub seen: Seen,
 }
 
 impl Intake {
@@ -155,7 +156,8 @@ impl Intake {
         let (tree, verdict) = self.read(terms, &message).await?;
         check_from(&tree.from, &allowed.senders)?;
         let facts = settings.directory.facts(&envelope).await;
-        let examination = terms.decide(&envelope, (Some(&client), peer.proof), Read { tree, verdict, facts });
+        let seen = Seen::of(&terms.rules, &message, &tree);
+        let examination = terms.decide(&envelope, (Some(&client), peer.proof), Read { tree, verdict, facts, seen });
         let now = self.rooms.clock.now();
         let ways = match allowed.content {
             Content::Mail | Content::Notice => ways(&examination.decisions, now)?,
@@ -257,7 +259,8 @@ fn examine_under(terms: &Terms, config: &Config, unsent: Unsent<'_>) -> Examinat
     let (tree, verdict) = classified(read, &Readers::default(), &terms.allowance);
     let known = config.clients.iter().find(|known| client == Some(&known.name));
     let proof = known.map(|known| if known.is_known_by_network() { Proof::Network } else { Proof::Password });
-    terms.decide(envelope, (client, proof), Read { tree, verdict, facts })
+    let seen = Seen::of(&terms.rules, message, &tree);
+    terms.decide(envelope, (client, proof), Read { tree, verdict, facts, seen })
 }
 
 /// A submission as it came, and what is to become of it.
@@ -274,6 +277,7 @@ struct Read {
     tree: Tree,
     verdict: Verdict,
     facts: Facts,
+    seen: Seen,
 }
 
 impl Settings {
@@ -342,15 +346,15 @@ impl Terms {
         (client, proof): (Option<&ClientName>, Option<Proof>),
         read: Read,
     ) -> Examination {
-        let Read { tree, verdict, facts } = read;
+        let Read { tree, verdict, facts, seen } = read;
         let belief = self.belief(client, proof);
-        let submission = Submission { client, marks: belief, envelope, tree: &tree };
+        let submission = Submission { client, marks: belief, envelope, tree: &tree, seen: &seen };
         let mut decisions = policy::decide(&self.rules, &submission, &verdict, &facts);
         if client.and_then(|client| self.clients.get(client)).is_some_and(Allowed::must_not_be_refused) {
             decisions.iter_mut().for_each(held_instead);
         }
-        let edits = policy::edits(&policy::marks(&self.rules, &tree, belief));
-        Examination { tree, verdict, facts, decisions, edits }
+        let edits = policy::edits(&policy::marks(&self.rules, &submission));
+        Examination { tree, verdict, facts, decisions, edits, seen }
     }
 }
 

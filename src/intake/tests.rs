@@ -55,7 +55,7 @@ fn terms() -> Terms {
         ],
         tags: vec!["[secure]".into()],
         secure: methods("tls:authenticated"),
-        trial: config::Trial::default(),
+        ..config::Policy::default()
     };
     let allowed = |standing, on_refusal| Allowed {
         senders: senders(),
@@ -88,7 +88,9 @@ fn examine(text: &str, recipients: &[&str], client: &str) -> Examination {
     let sender = ReversePath::Mailbox(address("ann@clinic.example"));
     let envelope = Envelope::new(sender, recipients.remove(0), recipients);
     let terms = terms();
-    let tree = mime::parse(&message(text), &terms.budget);
+    let message = message(text);
+    let tree = mime::parse(&message, &terms.budget);
+    let seen = Seen::of(&terms.rules, &message, &tree);
     let verdict = Verdict {
         phi: false,
         score: 0.0,
@@ -98,7 +100,11 @@ fn examine(text: &str, recipients: &[&str], client: &str) -> Examination {
         version: "test".into(),
     };
     let client = ClientName(client.into());
-    terms.decide(&envelope, (Some(&client), Some(Proof::Password)), Read { tree, verdict, facts: Facts::default() })
+    terms.decide(
+        &envelope,
+        (Some(&client), Some(Proof::Password)),
+        Read { tree, verdict, facts: Facts::default(), seen },
+    )
 }
 
 fn outcome(recipients: &[&str], client: &str) -> Result<String, String> {

@@ -15,6 +15,7 @@ mod read;
 mod rows;
 mod split;
 mod transfer;
+mod survey;
 mod walk;
 mod words;
 
@@ -25,6 +26,7 @@ use crate::phi::Phi;
 
 pub use edit::{Edit, edit};
 pub use file::file_header;
+pub use survey::{Attached, Survey, extension, survey, values};
 
 /// How much work reading one message may cost.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +59,24 @@ pub enum Unreadable {
     TooSlow,
     /// Its reader ended before it had read it, or asked for more memory than it may have.
     Crashed,
+}
+
+impl Unreadable {
+    /// As it is written in evidence, and in rules.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Unreadable::TooDeep => "too_deep",
+            Unreadable::TooManyParts => "too_many_parts",
+            Unreadable::TooLarge => "too_large",
+            Unreadable::RatioExceeded => "ratio_exceeded",
+            Unreadable::Broken => "broken",
+            Unreadable::Encrypted => "encrypted",
+            Unreadable::NoReader => "no_reader",
+            Unreadable::Scanned => "scanned",
+            Unreadable::TooSlow => "too_slow",
+            Unreadable::Crashed => "crashed",
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -1,12 +1,14 @@
 //! The rules of one config, and the decision that they come to for each recipient.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::audit::HoldCause;
 use crate::classify::Verdict;
-use crate::config::{self, Last, Rule, When};
+use crate::config::{self, Last, OperatingPoint, Rule};
 use crate::mail::{Address, Method};
-use crate::policy::marks::{Marks, Tag, marks, tags};
+use crate::policy::conditions::{Case, any};
+use crate::policy::marks::{Means, Tag, marks, tags};
 use crate::policy::protection::Plan;
 use crate::policy::{Action, Decision, Facts, RecipientFacts, RuleResult, Submission, Tried, require_tls};
 
@@ -18,10 +20,12 @@ const DEFAULT: &str = "default";
 /// The rules of one config, compiled.
 #[derive(Debug)]
 pub struct Rules {
-    rules: Vec<Rule>,
+    pub(super) rules: Vec<Rule>,
     default: Vec<Method>,
     pub(super) secure: Vec<Method>,
-    pub(super) tags: Vec<Tag>,
+    pub(super) tags: Vec<(Tag, Means)>,
+    pub(super) point: OperatingPoint,
+    groups: HashMap<String, Vec<String>>,
 }
 
 impl Rules {
@@ -31,7 +35,19 @@ impl Rules {
             default: policy.default.clone(),
             secure: policy.secure.clone(),
             tags: tags(policy),
+            point: policy.point,
+            groups: policy.groups.iter().map(|group| (group.name.clone(), group.members.clone())).collect(),
         }
+    }
+
+    /// The header fields that rules ask about.
+    pub(super) fn headers(&self) -> impl Iterator<Item = &String> {
+        let whens = self.rules.iter().flat_map(|rule| rule.when.all());
+        whens.flat_map(|when| &when.headers).map(|header| &header.name)
+    }
+
+    pub(super) fn is_member(&self, groups: &[String], address: &Address) -> bool {
+        groups.iter().filter_map(|group| self.groups.get(group)).any(|members| any(members, address))
     }
 }
 
@@ -42,10 +58,10 @@ impl Rules {
 /// (see `protection`); of equals the first in the config, then the sender's wish, then the default. What wins is held to
 /// REQUIRETLS.
 pub fn decide(rules: &Rules, submission: &Submission<'_>, verdict: &Verdict, facts: &Facts) -> Vec<Decision> {
-    let marks = marks(rules, submission.tree, submission.marks);
+    let marks = marks(rules, submission);
     let decide_one = |(at, recipient): (usize, &Address)| {
-        let case = Case { submission, verdict, marks: &marks, recipient };
-        let mut decision = case.decide(rules);
+        let case = Case { rules, submission, verdict, marks: &marks, recipient };
+        let mut decision = case.decide();
         decision.remarks.extend(marks.remarks.iter().cloned());
         decision.remarks.extend(known(recipient, facts.of(at)));
         decision
@@ -55,14 +71,6 @@ pub fn decide(rules: &Rules, submission: &Submission<'_>, verdict: &Verdict, fac
     decisions
 }
 
-/// One recipient of one message, as the rules see it.
-struct Case<'a> {
-    submission: &'a Submission<'a>,
-    verdict: &'a Verdict,
-    marks: &'a Marks,
-    recipient: &'a Address,
-}
-
 /// A rule that was looked at: what it would do, or why it does not apply.
 struct Candidate<'a> {
     name: &'a str,
@@ -70,7 +78,8 @@ struct Candidate<'a> {
 }
 
 impl Case<'_> {
-    fn decide(&self, rules: &Rules) -> Decision {
+    fn decide(&self) -> Decision {
+        let rules = self.rules;
         let mut candidates: Vec<Candidate<'_>> = rules.rules.iter().map(|rule| self.candidate(rule)).collect();
         let ruled = candidates.iter().any(|candidate| candidate.plan.is_ok());
         candidates.push(Candidate { name: ASKED, plan: self.asked() });
@@ -105,8 +114,8 @@ impl Case<'_> {
     }
 
     fn candidate<'r>(&self, rule: &'r Rule) -> Candidate<'r> {
-        let plan = match self.unmet(&rule.when) {
-            Some(condition) => Err(condition.to_owned()),
+        let plan = match self.unmet(rule) {
+            Some(condition) => Err(condition),
             None => Ok(Plan::of(&rule.then)),
         };
         Candidate { name: &rule.name, plan }
@@ -114,45 +123,9 @@ impl Case<'_> {
 
     /// The most protective of the sender's wishes.
     fn asked(&self) -> Result<Plan, String> {
-        let mut plans = self.marks.asks.iter().map(|ask| Plan::deliver(&ask.methods, Last::Hold));
+        let mut plans = self.marks.asks.iter().map(|ask| Plan::deliver(&ask.methods, ask.last));
         let first = plans.next().ok_or("the message carries a tag or a header that asks for protection")?;
         Ok(plans.fold(first, |best, next| if next.protection > best.protection { next } else { best }))
-    }
-
-    /// The first condition that does not hold, in words. Never the value it was compared with, which may be a person.
-    fn unmet(&self, when: &When) -> Option<&'static str> {
-        let submission = self.submission;
-        let names = |clients: &[_]| submission.client.is_some_and(|client| clients.contains(client));
-        if !when.client.is_empty() && !names(&when.client) {
-            return Some("the client is one of those named");
-        }
-        // People know a sender by From:. MAIL may name whom a CRM counts bounces by, or whomever the client likes.
-        let mut senders = submission.tree.from.iter().chain(submission.envelope.sender().mailbox());
-        if !when.sender.is_empty() && !senders.any(|sender| any(&when.sender, sender)) {
-            return Some("the sender fits one of the patterns");
-        }
-        if !when.recipient.is_empty() && !any(&when.recipient, self.recipient) {
-            return Some("the recipient fits one of the patterns");
-        }
-        let domain = self.recipient.domain();
-        if !when.recipient_domain.is_empty() && !when.recipient_domain.iter().any(|pattern| domain.matches(pattern)) {
-            return Some("the recipient's domain fits one of the patterns");
-        }
-        if when.phi.is_some_and(|expected| expected != self.verdict.phi) {
-            return Some(if self.verdict.phi {
-                "no health information was found"
-            } else {
-                "health information was found"
-            });
-        }
-        if !when.kinds.is_empty() && !self.verdict.findings.iter().any(|finding| when.kinds.contains(&finding.kind)) {
-            return Some("one of the kinds was found");
-        }
-        let marked = !self.marks.asks.is_empty();
-        if when.marked.is_some_and(|expected| expected != marked) {
-            return Some(if marked { "the sender asked for no protection" } else { "the sender asked for protection" });
-        }
-        None
     }
 }
 
@@ -174,10 +147,6 @@ fn released(candidates: &[Candidate<'_>], winner: &Plan, default: &Plan) -> Vec<
         Action::Deliver { methods, last: _ } => methods.clone(),
         Action::Hold { .. } | Action::Reject { .. } => Vec::new(),
     }
-}
-
-fn any(patterns: &[String], address: &Address) -> bool {
-    patterns.iter().any(|pattern| address.matches(pattern))
 }
 
 fn tried(candidates: &[Candidate<'_>], winner: usize) -> Vec<Tried> {

@@ -4,23 +4,27 @@
 //!
 //! ```text
 //! value = word *( "," word )
-//! word  = "yes" | "tls" | "tls-valid" | "tls-authenticated" | "portal" | "smime" | "pgp" | "no"
+//! word  = "yes" | "tls" | "tls-valid" | "tls-authenticated" | "portal" | "smime" | "pgp" | "no" | "auto"
 //! ```
 //!
 //! `yes` asks for the list `[policy] secure`, `tls` is short for `tls-valid`, `no` alone asks for nothing. Case and
-//! blanks do not matter. Any other word makes the whole value ask for the most protective list there is: whoever writes
-//! this field wants protection, and a slip of the pen must not cost it. `tls-encrypted` is such a word: not to check a
-//! certificate is for the operator to decide.
+//! blanks do not matter. Any other word makes
+//! the whole value ask for the most protective list there is: whoever writes this field wants protection, and a slip of
+//! the pen must not cost it. `tls-encrypted` is such a word: not to check a certificate is for the operator to decide.
 //!
 //! `Sensitivity` (RFC 4021 §2.1.55) asks for `[policy] secure`, whatever it says, unless it says `normal` or nothing.
 
-use crate::config;
+use crate::config::{self, Last};
 use crate::mail::{Assurance, Method};
-use crate::mime::{Edit, Tree};
-use crate::phi::Phi;
-use crate::policy::{Belief, Rules};
+use crate::mime::Edit;
+use crate::phi::{Label, Phi};
+use crate::policy::{Belief, Rules, Submission};
 
 const CONTROL: &str = "X-Sealpost-Secure";
+const LABEL: &str = "X-Sealpost-Label";
+
+/// The control headers that are read beside `X-Sealpost-Secure`.
+pub(super) const CONTROLS: [&str; 1] = [LABEL];
 
 /// What stands in for a value that cannot be read: never without proof of who reads it.
 const MOST_PROTECTIVE: [Method; 4] =
@@ -35,6 +39,9 @@ pub struct Marks {
     pub asks: Vec<Ask>,
     /// In words: what was asked for by what, and what was not understood.
     pub remarks: Vec<String>,
+    pub labels: Vec<Label>,
+    /// The tags of rules that the subject carries, as the config writes them.
+    pub(super) tags: Vec<String>,
     /// The subject without its tags, when it had any.
     subject: Option<Phi<String>>,
 }
@@ -43,11 +50,21 @@ pub struct Marks {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
     pub methods: Vec<Method>,
+    pub last: Last,
 }
 
 /// A subject tag, in the one form in which it is compared: lower case, no blanks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tag(Vec<char>);
+
+/// What a tag does.
+#[derive(Clone, Debug)]
+pub(super) enum Means {
+    /// Asks for protection.
+    Secure,
+    /// Is a condition of rules, which write it so.
+    Rule(String),
+}
 
 impl Tag {
     pub(super) fn new(text: &str) -> Option<Tag> {
@@ -57,26 +74,28 @@ impl Tag {
 }
 
 /// Reads the marks of a message, when they are to be believed: on other mail a mark is a stranger's.
-pub fn marks(rules: &Rules, tree: &Tree, belief: Belief) -> Marks {
-    let marks = read(rules, tree);
-    match belief {
-        Belief::NotBelieved if !marks.asks.is_empty() => {
-            let remark = "a tag or header asks for protection, and is not believed: the client has not logged in";
-            Marks { remarks: vec![remark.into()], ..Marks::default() }
+pub fn marks(rules: &Rules, submission: &Submission<'_>) -> Marks {
+    let marks = read(rules, submission);
+    let asks = !marks.asks.is_empty();
+    match submission.marks {
+        Belief::NotBelieved => {
+            let remark = "a tag or header asks for something, and is not believed: the client has not logged in";
+            let remarks = if asks { vec![remark.into()] } else { Vec::new() };
+            Marks { remarks, ..Marks::default() }
         }
-        Belief::NotBelieved => Marks::default(),
         Belief::Believed => marks,
     }
 }
 
-fn read(rules: &Rules, tree: &Tree) -> Marks {
+fn read(rules: &Rules, submission: &Submission<'_>) -> Marks {
     let mut marks = Marks::default();
     // The subject is searched for tags, and kept wrapped.
-    if let Some(stripped) = without_tags(tree.subject.expose(), &rules.tags) {
+    let subject = submission.tree.subject.expose();
+    if let Some((stripped, found)) = without_tags(subject, &rules.tags) {
         marks.subject = Some(Phi::new(stripped));
-        marks.ask(rules.secure.clone(), "a subject tag asks for protection");
+        found.into_iter().for_each(|at| marks.read_tag(&rules.tags[at].1, rules));
     }
-    for (name, value) in &tree.control {
+    for (name, value) in &submission.tree.control {
         // Compared with the words of the grammar only; no part of it is kept.
         let value = value.expose();
         if name.eq_ignore_ascii_case(CONTROL) {
@@ -84,6 +103,10 @@ fn read(rules: &Rules, tree: &Tree) -> Marks {
         } else if name.eq_ignore_ascii_case("Sensitivity") {
             marks.read_sensitivity(value, &rules.secure);
         }
+    }
+    for (name, value) in &submission.seen.fields {
+        // As above.
+        marks.read_field(name, value.expose());
     }
     marks
 }
@@ -95,8 +118,22 @@ pub fn edits(marks: &Marks) -> Vec<Edit> {
 
 impl Marks {
     fn ask(&mut self, methods: Vec<Method>, remark: &str) {
-        self.asks.push(Ask { methods });
+        self.asks.push(Ask { methods, last: Last::Hold });
         self.remarks.push(remark.into());
+    }
+
+    fn read_tag(&mut self, means: &Means, rules: &Rules) {
+        match means {
+            Means::Secure => self.ask(rules.secure.clone(), "a subject tag asks for protection"),
+            Means::Rule(tag) => self.tags.push(tag.clone()),
+        }
+    }
+
+    fn read_field(&mut self, name: &str, value: &str) {
+        if name.eq_ignore_ascii_case(LABEL) {
+            let word = folded(value.chars()).collect::<String>();
+            self.labels.extend(word.split(',').filter_map(Label::from_name));
+        }
     }
 
     fn read_control(&mut self, value: &str, secure: &[Method]) {
@@ -129,7 +166,7 @@ fn read_words(value: &str, secure: &[Method]) -> Option<Vec<Method>> {
     for word in value.split(',') {
         match folded(word.chars()).collect::<String>().as_str() {
             "yes" => methods.extend_from_slice(secure),
-            "no" => {}
+            "no" | "auto" => {}
             "tls" | "tls-valid" => methods.push(Method::Tls(Assurance::Valid)),
             "tls-authenticated" => methods.push(Method::Tls(Assurance::Authenticated)),
             "portal" => methods.push(Method::Portal),
@@ -141,14 +178,20 @@ fn read_words(value: &str, secure: &[Method]) -> Option<Vec<Method>> {
     Some(methods)
 }
 
-/// The subject without the tags at its start (behind any answer prefixes) and at its end; none when it has no tag.
-fn without_tags(subject: &str, tags: &[Tag]) -> Option<String> {
+/// The subject without the tags at its start (behind any answer prefixes) and at its end, and which of the tags these
+/// were; none when it has no tag.
+fn without_tags(subject: &str, tags: &[(Tag, Means)]) -> Option<(String, Vec<usize>)> {
     let mut kept = String::new();
     let mut rest = subject.trim();
-    let mut found = false;
+    let mut found = Vec::new();
+    let at = |tag: &Tag| tags.iter().enumerate().filter(|(_, (known, _))| known == tag).map(|(at, _)| at).collect();
+    let mut note = |tag: &Tag| {
+        let all: Vec<usize> = at(tag);
+        found.extend(all);
+    };
     loop {
-        if let Some(behind) = tags.iter().find_map(|tag| behind_tag(rest, tag)) {
-            found = true;
+        if let Some((tag, behind)) = tags.iter().find_map(|(tag, _)| Some((tag, behind_tag(rest, tag)?))) {
+            note(tag);
             rest = behind.trim_start();
         } else if let Some(behind) = behind_prefix(rest) {
             kept.push_str(rest[..rest.len() - behind.len()].trim_end());
@@ -158,18 +201,19 @@ fn without_tags(subject: &str, tags: &[Tag]) -> Option<String> {
             break;
         }
     }
-    while let Some(before) = tags.iter().find_map(|tag| before_tag(rest, tag)) {
-        found = true;
+    while let Some((tag, before)) = tags.iter().find_map(|(tag, _)| Some((tag, before_tag(rest, tag)?))) {
+        note(tag);
         rest = before.trim_end();
     }
     kept.push_str(rest);
-    found.then(|| kept.trim().to_owned())
+    found.sort_unstable();
+    found.dedup();
+    (!found.is_empty()).then(|| (kept.trim().to_owned(), found))
 }
 
 /// What follows the tag that `text` starts with.
 fn behind_tag<'a>(text: &'a str, tag: &Tag) -> Option<&'a str> {
-    let length = covered(text.chars(), tag.0.iter().copied())?;
-    Some(&text[length..])
+    covered(text.chars(), tag.0.iter().copied()).map(|length| &text[length..])
 }
 
 /// What precedes the tag that `text` ends with.
@@ -216,122 +260,14 @@ fn folded(text: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
     text.filter(|character| !character.is_whitespace()).flat_map(char::to_lowercase)
 }
 
-/// The tags of a config, in their comparable form.
-pub(super) fn tags(policy: &config::Policy) -> Vec<Tag> {
-    policy.tags.iter().filter_map(|text| Tag::new(text)).collect()
+/// The tags of a config, in their comparable form: its own, and those of its rules.
+pub(super) fn tags(policy: &config::Policy) -> Vec<(Tag, Means)> {
+    let own = policy.tags.iter().filter_map(|text| Some((Tag::new(text)?, Means::Secure)));
+    let whens = policy.rules.iter().flat_map(|rule| rule.when.all());
+    let conditions = whens.flat_map(|when| &when.tags);
+    let conditions = conditions.filter_map(|text| Some((Tag::new(text)?, Means::Rule(text.clone()))));
+    own.chain(conditions).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Policy;
-
-    fn rules() -> Rules {
-        Rules::compile(&Policy {
-            default: vec![Method::Tls(Assurance::Valid)],
-            rules: Vec::new(),
-            tags: ["[secure]", "[encrypt]", "[confidential]"].map(String::from).to_vec(),
-            secure: vec![Method::Tls(Assurance::Authenticated)],
-            trial: crate::config::Trial::default(),
-        })
-    }
-
-    fn tree(subject: &str, control: &[(&str, &str)]) -> Tree {
-        Tree {
-            subject: Phi::new(subject.into()),
-            from: Vec::new(),
-            message_id: None,
-            parts: Vec::new(),
-            control: control.iter().map(|(n, v)| ((*n).to_owned(), Phi::new((*v).to_owned()))).collect(),
-        }
-    }
-
-    fn subject(before: &str, after: Option<&str>) {
-        assert_eq!(without_tags(before, &rules().tags).as_deref(), after, "{before}");
-    }
-
-    #[test]
-    fn tags_are_found_behind_answers_and_at_both_ends_and_taken_off() {
-        subject("[secure] Your results", Some("Your results"));
-        subject("Your results [SECURE]", Some("Your results"));
-        subject("[ Secure ]Your results", Some("Your results"));
-        subject("[sec ure] Your results", Some("Your results"));
-        subject("Re: [secure] Your results", Some("Re: Your results"));
-        subject("AW: Re: [Encrypt] Fwd: [secure] Your results [Confidential]", Some("AW: Re: Fwd: Your results"));
-        subject("[secure] Re[2]: [secure] Results", Some("Re[2]: Results"));
-        subject("Re:[encrypt]", Some("Re:"));
-        subject("[secure]", Some(""));
-        subject("  [secure] Überweisung 検査  ", Some("Überweisung 検査"));
-    }
-
-    #[test]
-    fn a_subject_without_a_tag_stays_as_it_is() {
-        subject("Your results", None);
-        subject("Our [secure] portal moves", None);
-        subject("[secured] results", None);
-        subject("secure", None);
-        subject("Note: [secure] results", None);
-        subject("", None);
-    }
-
-    #[test]
-    fn a_tag_without_brackets_must_be_a_word() {
-        let tags = [Tag::new("secure").unwrap()];
-        assert_eq!(without_tags("Secure: x", &tags).as_deref(), Some(": x"));
-        assert_eq!(without_tags("securely yours, insecure", &tags), None);
-    }
-
-    fn asks(control: &[(&str, &str)]) -> Vec<String> {
-        let marks = marks(&rules(), &tree("hello", control), Belief::Believed);
-        marks.asks.iter().map(|ask| ask.methods.iter().map(|m| m.name()).collect::<Vec<_>>().join(" ")).collect()
-    }
-
-    #[test]
-    fn control_headers_are_read_by_their_grammar() {
-        let strict = "smime pgp portal tls:authenticated";
-        for (value, expected) in [
-            ("yes", "tls:authenticated"),
-            (" YES ", "tls:authenticated"),
-            ("tls", "tls:valid"),
-            ("tls-authenticated, portal", "tls:authenticated portal"),
-            ("smime,pgp", "smime pgp"),
-            ("tls-encrypted", strict),
-            ("ture", strict),
-            ("", strict),
-            ("tls, please", strict),
-        ] {
-            assert_eq!(asks(&[("x-sealpost-secure", value)]), [expected], "{value}");
-        }
-        assert!(asks(&[("x-sealpost-secure", "no")]).is_empty());
-    }
-
-    #[test]
-    fn a_sensitivity_asks_for_protection_unless_it_is_normal() {
-        for value in ["Company-Confidential", "private", "Personal", "eyes only"] {
-            assert_eq!(asks(&[("sensitivity", value)]), ["tls:authenticated"], "{value}");
-        }
-        assert!(asks(&[("sensitivity", "Normal")]).is_empty());
-    }
-
-    #[test]
-    fn a_mark_that_may_be_anybodys_asks_for_nothing() {
-        let tree = tree("[secure] hello", &[("x-sealpost-secure", "no"), ("sensitivity", "private")]);
-        let marks = marks(&rules(), &tree, Belief::NotBelieved);
-        assert!(marks.asks.is_empty());
-        assert!(edits(&marks).is_empty());
-        assert_eq!(marks.remarks.len(), 1, "whoever asks why is told");
-    }
-
-    #[test]
-    fn each_mark_asks_and_the_tag_comes_off() {
-        let tree = tree("Re: [secure] hello", &[("x-sealpost-secure", "yes"), ("sensitivity", "private")]);
-        let marks = marks(&rules(), &tree, Belief::Believed);
-        assert_eq!(marks.asks.len(), 3);
-        match &edits(&marks)[..] {
-            [Edit::Subject(subject)] => {
-                assert_eq!(subject.expose(), "Re: hello");
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-}
+mod tests;

@@ -1,9 +1,11 @@
 //! Which way a message may go to each recipient, and why.
 
+mod conditions;
 mod decide;
 mod marks;
 mod protection;
 mod require_tls;
+mod seen;
 
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use decide::{Rules, decide};
 pub use marks::{Ask, Marks, edits, marks};
 pub use protection::{compare, compare_lists, compare_rules};
+pub use seen::{Ends, Seen};
 
 use crate::audit::HoldCause;
 use crate::config::Last;
@@ -25,6 +28,7 @@ pub struct Submission<'a> {
     pub marks: Belief,
     pub envelope: &'a Envelope,
     pub tree: &'a Tree,
+    pub seen: &'a Seen,
 }
 
 /// Whether tags and control headers of a message are believed.

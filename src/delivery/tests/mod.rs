@@ -191,7 +191,7 @@ fn config(routes: Vec<Route>, ca_file: PathBuf) -> Config {
             rules: Vec::new(),
             tags: Vec::new(),
             secure: Vec::new(),
-            trial: crate::config::Trial::default(),
+            ..Policy::default()
         },
         limits: limits(second),
         queue: Queue {

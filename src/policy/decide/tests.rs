@@ -3,11 +3,11 @@
 use super::*;
 use crate::audit::HoldCause;
 use crate::classify::Finding;
-use crate::config::{Policy, Then};
+use crate::config::{Policy, Then, When};
 use crate::mail::{Assurance, ClientName, Domain, Envelope, ReversePath};
 use crate::mime::Tree;
 use crate::phi::{Kind, Phi};
-use crate::policy::Action;
+use crate::policy::{Action, Belief, Seen};
 
 fn methods(names: &str) -> Vec<Method> {
     names.split_whitespace().map(|name| name.parse().unwrap()).collect()
@@ -32,7 +32,7 @@ fn rules(list: Vec<Rule>) -> Rules {
         rules: list,
         tags: vec!["[secure]".into()],
         secure: methods("smime pgp portal tls:authenticated"),
-        trial: crate::config::Trial::default(),
+        ..Policy::default()
     })
 }
 
@@ -58,8 +58,13 @@ fn decide_with(rules: &Rules, subject: &str, kinds: &[Kind]) -> Vec<Decision> {
         parts: Vec::new(),
         control: Vec::new(),
     };
-    let submission =
-        Submission { client: Some(&client), marks: crate::policy::Belief::Believed, envelope: &envelope, tree: &tree };
+    let submission = Submission {
+        client: Some(&client),
+        marks: Belief::Believed,
+        envelope: &envelope,
+        tree: &tree,
+        seen: &Seen::default(),
+    };
     decide(rules, &submission, &verdict(kinds), &Facts::default())
 }
 
@@ -167,7 +172,7 @@ fn asking_for_protection_never_gives_less_than_not_asking() {
         rules: Vec::new(),
         tags: vec!["[secure]".into()],
         secure: methods("tls:valid"),
-        trial: crate::config::Trial::default(),
+        ..Policy::default()
     });
     let decisions = decide_with(&strict, "[secure] hello", &[]);
     assert_eq!((decisions[0].rule.as_str(), ways(&decisions[0]).as_str()), ("default", "tls:authenticated"));
