@@ -68,8 +68,10 @@ fn breaks_signature(message: &Message, edits: &[Edit]) -> bool {
             let begins = |name: &str| name.get(..start.len()).is_some_and(|name| name.eq_ignore_ascii_case(start));
             signed.iter().any(|field| begins(field))
         }
-        Edit::Subject(_) => touches("Subject"),
-        Edit::Prepend(_) => false,
+        Edit::Subject(_) | Edit::SubjectStandIn(_) => touches("Subject"),
+        // Each signature covers the body.
+        Edit::Text(_) => mime::header(message, "DKIM-Signature").is_some(),
+        Edit::Prepend(field) => field.split_once(':').is_some_and(|(name, _)| touches(name)),
     })
 }
 
@@ -79,7 +81,16 @@ fn words(edit: &Edit) -> String {
         Edit::RemoveBeginning(start) => format!("{start}* taken off"),
         Edit::Subject(_) => "tags taken off the subject".into(),
         Edit::AddIfMissing(name, _) => format!("{name} added"),
-        Edit::Prepend(_) => "trace header put in front".into(),
+        Edit::SubjectStandIn(_) => "subject moved to the top of the text, and a reference put in its place".into(),
+        Edit::Text(inserted) => match (&inserted.above, &inserted.below) {
+            (Some(_), Some(_)) => "text put above and below the message".into(),
+            (Some(_), None) => "text put above the message".into(),
+            (None, _) => "footer put below the message".into(),
+        },
+        Edit::Prepend(field) => {
+            let name = field.split_once(':').map_or("a header field", |(name, _)| name);
+            format!("{name} put in front")
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use data_encoding::BASE64;
 
 use crate::mail::{Message, WireLimits};
 use crate::mime::fields::{self, Field};
+use crate::mime::insert::{Inserted, insert};
 use crate::phi::Phi;
 
 /// One edit of the closed list of what a relay may change.
@@ -17,6 +18,10 @@ pub enum Edit {
     RemoveBeginning(&'static str),
     /// The subject without the tags that were obeyed.
     Subject(Phi<String>),
+    /// What stands in for a subject that is moved into the text.
+    SubjectStandIn(String),
+    /// Text above and below what the message says.
+    Text(Inserted),
     /// A field put at the end of the header, if no field of that name is there.
     AddIfMissing(&'static str, String),
 }
@@ -34,8 +39,16 @@ const NO_LIMITS: WireLimits =
 /// Applies the edits, in their order.
 pub fn edit(message: &Message, edits: &[Edit]) -> Message {
     let mut header = message.header().to_vec();
+    let mut body = message.body().to_vec();
     for edit in edits {
         header = match edit {
+            Edit::Text(inserted) => {
+                let whole = insert(&[header.as_slice(), body.as_slice()].concat().into(), inserted);
+                let (header, behind) = parted(&whole);
+                body = behind.to_vec();
+                header.to_vec()
+            }
+            Edit::SubjectStandIn(text) => with_subject(&header, &Phi::new(text.clone())),
             Edit::Prepend(field) => [clean(field).as_bytes(), header.as_slice()].concat(),
             Edit::Remove(name) => rewrite(&header, |field| (!field.is(name)).then(|| field.whole.to_vec())),
             Edit::RemoveBeginning(start) => {
@@ -45,9 +58,16 @@ pub fn edit(message: &Message, edits: &[Edit]) -> Message {
             Edit::AddIfMissing(name, value) => with_field(&header, name, value),
         };
     }
-    header.extend_from_slice(message.body());
+    header.extend_from_slice(&body);
     // Every octet comes from a message or from `clean`, so the line ends hold; the message as it was is the safe answer.
     Message::parse(header, &NO_LIMITS).unwrap_or_else(|_| message.clone())
+}
+
+/// The header with its empty line, and the body.
+fn parted(whole: &[u8]) -> (&[u8], &[u8]) {
+    let fields: usize = fields::fields(whole).map(|field| field.whole.len()).sum();
+    let end = if whole[fields..].starts_with(b"\r\n") { fields + 2 } else { fields };
+    whole.split_at(end)
 }
 
 /// The header with each field as `change` gives it, and its empty line as it was.

@@ -11,6 +11,7 @@ mod html;
 mod inside;
 mod leaf;
 mod lines;
+mod insert;
 mod read;
 mod rows;
 mod split;
@@ -26,6 +27,7 @@ use crate::phi::Phi;
 
 pub use edit::{Edit, edit};
 pub use file::file_header;
+pub use insert::Inserted;
 pub use survey::{Attached, Survey, extension, survey, values};
 
 /// How much work reading one message may cost.
