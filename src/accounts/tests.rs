@@ -29,6 +29,7 @@ fn client(password: &str) -> Client {
         rates: config::Rates::default(),
         trust_headers: false,
         receipt: false,
+        may_opt_out: config::Permission::NotGranted,
         suspended: false,
     }
 }

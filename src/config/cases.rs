@@ -57,6 +57,8 @@ pub struct Expect {
     pub kinds: Vec<Kind>,
     /// Words that a remark of the decision holds.
     pub remark: Option<String>,
+    /// Each stands in what rules add.
+    pub adds: Vec<String>,
 }
 
 /// What is done with a message for one recipient, by its name alone.
@@ -170,6 +172,7 @@ impl Expect {
             phi: table.optional("phi", value::flag),
             kinds: table.filled("kinds", Absent::Nothing, value::kind).into_iter().map(|given| given.value).collect(),
             remark: table.optional("remark", value::text),
+            adds: values(table.filled("adds", Absent::Nothing, value::text)),
         }
     }
 }

@@ -44,6 +44,8 @@ pub struct Client {
     pub trust_headers: bool,
     /// Whether its senders get a receipt for every message.
     pub receipt: bool,
+    /// Whether its users may opt out of protection, with a reason.
+    pub may_opt_out: Permission,
     /// A suspended client's login is answered 4xx.
     pub suspended: bool,
 }
@@ -52,6 +54,18 @@ pub struct Client {
 pub(super) struct Clients {
     pub(super) all: Vec<Client>,
     pub(super) names: BTreeSet<String>,
+}
+
+/// Whether the people behind a client may opt out of protection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Permission {
+    Granted,
+    #[default]
+    NotGranted,
+}
+
+fn permission(written: &DeValue<'_>) -> Result<Permission, String> {
+    value::flag(written).map(|granted| if granted { Permission::Granted } else { Permission::NotGranted })
 }
 
 pub(super) fn read_all(root: &mut Table<'_, '_>, tls: &Tls) -> Clients {
@@ -85,6 +99,7 @@ pub(super) fn read_all(root: &mut Table<'_, '_>, tls: &Tls) -> Clients {
         let rates = Rates::read(table);
         let trust_headers = table.setting("trust_headers", value::flag);
         let receipt = table.setting("receipt", value::flag);
+        let may_opt_out = table.setting("may_opt_out", permission);
         let suspended = table.setting("suspended", value::flag);
         Some(Client {
             name: ClientName(name?),
@@ -98,6 +113,7 @@ pub(super) fn read_all(root: &mut Table<'_, '_>, tls: &Tls) -> Clients {
             rates,
             trust_headers,
             receipt,
+            may_opt_out,
             suspended,
         })
     });

@@ -23,13 +23,16 @@ mod value;
 use std::path::{Path, PathBuf};
 
 pub use cases::{ActionName, Case, CaseMessage, Expect, parse_cases};
-pub use client::{Client, OnRefusal};
+pub use client::{Client, OnRefusal, Permission};
 pub use database::{Database, Retention};
 pub use delivery::{Delivery, Dns};
 pub use limits::Limits;
 pub use listener::{Certificate, Door, Legacy, Listener, RelayTls, Tls, stands_for_all};
 pub use login::{Certified, Login, MIN_ITERATIONS, Scram};
-pub use policy::{Cannot, Counted, Group, HeaderIs, Last, OperatingPoint, Policy, Rule, Then, When};
+pub use policy::{
+    Adds, Cannot, Compat, Counted, Group, HeaderIs, Last, Level, OperatingPoint, PhiSubject, Policy, Product, Rule,
+    Scope, Then, Verification, When,
+};
 pub use profile::Profile;
 pub use queue::Queue;
 pub use rate::{Rate, Rates};

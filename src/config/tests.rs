@@ -149,7 +149,7 @@ fn the_entries_of_a_list_of_tables_have_the_defaults_that_the_reference_shows() 
     let route = &config.routes[0];
     assert_eq!((route.port, route.name.as_str(), route.onward), (25, "mx.lab.example", Onward::Unknown));
     assert_eq!(route.tls.name(), "valid");
-    assert!(matches!(&config.policy.rules[0].then, Then::Deliver(methods, Last::Hold) if methods.len() == 1));
+    assert!(matches!(&config.policy.rules[0].then, Some(Then::Deliver(methods, Last::Hold)) if methods.len() == 1));
 }
 
 #[test]

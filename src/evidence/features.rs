@@ -125,7 +125,7 @@ impl Features {
             words.iter().map(|word| word.expose().as_str()).collect::<Vec<_>>().join(" ")
         };
         Tree {
-            subject: Phi::new(format!("{} - {}", words(&self.opening), words(&self.closing))),
+            subject: Phi::new(format!("{} {} - {}", marks(record), words(&self.opening), words(&self.closing))),
             from: self.from.clone(),
             message_id: record.message_id.clone(),
             parts: self.parts.iter().map(PartSeen::part).collect(),
@@ -163,6 +163,15 @@ impl PartSeen {
             },
         }
     }
+}
+
+/// The marks of other products that were found in the subject, and are no plain word in brackets.
+fn marks(record: &Record) -> String {
+    let marks = record.conventions.iter().filter_map(|convention| convention.split_once(' ')).map(|(_, mark)| mark);
+    let plain = |mark: &str| mark.starts_with('[') && mark.ends_with(']');
+    let marks = marks.filter(|mark| !plain(mark) && !mark.starts_with("x-"));
+    let closed = |mark: &str| if mark.starts_with('[') { format!("{mark}]") } else { mark.to_owned() };
+    marks.map(closed).collect::<Vec<_>>().join(" ")
 }
 
 /// What mailing lists write holds tokens of their subscribers, and steers nothing.

@@ -79,6 +79,8 @@ pub(super) fn record() -> Record {
         bytes: 48_213,
         classified: classified(),
         recipients: vec![ann(), ben()],
+        conventions: Vec::new(),
+        reason: None,
         edits: vec!["a trace header was put in front".into(), "the tag [secure] was taken off the subject".into()],
         observed: false,
         versions: Versions { config: sha256(b"config"), classifier: "2026.11".into(), sealpost: "0.1.0".into() },
@@ -115,14 +117,16 @@ fn ann() -> Recipient {
         action: Action::Deliver { methods: vec![VALID, Method::Portal], last: Last::Hold },
         rule: "Lab results to partners we know".into(),
         tried: vec![
-            Tried { rule: "Lab results to partners we know".into(), result: RuleResult::Won },
+            Tried { rule: "Lab results to partners we know".into(), result: RuleResult::Won, adds: Vec::new() },
             Tried {
                 rule: "Default".into(),
                 result: RuleResult::Outdone { by: "Lab results to partners we know".into() },
+                adds: Vec::new(),
             },
             Tried {
                 rule: "Billing".into(),
                 result: RuleResult::NotMatched { condition: "the sender fits one of the patterns".into() },
+                adds: Vec::new(),
             },
         ],
         remarks: vec!["portal was skipped: no portal in this version".into()],
@@ -132,6 +136,9 @@ fn ann() -> Recipient {
             tls_seen: Some((Assurance::Valid, "2026-11-20T10:00:00.000Z".into())),
             mx_seen: vec!["mx.lab.example".into()],
         },
+        copy: false,
+        expire_ms: None,
+        verify: None,
     }
 }
 
@@ -141,10 +148,13 @@ fn ben() -> Recipient {
         asked: Vec::new(),
         action: Action::Deliver { methods: vec![VALID], last: Last::Hold },
         rule: "Default".into(),
-        tried: vec![Tried { rule: "Default".into(), result: RuleResult::Won }],
+        tried: vec![Tried { rule: "Default".into(), result: RuleResult::Won, adds: Vec::new() }],
         remarks: Vec::new(),
         concerns: Vec::new(),
         known: Known { routed: false, tls_seen: None, mx_seen: Vec::new() },
+        copy: false,
+        expire_ms: None,
+        verify: None,
     }
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::classify::Verdict;
 use crate::clock::Timestamp;
+use crate::config::Verification;
 use crate::crypto::Digest;
 use crate::evidence::features::Features;
 use crate::evidence::sealed;
@@ -41,6 +42,12 @@ pub struct Record {
     pub classified: Classified,
     /// In the order of the envelope, which is also that of the jobs in `Event::Accepted`.
     pub recipients: Vec<Recipient>,
+    /// Conventions of other products that the sender used, as `seppmail x-smenc`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conventions: Vec<String>,
+    /// Why the sender opted out of protection, in the sender's words.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "sealed::optional_text")]
+    pub reason: Option<Phi<String>>,
     /// The edits that were made, in words: none of them says what a subject was.
     pub edits: Vec<String>,
     /// It was decided and not carried; what stands here is what would have become of it.
@@ -128,6 +135,14 @@ pub struct Recipient {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub concerns: Vec<String>,
     pub known: Known,
+    /// Whether it is a copy for an archive, which a rule asked for and the sender did not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub copy: bool,
+    /// For how long it can be picked up, and how whoever does so shows who they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Verification>,
 }
 
 /// `policy::RecipientFacts`, as they stood.
@@ -280,6 +295,9 @@ impl Recipient {
             remarks: decision.remarks.clone(),
             concerns: decision.concerns.clone(),
             known: facts.map_or(nothing, known),
+            copy: decision.copy,
+            expire_ms: decision.adds.expire.map(|expire| u64::try_from(expire.as_millis()).unwrap_or(u64::MAX)),
+            verify: decision.adds.verify,
         }
     }
 }

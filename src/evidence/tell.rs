@@ -136,10 +136,11 @@ fn named(recipient: &Recipient) -> String {
 }
 
 fn decided(recipient: &Recipient) -> Vec<String> {
-    let Recipient { address, asked: _, action, rule, tried, remarks, concerns, known: _ } = recipient;
+    let Recipient { address, action, rule, tried, remarks, concerns, .. } = recipient;
     let action = words::action(action);
     let mut lines = vec![format!("  The rule \"{rule}\" decided: {}.", action.trim_end_matches('.'))];
     lines.extend(tried.iter().filter_map(lost));
+    lines.extend(tried.iter().filter(|tried| !tried.adds.is_empty()).map(added));
     let told = remarks.iter().filter(|remark| !is_about_what_was_known(remark, address.domain()));
     let told: Vec<String> = told.map(|remark| remark.replace("; ", ", ")).collect();
     if !told.is_empty() {
@@ -159,12 +160,19 @@ fn is_about_what_was_known(remark: &str, domain: &Domain) -> bool {
 fn lost(tried: &Tried) -> Option<String> {
     let rule = &tried.rule;
     match &tried.result {
-        RuleResult::Won => None,
+        RuleResult::Won | RuleResult::Added => None,
+        RuleResult::Relaxed { by } => {
+            Some(format!("  The rule \"{rule}\" protects more, may be relaxed, and gave way to \"{by}\"."))
+        }
         RuleResult::Outdone { by } => Some(format!("  The rule \"{rule}\" gave way to \"{by}\", which protects more.")),
         RuleResult::NotMatched { condition } => {
             Some(format!("  The rule \"{rule}\" did not apply: it asks that {condition}."))
         }
     }
+}
+
+fn added(tried: &Tried) -> String {
+    format!("  The rule \"{}\" {}.", tried.rule, tried.adds.join("; "))
 }
 
 fn known(recipient: &Recipient) -> String {

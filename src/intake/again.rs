@@ -37,14 +37,15 @@ impl Again {
         if let Some(why) = self.refused(client.as_ref(), record) {
             return Renewed::Refused(why);
         }
-        let mut recipients = record.recipients.iter().map(|recipient| recipient.address.clone());
+        let asked = || record.recipients.iter().filter(|recipient| !recipient.copy);
+        let mut recipients = asked().map(|recipient| recipient.address.clone());
         let Some(first) = recipients.next() else { return Renewed::TooOld };
         let mut envelope = Envelope::new(record.sender.clone(), first, recipients.collect());
         // A word of SMTP, as it was asked.
         if record.asked.iter().any(|asked| asked.expose() == "REQUIRETLS") {
             envelope.asked.require_tls = RequireTls::Yes;
         }
-        let known = record.recipients.iter().map(|recipient| Some(facts(&recipient.known, recipient.address.domain())));
+        let known = asked().map(|recipient| Some(facts(&recipient.known, recipient.address.domain())));
         let read = Read {
             tree: features.tree(record),
             verdict: features.verdict(record),

@@ -18,15 +18,15 @@ pub use refusal::{Fault, Refusal};
 use crate::audit::{Actor, HoldCause};
 use crate::classify::{self, Verdict};
 use crate::clock::{Clock, Timestamp};
-use crate::config::{self, Config, OnRefusal};
+use crate::config::{self, Config, OnRefusal, Permission};
 use crate::crypto::Digest;
 use crate::directory::Directory;
 use crate::evidence::Evidence;
 use crate::extract::{self, Allowance, Readers};
-use crate::mail::{Address, ClientName, Content, Domain, Envelope, Message, Peer, Proof};
+use crate::mail::{Address, ClientName, Content, Domain, Envelope, Message, MessageId, Notify, Peer, Proof, Wishes};
 use crate::mime::{self, Budget, Edit, File, Tree};
 use crate::phi::Phi;
-use crate::policy::{self, Action, Belief, Decision, Facts, Rules, Seen, Submission};
+use crate::policy::{self, Action, Belief, Decision, Facts, Marks, Rules, Seen, Submission};
 use crate::queue::{Accept, Queue, Receipt, Way};
 use crate::smtp::Senders;
 use crate::store::Tell;
@@ -97,6 +97,7 @@ struct Allowed {
     receipt: bool,
     /// Whether its mail is carried, or only observed.
     content: Content,
+    permission: Permission,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,8 +113,8 @@ pub struct Examination {
     pub verdict: Verdict,
     pub facts: Facts,
     pub decisions: Vec<Decision>,
-    /// What policy takes off: tags and control headers.
-    pub edits: Vec<Edit>,
+    /// What the sender asked for by tags and fields.
+    pub marks: Marks,
     pub seen: Seen,
 }
 
@@ -158,6 +159,7 @@ impl Intake {
         let facts = settings.directory.facts(&envelope).await;
         let seen = Seen::of(&terms.rules, &message, &tree);
         let examination = terms.decide(&envelope, (Some(&client), peer.proof), Read { tree, verdict, facts, seen });
+        let envelope = with_archives(envelope, &examination.decisions);
         let now = self.rooms.clock.now();
         let ways = match allowed.content {
             Content::Mail | Content::Notice => ways(&examination.decisions, now)?,
@@ -200,7 +202,7 @@ impl Intake {
         let Taken { envelope, message, peer, ways, content } = taken;
         let id = self.rooms.queue.new_id()?;
         let hop = Hop { hostname: &terms.hostname, id, at: self.rooms.clock.now() };
-        let (mut edits, words) = edits::edits(&message, &hop, examination.edits.clone());
+        let (mut edits, words) = edits::edits(&message, &hop, terms.policy_edits(&examination, id));
         edits.push(edits::received(&envelope, &peer, &hop));
         let sent = mime::edit(&message, &edits);
         let kept = Kept {
@@ -261,6 +263,14 @@ fn examine_under(terms: &Terms, config: &Config, unsent: Unsent<'_>) -> Examinat
     let proof = known.map(|known| if known.is_known_by_network() { Proof::Network } else { Proof::Password });
     let seen = Seen::of(&terms.rules, message, &tree);
     terms.decide(envelope, (client, proof), Read { tree, verdict, facts, seen })
+}
+
+/// The envelope that is kept: the archives that get a copy are recipients too, whose fate is nothing to the sender.
+fn with_archives(mut envelope: Envelope, decisions: &[Decision]) -> Envelope {
+    for decision in decisions.iter().filter(|decision| decision.copy) {
+        envelope.also(decision.recipient.clone(), Wishes { notify: Notify::Never, original: None });
+    }
+    envelope
 }
 
 /// A submission as it came, and what is to become of it.
@@ -347,14 +357,22 @@ impl Terms {
         read: Read,
     ) -> Examination {
         let Read { tree, verdict, facts, seen } = read;
+        let allowed = client.and_then(|client| self.clients.get(client));
+        let permission = allowed.map_or(Permission::NotGranted, |allowed| allowed.permission);
         let belief = self.belief(client, proof);
-        let submission = Submission { client, marks: belief, envelope, tree: &tree, seen: &seen };
+        let submission = Submission { client, marks: belief, permission, envelope, tree: &tree, seen: &seen };
+        let marks = policy::marks(&self.rules, &submission);
         let mut decisions = policy::decide(&self.rules, &submission, &verdict, &facts);
-        if client.and_then(|client| self.clients.get(client)).is_some_and(Allowed::must_not_be_refused) {
+        if allowed.is_some_and(Allowed::must_not_be_refused) {
             decisions.iter_mut().for_each(held_instead);
         }
-        let edits = policy::edits(&policy::marks(&self.rules, &submission));
-        Examination { tree, verdict, facts, decisions, edits, seen }
+        Examination { tree, verdict, facts, decisions, marks, seen }
+    }
+
+    /// What policy changes in a message that is kept under this id.
+    fn policy_edits(&self, examination: &Examination, id: MessageId) -> Vec<Edit> {
+        let Examination { tree, marks, seen, decisions, .. } = examination;
+        policy::edits(&self.rules, policy::Decided { tree, seen, marks, decisions }, id)
     }
 }
 
@@ -365,7 +383,15 @@ impl Allowed {
         let standing = if client.suspended { Standing::Suspended } else { Standing::Welcome };
         let without_login = if client.trust_headers { Belief::Believed } else { Belief::NotBelieved };
         let senders = Senders(client.senders.clone());
-        Allowed { senders, on_refusal: client.on_refusal, standing, without_login, receipt: client.receipt, content }
+        Allowed {
+            senders,
+            on_refusal: client.on_refusal,
+            standing,
+            without_login,
+            receipt: client.receipt,
+            content,
+            permission: client.may_opt_out,
+        }
     }
 
     fn must_not_be_refused(&self) -> bool {

@@ -38,6 +38,8 @@ pub(super) fn record(terms: &Terms, examination: &Examination, kept: Kept<'_>) -
         bytes: kept.bytes as u64,
         classified: Classified::of(&examination.verdict, &examination.tree),
         recipients: examination.decisions.iter().enumerate().map(recipient).collect(),
+        conventions: examination.marks.used.iter().map(|used| format!("{} {}", used.product, used.mark)).collect(),
+        reason: examination.marks.reason.clone(),
         edits: if kept.observed { Vec::new() } else { kept.edits },
         observed: kept.observed,
         versions: Versions {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock::SystemClock;
+use crate::config::Permission;
 use crate::config::{Last, Rule, Then, When};
 use crate::crypto::Key;
 use crate::mail::{Content, MessageId, Method, Proof, ReversePath, Role, TlsSession, WireLimits};
@@ -29,16 +30,14 @@ fn terms() -> Terms {
     let never = Rule {
         name: "never to the press".into(),
         when: When { recipient_domain: vec!["press.example".into()], ..When::default() },
-        then: Then::Reject("not to the press".into()),
-        delay: Duration::ZERO,
-        receipt: false,
+        then: Some(Then::Reject("not to the press".into())),
+        ..Rule::default()
     };
     let look = Rule {
         name: "look first".into(),
         when: When { recipient_domain: vec!["insurer.example".into()], ..When::default() },
-        then: Then::Hold("an insurer".into()),
-        delay: Duration::ZERO,
-        receipt: false,
+        then: Some(Then::Hold("an insurer".into())),
+        ..Rule::default()
     };
     let policy = config::Policy {
         default: methods("smime pgp tls:valid portal"),
@@ -48,9 +47,8 @@ fn terms() -> Terms {
             Rule {
                 name: "labs".into(),
                 when: When { recipient_domain: vec!["lab.example".into()], ..When::default() },
-                then: Then::Deliver(methods("tls:authenticated"), Last::Undeliverable),
-                delay: Duration::ZERO,
-                receipt: false,
+                then: Some(Then::Deliver(methods("tls:authenticated"), Last::Undeliverable)),
+                ..Rule::default()
             },
         ],
         tags: vec!["[secure]".into()],
@@ -62,6 +60,7 @@ fn terms() -> Terms {
         on_refusal,
         standing,
         without_login: Belief::NotBelieved,
+        permission: Permission::NotGranted,
         receipt: false,
         content: Content::Mail,
     };
@@ -172,7 +171,7 @@ fn a_tag_is_obeyed_and_does_not_leave_the_house() {
     let terms = terms();
     let id = MessageId::from_parts(Timestamp::from_millis(0), 1);
     let hop = Hop { hostname: &terms.hostname, id, at: Timestamp::from_millis(0) };
-    let (edits, words) = edits::edits(&message(text), &hop, examination.edits);
+    let (edits, words) = edits::edits(&message(text), &hop, terms.policy_edits(&examination, id));
     let sent = mime::edit(&message(text), &edits);
     let header = String::from_utf8_lossy(sent.header()).into_owned();
     assert!(!header.to_ascii_lowercase().contains("secure"), "{header}");

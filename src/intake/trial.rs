@@ -164,7 +164,7 @@ fn compared(case: &Case, examination: &Examination) -> Vec<Wrong> {
         let found = if found.is_empty() { "nothing".to_owned() } else { found.join(" ") };
         wrong.push(Wrong::new(None, "kinds", (names.join(" "), found)));
     }
-    for (at, decision) in examination.decisions.iter().enumerate() {
+    for (at, decision) in examination.decisions.iter().take(1 + case.rest.len()).enumerate() {
         wrong.extend(decided_otherwise(&case.expect, (at, decision)));
     }
     wrong
@@ -203,7 +203,11 @@ fn decided_otherwise(expect: &config::Expect, (at, decision): (usize, &Decision)
     }
     let result = |rule: &String| decision.tried.iter().find(|tried| tried.rule == *rule).map(|tried| &tried.result);
     for rule in &expect.lost {
-        let found = if matches!(result(rule), Some(RuleResult::Outdone { .. })) { "gave way" } else { "did not" };
+        let found = if matches!(result(rule), Some(RuleResult::Outdone { .. } | RuleResult::Relaxed { .. })) {
+            "gave way"
+        } else {
+            "did not"
+        };
         differs("lost", (format!("\"{rule}\" gave way"), format!("\"{rule}\" {found}")), Some(fared(rule, decision)));
     }
     for rule in &expect.not_matched {
@@ -216,7 +220,15 @@ fn decided_otherwise(expect: &config::Expect, (at, decision): (usize, &Decision)
         let found = if said { expected.clone() } else { decision.remarks.join("; ") };
         differs("remark", (expected.clone(), found), None);
     }
+    wrong.extend(expect.adds.iter().filter_map(|expected| not_added(expected, (at, decision))));
     wrong
+}
+
+/// What a rule was to add, and none does.
+fn not_added(expected: &str, (at, decision): (usize, &Decision)) -> Option<Wrong> {
+    let added: Vec<&str> = decision.tried.iter().flat_map(|tried| &tried.adds).map(String::as_str).collect();
+    let is_there = added.iter().any(|added| added.contains(expected));
+    (!is_there).then(|| Wrong::new(Some(at), "adds", (expected.to_owned(), added.join("; "))))
 }
 
 fn names(methods: &[Method]) -> String {
@@ -229,7 +241,9 @@ fn fared(rule: &str, decision: &Decision) -> String {
     match decision.tried.iter().find(|tried| tried.rule == rule).map(|tried| &tried.result) {
         None => "the config has no rule of that name".to_owned(),
         Some(RuleResult::Won) => "it won".to_owned(),
+        Some(RuleResult::Added) => "it matched, and only adds".to_owned(),
         Some(RuleResult::Outdone { by }) => format!("it matched, and \"{by}\" protects more"),
+        Some(RuleResult::Relaxed { by }) => format!("it matched, may be relaxed, and gave way to \"{by}\""),
         Some(RuleResult::NotMatched { condition }) => format!("it did not match: it needs that {condition}"),
     }
 }

@@ -78,6 +78,13 @@ impl Envelope {
     pub fn recipients(&self) -> &[Address] {
         &self.recipients
     }
+
+    /// Adds a recipient that the sender did not name, behind those that it did.
+    pub fn also(&mut self, recipient: Address, wishes: Wishes) {
+        self.wish(&recipient, wishes);
+        self.recipients.push(recipient);
+    }
+
     /// Sets what is asked for one recipient.
     pub fn wish(&mut self, recipient: &Address, wishes: Wishes) {
         if wishes != Wishes::default() {

@@ -67,10 +67,13 @@ fn record(voice: &Voice, notice: &Notice, stamp: Stamp) -> Record {
         asked: Vec::new(),
         action: action(),
         rule: RULE.into(),
-        tried: vec![Tried { rule: RULE.into(), result: RuleResult::Won }],
+        tried: vec![Tried { rule: RULE.into(), result: RuleResult::Won, adds: Vec::new() }],
         remarks: vec!["a notice holds no health information; its certificate need not check".into()],
         concerns: Vec::new(),
         known: Known { routed: false, tls_seen: None, mx_seen: Vec::new() },
+        copy: false,
+        expire_ms: None,
+        verify: None,
     };
     Record {
         accepted: stamp.at,
@@ -82,6 +85,8 @@ fn record(voice: &Voice, notice: &Notice, stamp: Stamp) -> Record {
         bytes: notice.message.len() as u64,
         classified: Classified { phi: false, score: 0.0, found: Vec::new() },
         recipients: notice.envelope.recipients().iter().map(recipient).collect(),
+        conventions: Vec::new(),
+        reason: None,
         edits: Vec::new(),
         observed: false,
         versions: Versions {

@@ -1,7 +1,7 @@
 //! Whether the conditions of a rule hold for one recipient of one message; and if not, which one does not.
 
 use crate::classify::{self, Verdict};
-use crate::config::{Cannot, Counted, HeaderIs, Rule, When};
+use crate::config::{Cannot, Counted, HeaderIs, Rule, Scope, When};
 use crate::mail::Address;
 use crate::mime::{self, Content};
 use crate::phi::Label;
@@ -20,6 +20,9 @@ impl Case<'_> {
     /// The first condition of a rule that does not hold, in words. Never the value it was compared with, which may be a
     /// person.
     pub(super) fn unmet(&self, rule: &Rule) -> Option<String> {
+        if let Some(condition) = self.out_of_scope(&rule.scope) {
+            return Some(condition.to_owned());
+        }
         let when = &rule.when;
         if let Some(condition) = self.plain(when) {
             return Some(condition.to_owned());
@@ -35,6 +38,32 @@ impl Case<'_> {
             }
         }
         (!unmet.is_empty()).then(|| format!("one of any holds: {}", unmet.join(", or ")))
+    }
+
+    fn out_of_scope(&self, scope: &Scope) -> Option<&'static str> {
+        match scope {
+            Scope::Everybody => None,
+            Scope::Client(clients) => {
+                let covered = self.submission.client.is_some_and(|client| clients.contains(client));
+                (!covered).then_some("the client is in the rule's scope")
+            }
+            Scope::Domain(domains) => {
+                let covered = |author: &Address| domains.iter().any(|pattern| author.domain().matches(pattern));
+                (!self.authors(covered)).then_some("the sender's domain is in the rule's scope")
+            }
+            Scope::User(users) => {
+                (!self.authors(|author| any(users, author))).then_some("the sender is in the rule's scope")
+            }
+        }
+    }
+
+    /// Whether every author is covered: a scope may relax, and who stands beside somebody else must not gain by it.
+    fn authors(&self, covered: impl Fn(&Address) -> bool) -> bool {
+        let from = &self.submission.tree.from;
+        match (from.is_empty(), self.submission.envelope.sender().mailbox()) {
+            (true, sender) => sender.is_some_and(covered),
+            (false, _) => from.iter().all(covered),
+        }
     }
 
     /// The first condition that does not hold, of those that stand side by side.
@@ -189,6 +218,3 @@ impl Case<'_> {
 pub(super) fn any(patterns: &[String], address: &Address) -> bool {
     patterns.iter().any(|pattern| address.matches(pattern))
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,16 +4,26 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::audit::HoldCause;
-use crate::classify::Verdict;
-use crate::config::{self, Last, OperatingPoint, Rule};
+use crate::classify::{self, Verdict};
+use crate::config::{self, Compat, Last, Level, OperatingPoint, Permission, PhiSubject, Rule};
 use crate::mail::{Address, Method};
+use crate::policy::adds::{Additions, SubjectFate};
 use crate::policy::conditions::{Case, any};
-use crate::policy::marks::{Means, Tag, marks, tags};
-use crate::policy::protection::Plan;
-use crate::policy::{Action, Decision, Facts, RecipientFacts, RuleResult, Submission, Tried, require_tls};
+use crate::policy::marks::{Means, OptingOut, Tag, marks, tags};
+use crate::policy::protection::{Plan, raise};
+use crate::policy::seen::Ends;
+use crate::policy::{
+    Action, Decision, Facts, RecipientFacts, RuleResult, Submission, Tried, archive, require_tls, subject,
+};
 
 /// The name under which a sender's own wish competes.
 const ASKED: &str = "sender asked for protection";
+/// The name under which a sender's wish for less competes.
+const OPTED_OUT: &str = "sender opted out";
+/// The name under which `[policy] phi_subject` competes when it holds a message.
+const SUBJECT: &str = "health information in the subject";
+/// The name under which a subject is refused for what it holds.
+const REFUSED: &str = "a password in the subject";
 /// The name under which `[policy] default` competes.
 const DEFAULT: &str = "default";
 
@@ -22,21 +32,35 @@ const DEFAULT: &str = "default";
 pub struct Rules {
     pub(super) rules: Vec<Rule>,
     default: Vec<Method>,
+    default_may_relax: bool,
+    opted_out: Vec<Method>,
     pub(super) secure: Vec<Method>,
     pub(super) tags: Vec<(Tag, Means)>,
+    pub(super) compat: Compat,
     pub(super) point: OperatingPoint,
+    phi_subject: PhiSubject,
+    pub(super) subject: String,
     groups: HashMap<String, Vec<String>>,
+    /// Who may opt out through any client.
+    may_opt_out: Vec<String>,
 }
 
 impl Rules {
     pub fn compile(policy: &config::Policy) -> Rules {
+        let may = policy.groups.iter().filter(|group| group.may_opt_out);
         Rules {
             rules: policy.rules.clone(),
             default: policy.default.clone(),
+            default_may_relax: policy.may_relax,
+            opted_out: policy.opted_out.clone(),
             secure: policy.secure.clone(),
             tags: tags(policy),
+            compat: policy.compat.clone(),
             point: policy.point,
+            phi_subject: policy.phi_subject,
+            subject: policy.subject.clone(),
             groups: policy.groups.iter().map(|group| (group.name.clone(), group.members.clone())).collect(),
+            may_opt_out: may.flat_map(|group| group.members.clone()).collect(),
         }
     }
 
@@ -51,12 +75,12 @@ impl Rules {
     }
 }
 
-/// One decision per recipient, in the order of the envelope.
+/// One decision per recipient, in the order of the envelope; behind them one per archive that gets a copy.
 ///
 /// Every rule whose conditions hold competes, and so does what the sender asked for. The default competes when no rule
-/// of the config matched: an operator's rule replaces it, a sender's wish can only add to it. The most protective wins
-/// (see `protection`); of equals the first in the config, then the sender's wish, then the default. What wins is held to
-/// REQUIRETLS.
+/// for everybody matched: an operator's rule replaces it, a sender's wish can only add to it. The most protective wins (see
+/// `protection`), of equals the first in the config. A rule, or the default, that may be relaxed stands back where one of
+/// a narrower scope matches. The sender's wish and the subject only add protection. What wins is held to REQUIRETLS. See docs/decisions/0028-rules-in-scopes.md.
 pub fn decide(rules: &Rules, submission: &Submission<'_>, verdict: &Verdict, facts: &Facts) -> Vec<Decision> {
     let marks = marks(rules, submission);
     let decide_one = |(at, recipient): (usize, &Address)| {
@@ -68,38 +92,69 @@ pub fn decide(rules: &Rules, submission: &Submission<'_>, verdict: &Verdict, fac
     };
     let mut decisions: Vec<_> = submission.envelope.recipients().iter().enumerate().map(decide_one).collect();
     require_tls::obey(&mut decisions, submission.envelope, submission.tree);
+    let copies = archive::copies(&decisions);
+    decisions.extend(copies);
     decisions
 }
 
 /// A rule that was looked at: what it would do, or why it does not apply.
 struct Candidate<'a> {
     name: &'a str,
-    plan: Result<Plan, String>,
+    level: Level,
+    may_relax: bool,
+    fate: Fate,
+    adds: Vec<String>,
+}
+
+enum Fate {
+    Competes(Plan),
+    /// It matched, and only adds.
+    Adds,
+    /// The condition that does not hold.
+    Unmet(String),
+}
+
+impl<'a> Candidate<'a> {
+    /// What is no rule of the config, and adds nothing.
+    fn of_ours(name: &'a str, plan: Result<Plan, String>) -> Candidate<'a> {
+        let fate = plan.map_or_else(Fate::Unmet, Fate::Competes);
+        Candidate { name, level: Level::Everybody, may_relax: false, fate, adds: Vec::new() }
+    }
+
+    fn plan(&self) -> Option<&Plan> {
+        match &self.fate {
+            Fate::Competes(plan) => Some(plan),
+            Fate::Adds | Fate::Unmet(_) => None,
+        }
+    }
+
+    fn matched(&self) -> bool {
+        !matches!(self.fate, Fate::Unmet(_))
+    }
 }
 
 impl Case<'_> {
     fn decide(&self) -> Decision {
         let rules = self.rules;
-        let mut candidates: Vec<Candidate<'_>> = rules.rules.iter().map(|rule| self.candidate(rule)).collect();
-        let ruled = candidates.iter().any(|candidate| candidate.plan.is_ok());
-        candidates.push(Candidate { name: ASKED, plan: self.asked() });
+        let mut adds = Additions::default();
+        let mut candidates: Vec<Candidate<'_>> =
+            rules.rules.iter().map(|rule| self.candidate(rule, &mut adds)).collect();
         let default = Plan::deliver(&rules.default, Last::Hold);
+        let of_everybody =
+            |candidate: &Candidate<'_>| candidate.level == Level::Everybody && candidate.plan().is_some();
+        let ruled = candidates.iter().any(of_everybody);
+        let written = candidates.len();
+        candidates.extend(self.wishes(&mut adds));
         let stands = if ruled { Err("no rule of the config matched".to_owned()) } else { Ok(default.clone()) };
-        candidates.push(Candidate { name: DEFAULT, plan: stands });
+        candidates.push(Candidate { may_relax: rules.default_may_relax, ..Candidate::of_ours(DEFAULT, stands) });
 
-        let mut best: Option<(usize, &Plan)> = None;
-        for (at, candidate) in candidates.iter().enumerate() {
-            let Ok(plan) = &candidate.plan else { continue };
-            if best.is_none_or(|(_, so_far)| plan.protection > so_far.protection) {
-                best = Some((at, plan));
-            }
-        }
-        let (winner, plan) = best.unwrap_or((candidates.len() - 1, &default));
-        let matched = || rules.rules.iter().zip(&candidates).filter(|(_, candidate)| candidate.plan.is_ok());
+        let winner = winner(&candidates, written);
+        let plan = candidates[winner].plan().unwrap_or(&default);
+        let matched = || rules.rules.iter().zip(&candidates).filter(|(_, candidate)| candidate.matched());
         let slowest = matched().map(|(rule, _)| rule).rev().max_by_key(|rule| rule.delay);
         let goes = matches!(plan.action, Action::Deliver { .. });
         let slowest = slowest.filter(|rule| goes && !rule.delay.is_zero());
-        Decision {
+        let mut decision = Decision {
             recipient: self.recipient.clone(),
             action: plan.action.clone(),
             cause: plan.cause,
@@ -110,15 +165,37 @@ impl Case<'_> {
             delay: slowest.map_or(Duration::ZERO, |rule| rule.delay),
             receipt: matched().any(|(rule, _)| rule.receipt),
             concerns: Vec::new(),
-        }
+            adds,
+            copy: false,
+        };
+        self.finish(&mut decision);
+        decision
     }
 
-    fn candidate<'r>(&self, rule: &'r Rule) -> Candidate<'r> {
-        let plan = match self.unmet(rule) {
-            Some(condition) => Err(condition),
-            None => Ok(Plan::of(&rule.then)),
+    fn candidate<'r>(&self, rule: &'r Rule, adds: &mut Additions) -> Candidate<'r> {
+        let (fate, added) = match (self.unmet(rule), &rule.then) {
+            (Some(condition), _) => (Fate::Unmet(condition), Vec::new()),
+            (None, Some(then)) => (Fate::Competes(Plan::of(then)), adds.add(rule)),
+            (None, None) => (Fate::Adds, adds.add(rule)),
         };
-        Candidate { name: &rule.name, plan }
+        Candidate { name: &rule.name, level: rule.scope.level(), may_relax: rule.may_relax, fate, adds: added }
+    }
+
+    /// What competes beside the rules: what the sender asks for, and what the subject calls for. Behind these, always,
+    /// stands the default.
+    fn wishes(&self, adds: &mut Additions) -> Vec<Candidate<'static>> {
+        let mut wishes = Vec::new();
+        if self.marks.opting_out == OptingOut::Asked {
+            wishes.push(Candidate::of_ours(OPTED_OUT, self.opted_out()));
+        }
+        if let Some(plan) = self.subject(adds) {
+            wishes.push(Candidate::of_ours(SUBJECT, Ok(plan)));
+        }
+        if let Some(text) = self.marks.refused {
+            wishes.push(Candidate::of_ours(REFUSED, Ok(Plan::reject(text))));
+        }
+        wishes.push(Candidate::of_ours(ASKED, self.asked()));
+        wishes
     }
 
     /// The most protective of the sender's wishes.
@@ -127,6 +204,73 @@ impl Case<'_> {
         let first = plans.next().ok_or("the message carries a tag or a header that asks for protection")?;
         Ok(plans.fold(first, |best, next| if next.protection > best.protection { next } else { best }))
     }
+
+    /// Opting out needs a right and a reason, and helps no health information.
+    fn opted_out(&self) -> Result<Plan, String> {
+        let senders = self.submission.tree.from.iter().chain(self.submission.envelope.sender().mailbox());
+        let granted = match self.submission.permission {
+            Permission::Granted => true,
+            Permission::NotGranted => {
+                let mut senders = senders.peekable();
+                senders.peek().is_some() && senders.all(|sender| any(&self.rules.may_opt_out, sender))
+            }
+        };
+        if !granted {
+            return Err("the sender may opt out of protection".into());
+        }
+        // Only asked whether there is one.
+        if self.marks.reason.as_ref().is_none_or(|reason| reason.expose().trim().is_empty()) {
+            return Err("a reason is given in X-Sealpost-Reason".into());
+        }
+        if classify::is_phi(self.verdict, self.rules.point) {
+            return Err("no health information was found".into());
+        }
+        Ok(Plan::deliver(&self.rules.opted_out, Last::Hold))
+    }
+
+    /// What a subject with health information calls for: to be moved, or the plan to hold the message.
+    fn subject(&self, adds: &mut Additions) -> Option<Plan> {
+        let holds = classify::is_phi(self.verdict, self.rules.point) && subject::holds_phi(self.verdict);
+        let sealed = self.submission.seen.ends == Ends::Sealed || subject::further(self.submission.tree).is_none();
+        match self.rules.phi_subject {
+            PhiSubject::Hold if holds => Some(Plan::hold("the subject holds health information")),
+            PhiSubject::Move if holds && sealed => {
+                Some(Plan::hold("the subject holds health information, and the message must not be edited"))
+            }
+            PhiSubject::Move if holds => {
+                adds.subject = SubjectFate::Moves;
+                None
+            }
+            PhiSubject::Hold | PhiSubject::Move | PhiSubject::Leave => None,
+        }
+    }
+
+    /// What holds whichever rule won.
+    fn finish(&self, decision: &mut Decision) {
+        if let Some(least) = self.marks.least_tls {
+            raise(&mut decision.released, least);
+            if let Action::Deliver { methods, last: _ } = &mut decision.action {
+                raise(methods, least);
+                decision.remarks.push(format!("X-Sealpost-Min-Tls asks for tls:{least} at least"));
+            }
+        }
+        let wished = self.marks.expire.map(|expire| decision.adds.add_expiry(expire));
+        decision.remarks.extend(wished.map(|told| format!("the sender {told}")));
+        let wished = self.marks.verify.map(|verify| decision.adds.add_verification(verify));
+        decision.remarks.extend(wished.map(|told| format!("the sender {told}")));
+        let sealed = self.submission.seen.ends == Ends::Sealed;
+        if decision.adds.subject == SubjectFate::Moves {
+            decision.remarks.push(if sealed {
+                "the subject stays: a message that is signed or sealed end to end is not edited".into()
+            } else {
+                "the subject is moved inside".into()
+            });
+        }
+        let edits = !decision.adds.footers.is_empty() || decision.adds.part2_notice;
+        if sealed && edits {
+            decision.remarks.push("no footer: a message that is signed or sealed end to end is not edited".into());
+        }
+    }
 }
 
 fn waits(rule: &Rule) -> String {
@@ -134,14 +278,47 @@ fn waits(rule: &Rule) -> String {
     format!("the rule \"{}\" has it wait {delay} before it is first tried: until then it can be taken back", rule.name)
 }
 
-/// The methods of the most protective list that matched, for a message that a rule holds or refuses. Where the list that
-/// won has no method that exists, there is none: another rule's would protect less.
+/// Whether one protects more than the other; what does not compete protects nothing.
+fn more(one: &Candidate<'_>, than: &Candidate<'_>) -> bool {
+    match (one.plan(), than.plan()) {
+        (Some(one), Some(than)) => one.protection > than.protection,
+        (one, _) => one.is_some(),
+    }
+}
+
+/// Which candidate decides: of the first `written`, which are the config's rules, and the last, which is the default, the
+/// most protective that is in force; then the wishes.
+fn winner(candidates: &[Candidate<'_>], written: usize) -> usize {
+    let (rules, wishes) = candidates.split_at(written);
+    let default = candidates.len() - 1;
+    let narrowest = rules.iter().filter(|rule| rule.plan().is_some()).map(|rule| rule.level).max();
+    // A wider scope gives way to a narrower one only where it says so.
+    let in_force = |candidate: &Candidate<'_>| !candidate.may_relax || narrowest.is_none_or(|n| n <= candidate.level);
+    let standing = (0..written).chain([default]).filter(|at| in_force(&candidates[*at]));
+    let stronger = |one: usize, two: usize| if more(&candidates[two], &candidates[one]) { two } else { one };
+    let mut current = standing.reduce(stronger).unwrap_or(default);
+    for (at, wish) in wishes.iter().enumerate().map(|(at, wish)| (written + at, wish)) {
+        // Who may opt out does so of the default; a rule was written for a reason.
+        let decides = if wish.name == OPTED_OUT {
+            current == default && wish.plan().is_some()
+        } else {
+            let ties = current == default && wish.plan().is_some() && !more(&candidates[default], wish);
+            at != default && (ties || more(wish, &candidates[current]))
+        };
+        if decides {
+            current = at;
+        }
+    }
+    current
+}
+/// The methods of the most protective list that matched, for a message that is held or refused. Where the list that won
+/// has no method that exists, there is none: another rule's would protect less.
 fn released(candidates: &[Candidate<'_>], winner: &Plan, default: &Plan) -> Vec<Method> {
     if winner.cause == Some(HoldCause::MethodsExhausted) {
         return Vec::new();
     }
     // The first of equals, as everywhere: `max_by` takes the last.
-    let matched = candidates.iter().rev().filter_map(|candidate| candidate.plan.as_ref().ok());
+    let matched = candidates.iter().rev().filter(|candidate| candidate.name != OPTED_OUT).filter_map(Candidate::plan);
     let lists = matched.filter(|plan| plan.is_a_list()).max_by(|one, other| one.protection.cmp(&other.protection));
     match &lists.unwrap_or(default).action {
         Action::Deliver { methods, last: _ } => methods.clone(),
@@ -151,13 +328,16 @@ fn released(candidates: &[Candidate<'_>], winner: &Plan, default: &Plan) -> Vec<
 
 fn tried(candidates: &[Candidate<'_>], winner: usize) -> Vec<Tried> {
     let by = candidates[winner].name;
+    let won = candidates[winner].plan().map(|plan| &plan.protection);
     let result = |(at, candidate): (usize, &Candidate<'_>)| {
-        let result = match &candidate.plan {
-            Ok(_) if at == winner => RuleResult::Won,
-            Ok(_) => RuleResult::Outdone { by: by.to_owned() },
-            Err(condition) => RuleResult::NotMatched { condition: condition.clone() },
+        let result = match &candidate.fate {
+            Fate::Competes(_) if at == winner => RuleResult::Won,
+            Fate::Competes(plan) if Some(&plan.protection) > won => RuleResult::Relaxed { by: by.to_owned() },
+            Fate::Competes(_) => RuleResult::Outdone { by: by.to_owned() },
+            Fate::Adds => RuleResult::Added,
+            Fate::Unmet(condition) => RuleResult::NotMatched { condition: condition.clone() },
         };
-        Tried { rule: candidate.name.to_owned(), result }
+        Tried { rule: candidate.name.to_owned(), result, adds: candidate.adds.clone() }
     };
     candidates.iter().enumerate().map(result).collect()
 }

@@ -1,23 +1,32 @@
 //! Which way a message may go to each recipient, and why.
 
+mod adds;
+mod archive;
+mod compat;
 mod conditions;
 mod decide;
+mod edits;
 mod marks;
 mod protection;
 mod require_tls;
 mod seen;
+mod subject;
+#[cfg(test)]
+mod trials;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use adds::{Additions, SubjectFate};
 pub use decide::{Rules, decide};
-pub use marks::{Ask, Marks, edits, marks};
+pub use edits::{Decided, edits};
+pub use marks::{Ask, Marks, OptingOut, Used, marks};
 pub use protection::{compare, compare_lists, compare_rules};
 pub use seen::{Ends, Seen};
 
 use crate::audit::HoldCause;
-use crate::config::Last;
+use crate::config::{Last, Permission};
 use crate::mail::{Address, Assurance, ClientName, Domain, Envelope, Method};
 use crate::mime::Tree;
 
@@ -26,6 +35,7 @@ use crate::mime::Tree;
 pub struct Submission<'a> {
     pub client: Option<&'a ClientName>,
     pub marks: Belief,
+    pub permission: Permission,
     pub envelope: &'a Envelope,
     pub tree: &'a Tree,
     pub seen: &'a Seen,
@@ -85,6 +95,9 @@ pub enum Action {
 pub struct Tried {
     pub rule: String,
     pub result: RuleResult,
+    /// What it adds, in words, and what of it gave way to another rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adds: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +108,12 @@ pub enum RuleResult {
     Outdone {
         by: String,
     },
+    /// Protects more than what won, and says that a narrower scope, or a sender who may, can do with less.
+    Relaxed {
+        by: String,
+    },
+    /// Matched, and only adds something.
+    Added,
     /// The first condition that did not hold.
     NotMatched {
         condition: String,
@@ -120,4 +139,8 @@ pub struct Decision {
     pub receipt: bool,
     /// What looks like a mistake of the sender's, in words that the sender may read.
     pub concerns: Vec<String>,
+    /// What rules add to it, whichever of them won.
+    pub adds: Additions,
+    /// Whether it is a copy for an archive, which the sender did not ask for.
+    pub copy: bool,
 }

@@ -61,12 +61,21 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn of(then: &Then) -> Plan {
-        let (action, cause, protection) = match then {
-            Then::Deliver(methods, last) => return Plan::deliver(methods, *last),
-            Then::Hold(reason) => (Action::Hold { reason: reason.clone() }, Some(HoldCause::Policy), Protection::Hold),
-            Then::Reject(text) => (Action::Reject { text: text.clone() }, None, Protection::Reject),
-        };
-        Plan { action, cause, protection, remarks: Vec::new() }
+        match then {
+            Then::Deliver(methods, last) => Plan::deliver(methods, *last),
+            Then::Hold(reason) => Plan::hold(reason),
+            Then::Reject(text) => Plan::reject(text),
+        }
+    }
+
+    pub(super) fn hold(reason: &str) -> Plan {
+        let action = Action::Hold { reason: reason.to_owned() };
+        Plan { action, cause: Some(HoldCause::Policy), protection: Protection::Hold, remarks: Vec::new() }
+    }
+
+    pub(super) fn reject(text: &str) -> Plan {
+        let action = Action::Reject { text: text.to_owned() };
+        Plan { action, cause: None, protection: Protection::Reject, remarks: Vec::new() }
     }
 
     /// Whether it came from a list of methods, even one of which none exists.
@@ -115,14 +124,29 @@ pub fn compare(one: &Action, other: &Action) -> Ordering {
     protection(one).cmp(&protection(other))
 }
 
-/// The same for what two rules say.
-pub fn compare_rules(one: &Then, other: &Then) -> Ordering {
-    Plan::of(one).protection.cmp(&Plan::of(other).protection)
+/// The same for what two rules say, where both say which way a message goes.
+pub fn compare_rules(one: Option<&Then>, other: Option<&Then>) -> Option<Ordering> {
+    Some(Plan::of(one?).protection.cmp(&Plan::of(other?).protection))
 }
 
 /// The same for two lists of methods.
 pub fn compare_lists(one: &[Method], other: &[Method]) -> Ordering {
     Plan::deliver(one, Last::Hold).protection.cmp(&Plan::deliver(other, Last::Hold).protection)
+}
+
+/// Raises the TLS of a list to the least that is asked for, each method once.
+pub(super) fn raise(methods: &mut Vec<Method>, least: Assurance) {
+    let mut left: Vec<Method> = Vec::new();
+    for method in methods.drain(..) {
+        let method = match method {
+            Method::Tls(assurance) => Method::Tls(assurance.max(least)),
+            Method::Pgp | Method::Smime | Method::Portal => method,
+        };
+        if !left.contains(&method) {
+            left.push(method);
+        }
+    }
+    *methods = left;
 }
 
 /// Why a method cannot be used in this version, if it cannot.

@@ -1,8 +1,9 @@
 //! What a sender may ask of TLS on the way: more of it by REQUIRETLS, less of it never (RFC 8689).
 
 use crate::config::Last;
-use crate::mail::{Assurance, Envelope, Method, RequireTls};
+use crate::mail::{Assurance, Envelope, RequireTls};
 use crate::mime::Tree;
+use crate::policy::protection::raise;
 use crate::policy::{Action, Decision};
 
 /// Changes the decisions of a message that requires TLS, and says beside each what came of the wish.
@@ -21,10 +22,10 @@ pub(super) fn obey(decisions: &mut [Decision], envelope: &Envelope, tree: &Tree)
 /// RFC 8689 §4.2.1: a server whose certificate was verified, or the message goes back; it is not kept for somebody to
 /// find another way.
 fn require(decision: &mut Decision) {
-    verified(&mut decision.released);
+    raise(&mut decision.released, Assurance::Valid);
     match &mut decision.action {
         Action::Deliver { methods, last } => {
-            verified(methods);
+            raise(methods, Assurance::Valid);
             *last = Last::Undeliverable;
             decision.remarks.push(
                 "the sender requires TLS on the whole way (REQUIRETLS): it goes only to a server that promises it, or back"
@@ -33,20 +34,6 @@ fn require(decision: &mut Decision) {
         }
         Action::Hold { .. } | Action::Reject { .. } => {}
     }
-}
-
-fn verified(methods: &mut Vec<Method>) {
-    let mut left: Vec<Method> = Vec::new();
-    for method in methods.drain(..) {
-        let method = match method {
-            Method::Tls(assurance) => Method::Tls(assurance.max(Assurance::Valid)),
-            Method::Pgp | Method::Smime | Method::Portal => method,
-        };
-        if !left.contains(&method) {
-            left.push(method);
-        }
-    }
-    *methods = left;
 }
 
 fn waives(tree: &Tree) -> bool {
@@ -58,8 +45,9 @@ fn waives(tree: &Tree) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::{Address, Message, ReversePath, WireLimits};
+    use crate::mail::{Address, Message, Method, ReversePath, WireLimits};
     use crate::mime::{self, Budget};
+    use crate::policy::Additions;
 
     fn decided(header: &str, require_tls: RequireTls) -> Decision {
         let limits = WireLimits { message_bytes: 1000, header_bytes: 1000, line_bytes: 1000 };
@@ -79,6 +67,8 @@ mod tests {
             delay: std::time::Duration::ZERO,
             receipt: false,
             concerns: Vec::new(),
+            adds: Additions::default(),
+            copy: false,
         }];
         let budget = Budget { depth: 1, parts: 1, ratio: 1, bytes: 1000 };
         obey(&mut decisions, &envelope, &mime::parse(&message, &budget));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::mail::Message;
 use crate::mime::{self, Attached, Content, Tree};
 use crate::phi::Phi;
-use crate::policy::{Rules, marks};
+use crate::policy::{Rules, compat, marks};
 
 /// What was seen of a message. It holds no text but the values of fields that steer something.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +13,7 @@ pub struct Seen {
     /// Octets of the whole message, as it came.
     pub bytes: u64,
     pub attachments: Vec<Attached>,
-    /// The fields that a rule asks about, with lower-case names.
+    /// The fields that a rule or a convention asks about, with lower-case names.
     pub fields: Vec<(String, Phi<String>)>,
     pub ends: Ends,
 }
@@ -48,6 +48,7 @@ impl Seen {
 
 fn wanted(rules: &Rules) -> Vec<&str> {
     let mut names: Vec<&str> = marks::CONTROLS.to_vec();
+    names.extend(compat::headers(&rules.compat));
     names.extend(rules.headers().map(String::as_str));
     names.sort_unstable_by_key(|name| name.to_ascii_lowercase());
     names.dedup_by_key(|name| name.to_ascii_lowercase());

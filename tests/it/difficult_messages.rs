@@ -18,6 +18,8 @@ use crate::world::wire::{Reply, with_dots};
 
 /// The longest that reading a small message may take, on a machine that does much else.
 const BOUND: Duration = Duration::from_secs(5);
+/// A subject that names a patient stays: what is edited is another scenario's.
+const CONFIG: &str = "[limits]\nerrors_per_connection = 100\n[policy]\nphi_subject = \"leave\"\n";
 /// How many places each message is cut at, for what a torn one does to the readers.
 const CUTS: usize = 24;
 const LIMITS: WireLimits = WireLimits { message_bytes: 1 << 20, header_bytes: 256 << 10, line_bytes: 100 << 10 };
@@ -61,8 +63,7 @@ fn tricks() -> Vec<Trick> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_difficult_message_leaves_octet_for_octet() {
-    let clinic =
-        Clinic::open(&[("lab.example", Behaviour::default())], "[limits]\nerrors_per_connection = 100\n").await;
+    let clinic = Clinic::open(&[("lab.example", Behaviour::default())], CONFIG).await;
     let tricks = tricks();
     let mut faults = Vec::new();
     // A few connections, so that what one message leaves behind is seen in the next.

@@ -221,7 +221,7 @@ fn whole(place: &Place, change: Change, policy: Option<&Policy>) -> Difference {
 /// Whether a rule protects less than the default that it stands in for.
 fn below_default(policy: &Policy, name: &str) -> Option<&'static str> {
     let rule = policy.rules.iter().find(|rule| rule.name == name)?;
-    match policy::compare_rules(&rule.then, &Then::Deliver(policy.default.clone(), Last::Hold)) {
+    match policy::compare_rules(rule.then.as_ref(), Some(&Then::Deliver(policy.default.clone(), Last::Hold)))? {
         Ordering::Less => Some("; it protects less than the default"),
         Ordering::Equal | Ordering::Greater => None,
     }
@@ -271,7 +271,7 @@ fn means(
     let word = match (place.0.as_str(), key) {
         ("policy.rule", "deliver" | "hold" | "reject") => {
             let find = |policy: &Policy| policy.rules.iter().find(|rule| Some(&rule.name) == place.1.as_ref()).cloned();
-            protects(policy::compare_rules(&find(new)?.then, &find(old)?.then))
+            protects(policy::compare_rules(find(new)?.then.as_ref(), find(old)?.then.as_ref())?)
         }
         ("policy", "default") => protects(policy::compare_lists(&new.default, &old.default)),
         ("policy", "secure") => protects(policy::compare_lists(&new.secure, &old.secure)),

@@ -171,7 +171,7 @@ impl Tally {
             Renewed::Decided(decisions) => decisions,
         };
         self.messages += 1;
-        for (old, new) in record.recipients.iter().zip(&decisions) {
+        for (old, new) in record.recipients.iter().filter(|recipient| !recipient.copy).zip(&decisions) {
             self.recipients += 1;
             let (before, after) = (Way::of(&old.action, &old.rule), Way::of(&new.action, &new.rule));
             if before == after {

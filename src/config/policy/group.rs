@@ -19,6 +19,8 @@ pub struct Group {
     pub members: Vec<String>,
     /// A file with one more member a line.
     pub file: Option<PathBuf>,
+    /// Whether its members may opt out of protection.
+    pub may_opt_out: bool,
     /// The line of the config that names it.
     line: usize,
 }
@@ -31,13 +33,15 @@ pub(super) fn read_all(table: &mut Table<'_, '_>) -> Vec<Group> {
         if let Some(first) = name.as_ref().and_then(|name| names.earlier(name, line)) {
             table.mistake(line, "name", format!("the group on line {first} has this name already: choose another"));
         }
+        let has_members = table.has("members");
         let members = table.filled("members", Absent::Nothing, member);
         let file = table.optional("file", value::path);
-        if members.is_empty() && file.is_none() {
+        let may_opt_out = table.setting("may_opt_out", value::flag);
+        if !has_members && file.is_none() {
             table.mistake(table.line, "members", "is missing: write who belongs to it, or the file that lists them");
         }
         let members = members.into_iter().map(|given| given.value).collect();
-        Some(Group { name: name?, members, file, line })
+        Some(Group { name: name?, members, file, may_opt_out, line })
     })
 }
 

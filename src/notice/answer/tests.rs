@@ -66,6 +66,8 @@ pub(in crate::notice) fn story(action: Action) -> Story {
         bytes: 1,
         classified: Classified { phi: false, score: 0.0, found: Vec::new() },
         recipients: vec![recipient("other@lab.example", action.clone()), recipient("results@lab.example", action)],
+        conventions: Vec::new(),
+        reason: None,
         edits: Vec::new(),
         observed: false,
         versions: Versions { config: Digest::ZERO, classifier: "1".into(), sealpost: "1".into() },
@@ -89,6 +91,9 @@ fn recipient(to: &str, action: Action) -> Recipient {
         tried: Vec::new(),
         remarks: Vec::new(),
         concerns: Vec::new(),
+        copy: false,
+        expire_ms: None,
+        verify: None,
         known: Known { routed: false, tls_seen: None, mx_seen: Vec::new() },
     }
 }

@@ -100,7 +100,7 @@ fn submission<'a>(
     marks: Belief,
     (envelope, tree, seen): (&'a Envelope, &'a mime::Tree, &'a Seen),
 ) -> Submission<'a> {
-    Submission { client: Some(client), marks, envelope, tree, seen }
+    Submission { client: Some(client), marks, permission: config::Permission::NotGranted, envelope, tree, seen }
 }
 
 fn holds(when: &str) {
@@ -225,6 +225,6 @@ fn a_tag_of_a_rule_comes_off_where_it_is_believed() {
     };
     let (tree, seen) = (subject("Re: [Fax] the letter [secure]"), Seen::default());
     let left =
-        |belief| crate::policy::edits(&marks(&rules, &submission(&client, belief, (&envelope, &tree, &seen)))).len();
+        |belief| crate::policy::marks::edits(&marks(&rules, &submission(&client, belief, (&envelope, &tree, &seen)))).len();
     assert_eq!((left(Belief::Believed), left(Belief::NotBelieved)), (1, 0));
 }

@@ -7,14 +7,14 @@ use crate::config::{Policy, Then, When};
 use crate::mail::{Assurance, ClientName, Domain, Envelope, ReversePath};
 use crate::mime::Tree;
 use crate::phi::{Kind, Phi};
-use crate::policy::{Action, Belief, Seen};
+use crate::policy::{Belief, Permission, Seen};
 
 fn methods(names: &str) -> Vec<Method> {
     names.split_whitespace().map(|name| name.parse().unwrap()).collect()
 }
 
 fn rule(name: &str, when: When, then: Then) -> Rule {
-    Rule { name: name.into(), when, then, delay: Duration::ZERO, receipt: false }
+    Rule { name: name.into(), when, then: Some(then), ..Rule::default() }
 }
 
 fn slow(name: &str, seconds: u64) -> Rule {
@@ -61,6 +61,7 @@ fn decide_with(rules: &Rules, subject: &str, kinds: &[Kind]) -> Vec<Decision> {
     let submission = Submission {
         client: Some(&client),
         marks: Belief::Believed,
+        permission: Permission::NotGranted,
         envelope: &envelope,
         tree: &tree,
         seen: &Seen::default(),

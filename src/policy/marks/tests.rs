@@ -1,7 +1,7 @@
 //! Subjects and fields against what they ask for.
 
 use super::*;
-use crate::config::Policy;
+use crate::config::{Compat, Permission, Policy, Product};
 use crate::mail::{Address, Envelope, ReversePath};
 use crate::mime::Tree;
 use crate::policy::Seen;
@@ -21,7 +21,8 @@ fn read_with(rules: &Rules, tree: &Tree, fields: &[(&str, &str)], belief: Belief
     let envelope = Envelope::new(ReversePath::Null, bo, Vec::new());
     let fields = fields.iter().map(|(n, v)| ((*n).to_owned(), Phi::new((*v).to_owned()))).collect();
     let seen = Seen { fields, ..Seen::default() };
-    marks(rules, &Submission { client: None, marks: belief, envelope: &envelope, tree, seen: &seen })
+    let permission = Permission::NotGranted;
+    marks(rules, &Submission { client: None, marks: belief, permission, envelope: &envelope, tree, seen: &seen })
 }
 
 fn tree(subject: &str, control: &[(&str, &str)]) -> Tree {
@@ -123,9 +124,82 @@ fn each_mark_asks_and_the_tag_comes_off() {
     }
 }
 
+fn compat() -> Rules {
+    Rules::compile(&Policy {
+        tags: vec!["[secure]".into()],
+        secure: vec![Method::Tls(Assurance::Authenticated)],
+        compat: Compat { on: Product::ALL.to_vec() },
+        ..Policy::default()
+    })
+}
+
 #[test]
-fn a_sender_may_name_topics() {
-    let fields = [("X-Sealpost-Label", "part2, HIV, strange")];
-    let marks = read_with(&rules(), &tree("hello", &[]), &fields, Belief::Believed);
+fn conventions_of_other_products_are_obeyed_counted_and_taken_off() {
+    for (subject, mark, methods, left) in [
+        ("Results [Confidential]", "[confidential]", "tls:authenticated", "Results"),
+        ("+Encrypt+ Results", "+encrypt+", "smime pgp portal", "Results"),
+        ("Re: [priv] Results", "[priv]", "portal", "Re: Results"),
+        ("ZixEncrypt Results", "zixencrypt", "tls:authenticated", "Results"),
+        ("[SEND SECURE] Results", "[send secure]", "tls:authenticated", "Results"),
+        ("Results [sms: +1 602 555 0143]", "[sms:", "tls:authenticated", "Results"),
+        ("[sms:+16025550143] Results", "[sms:", "tls:authenticated", "Results"),
+        ("(E) Results", "(e)", "tls:authenticated", "Results"),
+        ("Re: [Results of today]", "[whole subject]", "tls:authenticated", "Re: Results of today"),
+    ] {
+        let marks = read_with(&compat(), &tree(subject, &[]), &[], Belief::Believed);
+        assert_eq!(marks.used.iter().map(|used| used.mark).collect::<Vec<_>>(), [mark], "{subject}");
+        let asked: Vec<&str> = marks.asks[0].methods.iter().map(|method| method.name()).collect();
+        assert_eq!(asked.join(" "), methods, "{subject}");
+        assert_eq!(marks.subject().unwrap().expose(), left);
+        let off = read_with(&rules(), &tree(subject, &[]), &[], Belief::Believed);
+        assert!(off.used.is_empty(), "{subject}");
+    }
+    let none = read_with(&compat(), &tree("A [confidential] matter", &[]), &[], Belief::Believed);
+    assert!(none.used.is_empty() && none.subject().is_none());
+}
+
+#[test]
+fn a_password_in_the_subject_is_refused() {
+    let marks = read_with(&compat(), &tree("[PW:hunter2] Results", &[]), &[], Belief::Believed);
+    assert!(marks.refused.unwrap().contains("password"));
+    assert!(!format!("{marks:?}").contains("hunter2"));
+}
+
+#[test]
+fn fields_of_other_products_are_obeyed_and_taken_off_and_a_strangers_only_taken_off() {
+    let fields = [("x-smwebmail", "Yes"), ("x-postx-expirationdate", "+24:00:00"), ("x-smenc", "no")];
+    let marks = read_with(&compat(), &tree("hello", &[]), &fields, Belief::Believed);
+    assert_eq!(marks.asks, [Ask { methods: vec![Method::Portal], last: Last::Hold }]);
+    assert_eq!(marks.expire, Some(Duration::from_secs(86_400)));
+    assert_eq!(marks.used.len(), 2);
+    let stranger = read_with(&compat(), &tree("hello", &[]), &fields, Belief::NotBelieved);
+    assert!(stranger.asks.is_empty() && stranger.used.is_empty());
+    assert_eq!((edits(&marks).len(), edits(&stranger).len()), (3, 3));
+}
+
+#[test]
+fn our_own_fields_say_how_long_how_sure_and_what_about() {
+    let fields = [
+        ("X-Sealpost-Min-Tls", "dane-or-sts"),
+        ("X-Sealpost-Expire", "30d"),
+        ("X-Sealpost-Verify", "code:7"),
+        ("X-Sealpost-Label", "part2, HIV, strange"),
+        ("X-Sealpost-Reason", "Maribel asked for it"),
+    ];
+    let tree = tree("hello", &[("x-sealpost-secure", "none")]);
+    let marks = read_with(&rules(), &tree, &fields, Belief::Believed);
+    assert_eq!(marks.least_tls, Some(Assurance::Authenticated));
+    assert_eq!(marks.expire, Some(Duration::from_secs(30 * 86_400)));
+    assert_eq!(marks.verify, Some(Verification::Code));
     assert_eq!(marks.labels, [Label::Part2, Label::Hiv]);
+    assert_eq!((marks.opting_out, marks.asks.len()), (OptingOut::Asked, 0));
+    assert!(marks.reason.is_some() && !format!("{marks:?}").contains("Maribel"));
+}
+
+#[test]
+fn tls_or_nothing_can_be_asked_for() {
+    let tree = tree("hello", &[("x-sealpost-secure", "TLS-Exclusive")]);
+    let marks = read_with(&rules(), &tree, &[], Belief::Believed);
+    let tls = vec![Method::Tls(Assurance::Valid)];
+    assert_eq!(marks.asks, [Ask { methods: tls, last: Last::Undeliverable }]);
 }

@@ -1,0 +1,118 @@
+//! What rules add to whatever way a message goes. What several add comes together, and where that cannot be, the stronger
+//! stays: the shorter expiry, the surer proof of who picks it up, the first value of a header field.
+
+use std::time::Duration;
+
+use crate::config::{Rule, Verification};
+use crate::mail::Address;
+
+/// What is added to a message for one recipient.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Additions {
+    pub headers: Vec<(String, String)>,
+    pub footers: Vec<String>,
+    pub archive: Vec<Address>,
+    pub subject: SubjectFate,
+    pub part2_notice: bool,
+    pub expire: Option<Duration>,
+    pub verify: Option<Verification>,
+}
+
+/// What becomes of the subject.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SubjectFate {
+    #[default]
+    Stays,
+    /// It is put at the top of the text, and a template stands in for it.
+    Moves,
+}
+
+impl Additions {
+    /// Adds what one rule adds, and says so in words.
+    pub(super) fn add(&mut self, rule: &Rule) -> Vec<String> {
+        let adds = &rule.adds;
+        let mut words = Vec::new();
+        for (name, value) in &adds.headers {
+            words.push(self.add_header(name, value));
+        }
+        if let Some(footer) = &adds.footer {
+            words.push("puts a footer under it".to_owned());
+            extend(&mut self.footers, std::slice::from_ref(footer));
+        }
+        if let Some(archive) = &adds.archive {
+            words.push("sends a copy to the archive".into());
+            extend(&mut self.archive, std::slice::from_ref(archive));
+        }
+        if adds.move_subject {
+            words.push("moves the subject inside".into());
+            self.subject = SubjectFate::Moves;
+        }
+        if adds.part2_notice {
+            words.push("puts the notice of 42 CFR 2.32 under it".into());
+            self.part2_notice = true;
+        }
+        words.extend(adds.expire.map(|expire| self.add_expiry(expire)));
+        words.extend(adds.verify.map(|verify| self.add_verification(verify)));
+        words
+    }
+
+    fn add_header(&mut self, name: &str, value: &str) -> String {
+        let earlier = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        match earlier {
+            Some((_, known)) if known == value => format!("adds {name}, as another rule does"),
+            Some(_) => format!("{name} gives way to that of a rule further up"),
+            None => {
+                self.headers.push((name.to_owned(), value.to_owned()));
+                format!("adds {name}")
+            }
+        }
+    }
+
+    /// The sender's wish counts as a rule's does.
+    pub(super) fn add_expiry(&mut self, expire: Duration) -> String {
+        let told = format!("lets it be picked up for {}", humantime::format_duration(expire));
+        match self.expire {
+            Some(shorter) if shorter <= expire => format!("{told}; that is shorter already"),
+            Some(_) | None => {
+                self.expire = Some(expire);
+                told
+            }
+        }
+    }
+
+    pub(super) fn add_verification(&mut self, verify: Verification) -> String {
+        let told = format!("asks whoever picks it up for {}", verify.name());
+        match self.verify {
+            Some(surer) if surer >= verify => format!("{told}; as much is asked already"),
+            Some(_) | None => {
+                self.verify = Some(verify);
+                told
+            }
+        }
+    }
+
+    /// What holds for the whole message is what any of its recipients calls for: one text is kept for all.
+    pub fn united<'a>(all: impl IntoIterator<Item = &'a Additions>) -> Additions {
+        let mut united = Additions::default();
+        for each in all {
+            for (name, value) in &each.headers {
+                united.add_header(name, value);
+            }
+            extend(&mut united.footers, &each.footers);
+            extend(&mut united.archive, &each.archive);
+            if each.subject == SubjectFate::Moves {
+                united.subject = SubjectFate::Moves;
+            }
+            united.part2_notice |= each.part2_notice;
+        }
+        united
+    }
+}
+
+fn extend<T: Clone + PartialEq>(list: &mut Vec<T>, with: &[T]) {
+    for entry in with {
+        if !list.contains(entry) {
+            list.push(entry.clone());
+        }
+    }
+}
