@@ -1,5 +1,6 @@
 //! `sealpost policy`: trying the rules on paper, on cases and on past mail, before they decide; and going back.
 
+mod compat;
 mod diff;
 mod kept;
 mod replay;
@@ -56,6 +57,10 @@ pub(super) enum Command {
     /// It goes by what the evidence keeps of each message, as the classifier of its day saw it. With --config NEW alone, the
     /// new config has to name the data directory that the running one has.
     Replay(replay::Arguments),
+    /// Count who used tags and headers of other products: by product, mark and client
+    ///
+    /// What nobody uses any more can be switched off in `[policy.compat]`.
+    Compat(compat::Arguments),
 }
 
 pub(super) fn run(path: &Path, command: Command, format: Format) -> Result<ExitCode, Failed> {
@@ -65,5 +70,6 @@ pub(super) fn run(path: &Path, command: Command, format: Format) -> Result<ExitC
         Command::Rollback { digest } => rollback::run(path, &digest, format),
         Command::Report(arguments) => report::run(path, &arguments, format),
         Command::Replay(arguments) => replay::run(path, &arguments, format),
+        Command::Compat(arguments) => compat::run(path, &arguments, format),
     }
 }

@@ -1,5 +1,6 @@
 //! Policy that is tried before it counts, and taken back when it does not do what it should.
 
+mod adds;
 mod cases;
 mod going_back;
 mod observer;
