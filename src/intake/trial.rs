@@ -274,6 +274,8 @@ pub fn recipient(case: &Case, at: usize) -> Option<&Address> {
 }
 
 #[cfg(test)]
+mod recipes;
+#[cfg(test)]
 mod tests {
     use super::*;
 
