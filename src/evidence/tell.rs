@@ -9,12 +9,16 @@ use crate::mail::{Arrival, Domain, Quarantine, ReversePath, TlsSession};
 use crate::phi::{Kind, Phi};
 use crate::policy::{RuleResult, Tried};
 
+/// Words of a reason that are shown; the record has all of it.
+const MOST_WORDS: usize = 100;
+
 impl Story {
     /// In plain words, for whoever asked why.
     pub fn tell(&self) -> String {
         let mut lines = vec![format!("Message {}", self.id)];
         lines.push(arrival(&self.record));
         lines.extend(asked(&self.record.asked, ""));
+        lines.extend(reason(&self.record));
         lines.extend(classified(&self.record.classified));
         for (at, recipient) in self.record.recipients.iter().enumerate() {
             let journey = self.journeys.get(at);
@@ -39,6 +43,14 @@ impl Story {
         lines.push(proof(&self.proof));
         lines.join("\n") + "\n"
     }
+}
+
+/// What a sender wrote who wanted less protection; whether it got less stands with each recipient.
+fn reason(record: &Record) -> Option<String> {
+    let reason = record.reason.as_ref()?;
+    // A story is told to an operator who asked for this message; the reason is there to be read.
+    let words: Vec<&str> = reason.expose().split_whitespace().take(MOST_WORDS).collect();
+    Some(format!("Its sender opted out of protection, and gave as the reason: {}", words.join(" ")))
 }
 
 /// A decision alone, for a message that was not sent, or not yet.
@@ -366,6 +378,17 @@ mod tests {
         let told = kept.story().tell();
         assert!(told.ends_with("at the time: the record of what was received and decided was altered.\n"), "{told}");
         assert!(told.contains("WARNING"));
+    }
+
+    #[test]
+    fn whoever_opts_out_is_told_with_the_reason_in_one_line() {
+        let mut story = invented::kept().story();
+        assert!(!story.tell().contains("opted out"));
+        story.record.reason = Some(Phi::new("a lease;\n no patient ".repeat(100)));
+        let told = story.tell();
+        let line = told.lines().find(|line| line.contains("opted out")).unwrap();
+        assert!(line.contains("as the reason: a lease; no patient a lease;"), "{line}");
+        assert_eq!(line.matches("patient").count(), 25, "{line}");
     }
 
     #[test]

@@ -83,7 +83,14 @@ pub(super) fn slip(owed: &Owed, story: &Story, take_back: Option<TakeBack>) -> S
         reference: owed.message,
         original: Original::new(record.date, message_id),
         require_tls: owed.asked.require_tls,
-        lines: record.recipients.iter().zip(&story.journeys).map(line).collect(),
+        // A copy for an archive is the clinic's, and no recipient that the sender knows of.
+        lines: record
+            .recipients
+            .iter()
+            .zip(&story.journeys)
+            .filter(|(recipient, _)| !recipient.copy)
+            .map(line)
+            .collect(),
         take_back,
     }
 }

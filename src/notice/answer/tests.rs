@@ -82,6 +82,17 @@ pub(in crate::notice) fn story(action: Action) -> Story {
     }
 }
 
+#[test]
+fn a_copy_for_an_archive_is_no_line_of_the_senders_receipt() {
+    let mut story = story(Action::Hold { reason: "look".into() });
+    let lines = |story: &Story| {
+        crate::notice::receipt::slip(&owed(About::Taken, "ann@clinic.example"), story, None).lines.len()
+    };
+    assert_eq!(lines(&story), 2);
+    story.record.recipients[1].copy = true;
+    assert_eq!(lines(&story), 1);
+}
+
 fn recipient(to: &str, action: Action) -> Recipient {
     Recipient {
         address: address(to),
