@@ -1,6 +1,7 @@
 //! `sealpost policy`: trying the rules on paper, on cases and on past mail, before they decide; and going back.
 
 mod compat;
+mod check;
 mod diff;
 mod kept;
 mod replay;
@@ -18,6 +19,12 @@ use crate::cli::output::{Failed, Format};
 /// What is typed behind `policy`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Find rules that never decide: dead, shadowed by others, or out of every client's reach; exit code 1 when there are any
+    Check {
+        /// The config to look at; default: the one of --config
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
     /// Run a file of messages with what is to be decided for them; exit code 1 when something else is decided
     ///
     /// The same file is run before each reload, and while one of its cases fails the old config stays in force.
@@ -65,6 +72,7 @@ pub(super) enum Command {
 
 pub(super) fn run(path: &Path, command: Command, format: Format) -> Result<ExitCode, Failed> {
     match command {
+        Command::Check { file } => check::run(path, file.as_deref(), format),
         Command::Test { file } => test::run(path, file, format),
         Command::Diff { first, second } => diff::run(path, (first, second), format),
         Command::Rollback { digest } => rollback::run(path, &digest, format),

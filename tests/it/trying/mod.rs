@@ -2,6 +2,7 @@
 
 mod adds;
 mod cases;
+mod checked;
 mod going_back;
 mod observer;
 mod replay;
