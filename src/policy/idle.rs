@@ -277,7 +277,7 @@ fn meets(one: &str, other: &str) -> bool {
 }
 
 /// Whether every address that fits the first pattern fits the second; or every domain, of patterns of domains.
-fn is_within(narrow: &str, wide: &str) -> bool {
+pub fn is_within(narrow: &str, wide: &str) -> bool {
     let (Some((one, a)), Some((other, b))) = (narrow.rsplit_once('@'), wide.rsplit_once('@')) else {
         return !narrow.contains('@') && !wide.contains('@') && domain_within(narrow, wide);
     };

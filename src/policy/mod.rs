@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use adds::{Additions, SubjectFate};
 pub use decide::{Rules, decide};
 pub use edits::{Decided, edits};
-pub use idle::{Cause, Idle, idle};
+pub use idle::{Cause, Idle, idle, is_within};
 pub use marks::{Ask, Marks, OptingOut, Used, marks};
 pub use protection::{compare, compare_lists, compare_rules};
 pub use seen::{Ends, Seen};

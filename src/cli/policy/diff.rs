@@ -299,9 +299,13 @@ fn covers(was: Option<&String>, is: Option<&String>) -> Option<&'static str> {
         Some(array.iter().map(shown).collect::<BTreeSet<String>>())
     };
     let (old, new) = (entries(was)?, entries(is)?);
-    if new.is_superset(&old) {
+    let within = |narrow: &BTreeSet<String>, wide: &BTreeSet<String>| {
+        let bare = |text: &String| text.trim_matches('"').to_owned();
+        narrow.iter().all(|one| wide.iter().any(|other| one == other || policy::is_within(&bare(one), &bare(other))))
+    };
+    if within(&old, &new) {
         Some("it covers more mail")
-    } else if old.is_superset(&new) {
+    } else if within(&new, &old) {
         Some("it covers less mail")
     } else {
         Some("it covers other mail")
@@ -423,6 +427,16 @@ deliver = ["tls:authenticated"]
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+    }
+
+    #[test]
+    fn a_wider_pattern_covers_more_mail() {
+        let condition =
+            |sender: &str| OLD.replace("when = { phi = true }", &format!("when = {{ sender = [\"{sender}\"] }}"));
+        let (narrow, wide) = (condition("ann@clinic.example"), condition("*@clinic.example"));
+        assert!(told(&narrow, &wide).contains("it covers more mail"));
+        assert!(told(&wide, &narrow).contains("it covers less mail"));
+        assert!(told(&narrow, &condition("*@lab.example")).contains("it covers other mail"));
     }
 
     #[test]
