@@ -12,6 +12,7 @@ mod outcome;
 mod partners;
 mod proof;
 mod show;
+mod tour;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -72,14 +73,21 @@ async fn demo() -> Result<ExitCode> {
     let begin = Instant::now();
     // Without this, Ctrl-C would leave the folder with its keys behind.
     let mut interrupt = pin!(tokio::signal::ctrl_c());
+    let interrupted = || {
+        println!("\nStopped before the end; everything was removed.");
+        Ok(ExitCode::from(INTERRUPTED))
+    };
+    if let Some(name) = std::env::args().nth(1) {
+        return tokio::select! {
+            biased;
+            _ = &mut interrupt => interrupted(),
+            good = tour(&name, home.path()) => good,
+        };
+    }
     let went = tokio::select! {
         biased;
         _ = &mut interrupt => None,
         went = morning(home.path()) => Some(went),
-    };
-    let interrupted = || {
-        println!("\nStopped before the end; everything was removed.");
-        Ok(ExitCode::from(INTERRUPTED))
     };
     let Morning { mut clinic, sent, mut good } = match went {
         None => return interrupted(),
@@ -94,6 +102,13 @@ async fn demo() -> Result<ExitCode> {
     }
     good &= clinic.daemon.stop()?.success();
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn tour(name: &str, home: &Path) -> Result<ExitCode> {
+    match name {
+        "policy" => Ok(if tour::policy(home).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        other => Err(format!("there is no tour {other}; there is TOUR=policy").into()),
+    }
 }
 
 /// Whether KEEP=1 was given.
