@@ -124,7 +124,8 @@ pub(super) fn tell(excerpts: &[Excerpt]) -> String {
     let mut last = None;
     for Excerpt { part, line, text: masked } in excerpts {
         if last != Some(part) {
-            let place = if part == "subject" { "the subject".to_owned() } else { format!("part {part}") };
+            let numbered = part.starts_with(|first: char| first.is_ascii_digit());
+            let place = if numbered { format!("part {part}") } else { format!("the {part}") };
             text.push_str(&format!("  In {place}:\n"));
             last = Some(part);
         }
@@ -134,14 +135,27 @@ pub(super) fn tell(excerpts: &[Excerpt]) -> String {
 }
 
 fn lines(path: &str, text: &str, findings: &[&Finding]) -> Vec<Excerpt> {
+    let mut waiting: Vec<&Finding> = findings.iter().copied().filter(|found| found.start < found.end).collect();
+    waiting.sort_unstable_by_key(|found| std::cmp::Reverse(found.start));
+    let mut here: Vec<&Finding> = Vec::new();
     let mut shown = Vec::new();
     let mut start = 0;
     for (at, line) in text.split('\n').enumerate() {
         let characters: Vec<char> = line.trim_end_matches('\r').chars().collect();
         let end = start + characters.len();
-        let spans = spans(findings, (start, end));
-        if !spans.is_empty() && shown.len() < MOST_LINES {
-            shown.push(Excerpt { part: path.to_owned(), line: at + 1, text: masked(&characters, &spans) });
+        while let Some(found) = waiting.pop_if(|found| found.start < end) {
+            here.push(found);
+        }
+        here.retain(|found| found.end > start);
+        if !here.is_empty() {
+            shown.push(Excerpt {
+                part: path.to_owned(),
+                line: at + 1,
+                text: masked(&characters, &spans(&here, (start, end))),
+            });
+        }
+        if shown.len() == MOST_LINES || (here.is_empty() && waiting.is_empty()) {
+            break;
         }
         start += line.chars().count() + 1;
     }
@@ -149,10 +163,11 @@ fn lines(path: &str, text: &str, findings: &[&Finding]) -> Vec<Excerpt> {
 }
 
 /// What was found in one line, as places in it. What overlaps is one.
-fn spans<'a>(findings: &[&'a Finding], (start, end): (usize, usize)) -> Vec<(usize, usize, &'a str)> {
-    let here = findings.iter().filter(|found| found.start < found.end && found.start < end && found.end > start);
-    let mut all: Vec<(usize, usize, &str)> =
-        here.map(|found| (found.start.max(start) - start, found.end.min(end) - start, found.kind.name())).collect();
+fn spans<'a>(here: &[&'a Finding], (start, end): (usize, usize)) -> Vec<(usize, usize, &'a str)> {
+    let place = |found: &&'a Finding| {
+        (found.start.max(start) - start, found.end.min(end).saturating_sub(start), found.kind.name())
+    };
+    let mut all: Vec<(usize, usize, &str)> = here.iter().map(place).filter(|(from, to, _)| from < to).collect();
     all.sort_unstable();
     let mut apart: Vec<(usize, usize, &str)> = Vec::new();
     for (from, to, kind) in all {
