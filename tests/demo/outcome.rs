@@ -225,7 +225,7 @@ fn found(classified: &Classified) -> String {
     if kinds.is_empty() { "nothing about health, nothing that names a patient".to_owned() } else { kinds.join(", ") }
 }
 
-fn word(kind: &str) -> &str {
+pub fn word(kind: &str) -> &str {
     match kind {
         "NAME" => "name",
         "DATE" => "date",
@@ -237,6 +237,8 @@ fn word(kind: &str) -> &str {
         "DIAGNOSIS" => "diagnosis",
         "ICD10" => "diagnosis code",
         "DRUG" => "drug",
+        "DOSE" => "dose",
+        "UNREADABLE" => "a file that nobody can read",
         "PROCEDURE" => "procedure",
         "CPT" => "procedure code",
         "LAB" => "lab result",

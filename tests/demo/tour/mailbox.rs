@@ -184,6 +184,23 @@ pub const MAILBOX: &[Mail] = &[
     },
     Mail {
         letter: Letter {
+            title: "Letter as PDF",
+            sender: ANN,
+            recipients: &[("records@bayside.example", Expected::Delivered)],
+            subject: "As discussed",
+            body: "Please see the attached letter.\n\nAnn Field, MD\n",
+            attachment: Some(Attachment {
+                name: "letter.pdf",
+                kind: "application/pdf",
+                text: include_str!("discharge.pdf"),
+            }),
+        },
+        health: Health::Found,
+        travels: Travels::By("tls:valid"),
+        rule: DEFAULT,
+    },
+    Mail {
+        letter: Letter {
             title: "Strange file",
             sender: ANN,
             recipients: &[("records@bayside.example", Expected::Held)],

@@ -1,10 +1,12 @@
 //! What can be known of a policy before any mail goes by it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::outcome::word;
 use crate::show::{Tone, paragraph, toned};
 use crate::tour::Tour;
 use crate::tour::mailbox::{FREE_MAIL, Health, MAILBOX, Mail, Travels};
@@ -159,8 +161,8 @@ fn expected(mail: &Mail) -> String {
 /// The kinds found, each once.
 fn kinds(told: &Value) -> String {
     let all = told["findings"].as_array().into_iter().flatten().filter_map(|finding| finding["kind"].as_str());
-    let kinds: std::collections::BTreeSet<&str> = all.collect();
-    if kinds.is_empty() { "nothing".to_owned() } else { kinds.into_iter().collect::<Vec<_>>().join(" ") }
+    let kinds: BTreeSet<&str> = all.map(word).collect();
+    if kinds.is_empty() { "nothing".to_owned() } else { kinds.into_iter().collect::<Vec<_>>().join(", ") }
 }
 
 fn line(cells: [&str; 5]) -> String {
