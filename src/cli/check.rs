@@ -2,6 +2,7 @@
 
 mod files;
 mod reach;
+mod rules;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -148,6 +149,7 @@ pub(super) async fn run(subject: &Subject<'_>, resolve: impl AsyncFn(&Domain) ->
     let mut findings = files::config(subject);
     findings.extend(settings(subject.config));
     findings.extend(listeners(subject.config, subject.now));
+    findings.extend(rules::policy(subject.config));
     findings.push(clock(subject.now));
     findings.extend(files::certificates(subject));
     findings.extend(files::proofs(subject));
