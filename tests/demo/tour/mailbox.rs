@@ -50,6 +50,11 @@ default = ["tls:valid"]
 secure = ["tls:authenticated"]
 tests = "policy-tests.toml"
 observer = ["mirror"]
+opted_out = ["tls:encrypted"]
+[[policy.group]]
+name = "front desk"
+members = ["frontdesk@clinic.example"]
+may_opt_out = true
 [[policy.rule]]
 name = "The newsletter may go over any TLS"
 when = { sender = ["news@clinic.example"], phi = false }

@@ -5,6 +5,7 @@ mod live;
 mod mailbox;
 mod paper;
 mod watched;
+mod wishes;
 
 use std::fs;
 use std::path::Path;
@@ -12,6 +13,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::letters::Letter;
 use crate::partners::Partners;
 use crate::show::{Tone, paragraph, title, toned};
 use crate::world::Result;
@@ -50,6 +52,8 @@ pub async fn policy(home: &Path) -> Result<bool> {
     watched::replay(&mut tour)?;
     live::hand_over(&mut tour).await?;
     live::take_back(&mut tour).await?;
+    wishes::subject(&mut tour).await?;
+    wishes::opting_out(&mut tour)?;
     live::go_back(&mut tour)?;
     let Tour { mut clinic, stops, held, failed, .. } = tour;
     let stopped = clinic.daemon.stop()?.success();
@@ -143,8 +147,13 @@ impl Tour {
     /// Hands a message over as a client: its id, or the refusal.
     fn submit(&self, login: &str, mail: &Mail, index: usize) -> Result<std::result::Result<String, String>> {
         let text = fs::read_to_string(self.clinic.home.join(crate::file_of(index)))?;
+        self.submit_text(login, &mail.letter, &text)
+    }
+
+    fn submit_text(&self, login: &str, letter: &Letter, text: &str) -> Result<std::result::Result<String, String>> {
+        let to: Vec<&str> = letter.recipients.iter().map(|(address, _)| *address).collect();
         let mut command = swaks(&self.clinic);
-        command.args(["--auth-user", login, "--from", mail.letter.sender, "--to", mail.to()]);
+        command.args(["--auth-user", login, "--from", letter.sender, "--to", &to.join(",")]);
         command.arg("--data").arg(text.trim_end_matches('\n'));
         let printed = run(command, &self.clinic.home).map_err(|error| format!("swaks: {error}"))?;
         for words in ["queued as ", "observed, and not sent, as "] {
