@@ -124,9 +124,8 @@ pub fn go_back(tour: &mut Tour) -> Result<()> {
     // The cases would refuse it: that is the stop before.
     std::fs::write(&tour.clinic.daemon.config, wide.replace("tests = \"policy-tests.toml\"\n", ""))?;
     tour.clinic.daemon.reload()?;
-    let before = tour.rows(&["audit", "config"])?;
-    let old = before.iter().find(|row| row["in_force"] != true).and_then(|row| row["config"].as_str());
-    let old = old.ok_or("only one config was in force")?.get(..12).unwrap_or_default().to_owned();
+    let old = told.split_once("From ").and_then(|(_, rest)| rest.split_whitespace().next());
+    let old = old.ok_or("the difference does not say from what")?.to_owned();
     tour.show(&["policy", "rollback", &old])?.good()?;
     tour.claim("The file is as it was, comments and all", tour.config()? == good);
     let rows = tour.rows(&["audit", "config"])?;
