@@ -4,6 +4,7 @@
 mod live;
 mod mailbox;
 mod paper;
+mod slips;
 mod watched;
 mod wishes;
 
@@ -54,6 +55,8 @@ pub async fn policy(home: &Path) -> Result<bool> {
     live::take_back(&mut tour).await?;
     wishes::subject(&mut tour).await?;
     wishes::opting_out(&mut tour)?;
+    slips::caught(&mut tour)?;
+    slips::again(&mut tour)?;
     live::go_back(&mut tour)?;
     let Tour { mut clinic, stops, held, failed, .. } = tour;
     let stopped = clinic.daemon.stop()?.success();
