@@ -32,6 +32,9 @@ fn figures(tokens: &Tokens<'_>, run: &Run<'_>) -> Option<(Range<usize>, f32)> {
     if !run.numeric || run.led {
         return None;
     }
+    if !matches!(run.parts(), [1 | 2 | 4, 1 | 2, 1 | 2 | 4] | [8]) {
+        return None;
+    }
     let numbers: Vec<u32> = run.text.split(['/', '-', '.']).map(|part| part.parse().unwrap_or(u32::MAX)).collect();
     let one_mark = run.marks().all(|mark| mark == run.mark(0));
     let marked = one_mark && matches!(run.mark(0), b'/' | b'-' | b'.');

@@ -98,8 +98,8 @@ struct Said {
 struct Node {
     flags: u32,
     said: Vec<Said>,
-    /// Whether a longer term goes on from here.
-    deeper: bool,
+    /// One bit for each word with which a longer term goes on from here.
+    next: u64,
 }
 
 /// All words and terms: a table from a hash, or a node and a word's hash, to a node.
@@ -215,7 +215,7 @@ impl Growing {
         let mut node = self.place(key(*first));
         self.firsts.push(*first);
         for word in others {
-            self.nodes.get_mut(node as usize)?.deeper = true;
+            self.nodes.get_mut(node as usize)?.next |= next_bit(short(*word));
             node = self.place(step(node, short(*word)));
         }
         self.nodes.get_mut(node as usize)
@@ -255,6 +255,10 @@ const fn key(hash: u64) -> u64 {
 fn step(node: u32, word: u32) -> u64 {
     let hash = mix(mix(3, u64::from(node)), u64::from(word));
     key(hash ^ hash >> 29)
+}
+
+const fn next_bit(word: u32) -> u64 {
+    1 << (word % 64)
 }
 
 const fn bit(hash: u64) -> (usize, u64) {
@@ -306,7 +310,10 @@ impl Lexicon {
             }
             found.topic = said().find_map(Said::topic).or(found.topic);
             found.label = said().rev().find_map(Said::label).map(|label| (end - at, label)).or(found.label);
-            let next = tokens.list.get(end).filter(|next| node.deeper && (goes_on(next) || is_point(tokens, end)));
+            let next = tokens
+                .list
+                .get(end)
+                .filter(|next| node.next & next_bit(next.hash) != 0 && (goes_on(next) || is_point(tokens, end)));
             shortened |= next.is_some_and(|next| !goes_on(next));
             entry = match next.map(|next| self.find(step(entry, next.hash))) {
                 None | Some(UNKNOWN) => return Some(found),

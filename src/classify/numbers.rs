@@ -339,11 +339,14 @@ impl Number<'_, '_> {
         }
         let close =
             |token: &&Token| token.class == Class::Number && token.gap <= Gap::Sentence && is_dialled(tokens, token);
-        let more = tokens.list.iter().skip(self.at + 1).take(4).take_while(close).count();
-        let lengths: Vec<usize> = tokens.list.iter().skip(self.at).take(more + 1).map(Token::length).collect();
+        let rest = tokens.list.get(self.at + 1..).unwrap_or_default();
+        let more = rest.iter().take(4).take_while(close).count();
+        let mut lengths = [first.length(), 0, 0, 0, 0];
+        lengths.iter_mut().skip(1).zip(rest.iter().take(more)).for_each(|(length, token)| *length = token.length());
+        let lengths = &lengths[..=more];
         let labelled = matches!(self.label, Some(Label::Phone | Label::Fax));
         let abroad = first.mark == b'+';
-        let groups = match lengths.as_slice() {
+        let groups = match lengths {
             [3, 3, 4, ..] => 3,
             [1, 3, 3, 4, ..] if tokens.word(first) == "1" => 4,
             [10, ..] if labelled => 1,
@@ -392,6 +395,11 @@ impl Number<'_, '_> {
 
     fn colons(&self) -> Found {
         let token = self.tokens.list.get(self.at)?;
+        let before = self.at.checked_sub(1).and_then(|before| self.tokens.list.get(before));
+        // A later part of what was looked at already.
+        if token.gap == Gap::Joined && token.mark == b':' && before.is_some_and(|before| before.class.has_digit()) {
+            return None;
+        }
         let behind = self.tokens.text.as_bytes().get(token.end as usize) == Some(&b':');
         let inside = self.tokens.list.get(self.at + 1).is_some_and(|next| next.gap == Gap::Joined && next.mark == b':');
         let hit = (behind && inside && token.length() <= 4)

@@ -1,5 +1,7 @@
 //! Records of one patient in the formats of health care: HL7 v2, X12, FHIR, C-CDA.
 
+use memchr::memmem;
+
 use crate::classify::{Hit, Hits, Sense};
 use crate::phi::Kind;
 
@@ -24,23 +26,31 @@ fn hl7(text: &str) -> Place {
     segment(text, "PID|").or_else(|| segment(text, "IN1|")).or_else(|| segment(text, "MRG|")).map(|_| (header, 4))
 }
 
+fn find(text: &str, sign: &str) -> Option<usize> {
+    memmem::find(text.as_bytes(), sign.as_bytes())
+}
+
+fn holds(text: &str, sign: &str) -> bool {
+    find(text, sign).is_some()
+}
+
 fn segment(text: &str, name: &str) -> Option<usize> {
     let begins = |at: usize| at == 0 || matches!(text.as_bytes()[at - 1], b'\r' | b'\n' | 0x0b | b'>' | b'\t');
-    text.match_indices(name).map(|(at, _)| at).find(|at| begins(*at))
+    memmem::find_iter(text.as_bytes(), name).find(|at| begins(*at))
 }
 
 /// X12: an interchange with a patient, an insured or a corrected insured (NM1 with QC, IL or 74).
 fn x12(text: &str) -> Place {
     let at = segment(text, "ISA")?;
     let separator = text[at + 3..].chars().next().filter(char::is_ascii_punctuation)?;
-    let person = |code: &str| text.contains(&format!("NM1{separator}{code}{separator}"));
+    let person = |code: &str| holds(text, &format!("NM1{separator}{code}{separator}"));
     (person("QC") || person("IL") || person("74")).then_some((at, 3))
 }
 
 /// FHIR in JSON: a Patient, or a resource whose subject, patient or beneficiary is one.
 fn fhir_json(text: &str) -> Place {
     const TYPE: &str = "\"resourceType\"";
-    let at = text.find(TYPE)?;
+    let at = find(text, TYPE)?;
     let person =
         |name: &str| text.match_indices(name).any(|(at, _)| text[at + name.len()..].trim_start().starts_with(':'));
     let patient = text.match_indices(TYPE).any(|(at, _)| {
@@ -53,19 +63,19 @@ fn fhir_json(text: &str) -> Place {
 
 /// A reference that leads to a person, or shows a name.
 fn names_somebody(text: &str) -> bool {
-    ["Patient/", "urn:uuid:", "\"reference\"", "\"display\""].into_iter().any(|sign| text.contains(sign))
+    ["Patient/", "urn:uuid:", "\"reference\"", "\"display\""].into_iter().any(|sign| holds(text, sign))
 }
 
 fn fhir_xml(text: &str) -> Place {
-    let at = text.find("http://hl7.org/fhir\"")?;
-    let patient = text.contains("<Patient") || (text.contains("<subject") && text.contains("Patient/"));
-    (patient || (text.contains("<patient>") && text.contains("Patient/"))).then_some((at, 19))
+    let at = find(text, "http://hl7.org/fhir\"")?;
+    let patient = holds(text, "<Patient") || (holds(text, "<subject") && holds(text, "Patient/"));
+    (patient || (holds(text, "<patient>") && holds(text, "Patient/"))).then_some((at, 19))
 }
 
 /// C-CDA: a clinical document names its patient as the record target.
 fn ccda(text: &str) -> Place {
-    let at = text.find("ClinicalDocument")?;
-    text.contains("recordTarget").then_some((at, 16))
+    let at = find(text, "ClinicalDocument")?;
+    holds(text, "recordTarget").then_some((at, 16))
 }
 
 #[cfg(test)]

@@ -96,16 +96,24 @@ const NOT_STEMS: &[&str] = &[
 /// The shortest word whose ending says anything.
 const SHORTEST: usize = 7;
 
-/// The last four octets of a stem, by which most words are passed over.
-const TAIL: usize = 4;
+const LETTERS: usize = 26;
 
-static TAILS: LazyLock<Vec<[u8; TAIL]>> =
-    LazyLock::new(|| STEMS.iter().filter_map(|(stem, _)| stem.as_bytes().last_chunk().copied()).collect());
+/// The stems by their last two letters, by which most words are passed over.
+static BY_TAIL: LazyLock<Vec<Vec<(&str, Kind)>>> = LazyLock::new(|| {
+    let mut tails = vec![Vec::new(); LETTERS * LETTERS];
+    for (stem, kind) in STEMS {
+        if let Some(stems) = tail(stem.as_bytes()).and_then(|at| tails.get_mut(at)) {
+            stems.push((stem, kind));
+        }
+    }
+    tails
+});
 
-fn has_tail(word: &[u8]) -> bool {
-    let tail = word.last_chunk::<TAIL>().map(|tail| tail.map(|byte| byte.to_ascii_lowercase()));
-    // Few endings, and short: comparing them all is quicker than hashing.
-    tail.is_some_and(|tail| TAILS.contains(&tail))
+/// The place of the last two letters among all such pairs.
+fn tail(word: &[u8]) -> Option<usize> {
+    let letter = |octet: u8| octet.to_ascii_lowercase().checked_sub(b'a').map(usize::from).filter(|at| *at < LETTERS);
+    let [.., before, last] = word else { return None };
+    Some(letter(*before)? * LETTERS + letter(*last)?)
 }
 
 /// An unlisted word that its ending makes a medicine, an operation or a disease.
@@ -114,14 +122,12 @@ pub(super) fn stem(tokens: &Tokens<'_>, token: &Token) -> Option<Hit> {
         return None;
     }
     let word = tokens.word(token).as_bytes();
-    if !has_tail(word) {
-        return None;
-    }
+    let stems = BY_TAIL.get(tail(word)?)?;
     let ends =
         |stem: &str| word.len() > stem.len() && word[word.len() - stem.len()..].eq_ignore_ascii_case(stem.as_bytes());
+    let (_, kind) = stems.iter().find(|(stem, _)| ends(stem))?;
     let ordinary = NOT_STEMS.iter().any(|other| word.eq_ignore_ascii_case(other.as_bytes()));
-    let (_, kind) = STEMS.iter().find(|(stem, _)| ends(stem)).filter(|_| !ordinary)?;
-    Some(Hit::new(*kind, token.span(), 0.7))
+    (!ordinary).then(|| Hit::new(*kind, token.span(), 0.7))
 }
 
 #[cfg(test)]
