@@ -33,9 +33,10 @@ check: needs-build             ## format, lints, house rules, documentation
 	cargo test --locked --test tidy
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-bench: needs-build needs-bench ## how long a client waits for each answer; Sealpost and Postfix in the same run (QUICK=1: one cell)
+bench: needs-build needs-bench ## how long a client waits for each answer, and the classifier takes; Sealpost and Postfix in the same run (QUICK=1: one cell)
 	cargo build --locked --release --bin sealpost
 	cargo bench --locked --bench answers
+	cargo bench --locked --bench classify
 	cargo bench --locked --bench relay -- $(if $(QUICK),--quick) $(if $(WRITE),--write)
 
 conformance: needs-build       ## any mail server asked for every MUST and every known attack (TARGET=host:port USER= FROM= TO= CA= IMPLICIT= SINK= ONLY= JSON=1, PASSWORD in the environment)
