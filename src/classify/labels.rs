@@ -119,6 +119,14 @@ impl Labels {
         self.places.iter().filter(|place| place.label == Label::Home).map(|place| place.end)
     }
 
+    /// Where a label ends that is tied to the number behind it: "MRN-4829130", "DOB-04/02/1961".
+    pub(super) fn tied(&self, first: usize, at: usize) -> Option<usize> {
+        let after = self.places.partition_point(|place| place.end <= at);
+        let before = after.checked_sub(1).and_then(|at| self.places.get(at))?;
+        // "SN-99182-A" is a whole.
+        (before.first >= first && before.end > first && before.label != Label::Device).then_some(before.end)
+    }
+
     /// The label of the number that begins with a token.
     pub(super) fn of_number(&self, tokens: &Tokens<'_>, first: usize, end: usize) -> Option<Label> {
         let after = self.places.partition_point(|place| place.end <= first);
@@ -192,7 +200,8 @@ fn passes(tokens: &Tokens<'_>, place: &Place, at: usize) -> bool {
     };
     let alone = tokens.list.get(place.first).is_some_and(|first| first.gap >= Gap::Cell);
     match token.gap {
-        Gap::Joined => !matches!(token.mark, b'/' | b'(' | b')') || before.length() <= 2,
+        Gap::Joined if token.mark == b'/' => token.class.has_digit() || before.length() <= 2,
+        Gap::Joined => !matches!(token.mark, b'(' | b')') || before.length() <= 2,
         Gap::Space | Gap::Cell => true,
         Gap::Mark if token.mark == b')' => before.length() <= 3 || tokens.between(at).contains(':'),
         Gap::Mark => !matches!(token.mark, b',' | b';'),

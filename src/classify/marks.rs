@@ -44,7 +44,7 @@ fn domain(rest: &[u8]) -> Option<usize> {
 
 fn link(text: &str, at: usize) -> Option<Hit> {
     let lead = &text.as_bytes()[at.saturating_sub(5)..at];
-    let scheme = ["https", "http", "ftp"].into_iter().find(|scheme| {
+    let scheme = ["https", "http", "sftp", "ftp", "wss", "ws"].into_iter().find(|scheme| {
         lead.len() >= scheme.len() && lead[lead.len() - scheme.len()..].eq_ignore_ascii_case(scheme.as_bytes())
     })?;
     let length = link_length(&text.as_bytes()[at + 3..]);
@@ -84,6 +84,7 @@ fn bare_site(tokens: &Tokens<'_>, last: usize, sure: bool) -> Option<Hit> {
         joined && tokens.between(*at).len() == 1
     };
     let first = (last.saturating_sub(LABELS)..=last).rev().take_while(tied).last()?.checked_sub(1)?;
+    tokens.list.get(first..last)?.iter().find(|token| token.class != Class::Number)?;
     let span = tokens.span(first..last + 1);
     let free = span.start.checked_sub(1).and_then(|at| bytes.get(at));
     let free = free.is_none_or(|byte| byte.is_ascii_whitespace() || b"(<\"'[>:".contains(byte));

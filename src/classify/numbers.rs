@@ -96,7 +96,10 @@ pub(super) fn detect(tokens: &Tokens<'_>, labels: &Labels, hits: &mut Hits) {
             at += 1;
             continue;
         }
-        let run = Run::at(tokens, at, floor);
+        let mut run = Run::at(tokens, at, floor);
+        if let Some(end) = labels.tied(run.first, at) {
+            run = Run { led: false, ..Run::at(tokens, at, end) };
+        }
         let own = labels.of_number(tokens, run.first, run.end);
         let label =
             own.or_else(|| carried.filter(|(end, _)| is_listed(tokens, *end, run.first)).map(|(_, label)| label));
@@ -180,7 +183,9 @@ impl Number<'_, '_> {
             Label::Phone | Label::Fax => self.phone(),
             Label::Icd if checks::icd10(text) || checks::icd10_without_point(text) => self.hit(Kind::Icd10, 0.95),
             Label::Procedure if checks::cpt(self.unmodified()) => self.hit(Kind::Cpt, 0.9),
-            Label::Procedure | Label::Code if checks::hcpcs(self.unmodified()) => self.hit(Kind::Hcpcs, 0.9),
+            Label::Procedure | Label::Code | Label::Ndc if checks::hcpcs(self.unmodified()) => {
+                self.hit(Kind::Hcpcs, 0.9)
+            }
             Label::Code if codes::is_diagnosis(text) => self.hit(Kind::Icd10, 0.8),
             Label::Ndc if matches!(digits, 10 | 11) => self.hit(Kind::Ndc, 0.95),
             Label::Loinc if checks::loinc(text) => self.hit(Kind::Loinc, 0.95),
@@ -221,6 +226,9 @@ impl Number<'_, '_> {
             ([11] | [4, 3, 4], false) if checks::mbi(text) => self.hit(Kind::Mbi, 0.9),
             ([9], false) if checks::dea(text) => self.hit(Kind::Dea, 0.6),
             ([3, 1..=4], false) if codes::is_diagnosis(text) => self.hit(Kind::Icd10, 0.5),
+            ([4], true) if self.is_spaced_card() => self
+                .spaced(&[4; 4])
+                .map(|end| (Hit::new(Kind::Account, self.tokens.span(self.run.first..end), 0.8), end)),
             ([15 | 16], true) if checks::card(text) => self.hit(Kind::Account, 0.6),
             ([15..=34], false) if checks::iban(text) => self.hit(Kind::Account, 0.9),
             _ => self.phone(),
@@ -315,6 +323,12 @@ impl Number<'_, '_> {
         let span = self.tokens.span(self.run.first..end);
         let valid = self.tokens.text.get(span.clone()).is_some_and(|text| checks::mbi(&text.replace(' ', "")));
         valid.then(|| (Hit::new(Kind::Mbi, span, 0.98), end))
+    }
+
+    /// "4111 1111 1111 1111"
+    fn is_spaced_card(&self) -> bool {
+        let span = self.spaced(&[4; 4]).map(|end| self.tokens.span(self.run.first..end));
+        span.and_then(|span| self.tokens.text.get(span)).is_some_and(checks::card)
     }
 
     /// Where tokens of these lengths with single spaces between them end.

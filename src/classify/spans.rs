@@ -54,6 +54,7 @@ fn numbers_of_a_person() {
             "order number 219-09-9999",
             "P/N 219-09-9999",
             "catalog no. 219-09-9999",
+            "batch no. 219-09-9999",
             "219-09-99991",
             "call 219-099-9999",
         ],
@@ -78,6 +79,8 @@ fn numbers_of_a_person() {
             "MR# ‹4829130›",
             "Med. Rec. No.: ‹4829130›",
             "MRN/Acct: ‹4829130›",
+            "MRN-‹4829130›",
+            "Patient # ‹4829130›",
             "our MRN for him is ‹4829130›",
             "MRN (hospital): ‹4829130›",
         ],
@@ -129,6 +132,7 @@ fn numbers_of_plans_and_orders() {
             "ICN: ‹2218809123400›",
             "contract # ‹7712345›",
             "wire to ‹GB82WEST12345698765432›",
+            "card no. ‹4111 1111 1111 1111›",
         ],
     );
     lacks(
@@ -152,7 +156,13 @@ fn numbers_of_plans_and_orders() {
 fn numbers_with_check_digits() {
     holds(
         Kind::Npi,
-        &["NPI ‹1234567893›", "NPI#: ‹1234567893›", "National Provider Identifier ‹1234567893›", "N.P.I. ‹1234567893›"],
+        &[
+            "NPI ‹1234567893›",
+            "NPI#: ‹1234567893›",
+            "National Provider Identifier ‹1234567893›",
+            "N.P.I. ‹1234567893›",
+            "NPI/‹1234567893›",
+        ],
     );
     lacks(Kind::Npi, &["NPI 1234567890", "epoch 1234567893", "call 1234567893"]);
     holds(Kind::Dea, &["DEA ‹AB1234563›", "DEA number ‹AB1234563›", "(‹AB1234563›)"]);
@@ -290,6 +300,7 @@ fn dates_and_ages() {
             "b.d. ‹04/02/1961›",
             "b. ‹04/02/1961›",
             "DOB ‹02APR1961›",
+            "DOB-‹04/02/1961›",
         ],
     );
     lacks(
@@ -321,7 +332,14 @@ fn codes_of_health_care() {
     lacks(Kind::Icd10, &["room U115", "gate D1", "vitamin B12", "size A4.5", "V07.1 release", "model X692"]);
     holds(
         Kind::Cpt,
-        &["CPT ‹99213›", "procedure code ‹27447›", "CPT codes 99213, ‹99214›", "billed ‹90837›", "CPT(s): ‹99213-25›"],
+        &[
+            "CPT ‹99213›",
+            "procedure code ‹27447›",
+            "CPT codes 99213, ‹99214›",
+            "billed ‹90837›",
+            "CPT(s): ‹99213-25›",
+            "CPT-‹99213›",
+        ],
     );
     lacks(Kind::Cpt, &["room 99213", "99213", "ZIP 99213", "code 99213"]);
     holds(Kind::Hcpcs, &["HCPCS ‹J1885›", "bill ‹A4253› x1", "HCPCS code ‹G0439›", "supply code ‹A4253›"]);
