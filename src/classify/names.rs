@@ -215,8 +215,27 @@ impl Reader<'_> {
         if given && spoken && self.is(before, flag::NAME_LABEL) {
             return Some((0.6, Sense::Plain));
         }
+        let plain = token.class == Class::Capital && !self.is(first, flag::NOT_NAME | flag::MONTH);
+        if plain && (token.gap == Gap::Space && self.is_kin(before) || token.mark == b':' && self.is_name_field(before))
+        {
+            return Some((0.5, Sense::Plain));
+        }
         let greeted = self.is(before, flag::GREETING) && self.token(end).is_none_or(|next| next.gap >= Gap::Mark);
         (given && greeted).then_some((0.3, Sense::Plain))
+    }
+
+    /// "my son", "her husband", "baby boy": any name may follow.
+    fn is_kin(&self, at: usize) -> bool {
+        let word = |at: usize| self.token(at).map(|token| self.tokens.word(token)).unwrap_or_default();
+        let whose = at.checked_sub(1).map(word).unwrap_or_default().to_ascii_lowercase();
+        let whose = matches!(whose.as_str(), "my" | "her" | "his" | "our" | "their" | "your" | "mi" | "su" | "baby");
+        whose && (self.is(at, flag::NAME_LABEL) || matches!(word(at), "boy" | "girl"))
+    }
+
+    /// The head of a field that holds nothing but a name.
+    fn is_name_field(&self, at: usize) -> bool {
+        let word = self.token(at).map(|token| self.tokens.word(token)).unwrap_or_default().to_ascii_lowercase();
+        matches!(word.as_str(), "name" | "surname" | "nombre" | "apellido" | "apellidos")
     }
 
     /// `Name: Quist`, `Patient name | Quist`.
@@ -304,6 +323,9 @@ mod tests {
         check("Patient name | J. Grebe", &[("J. Grebe", Sense::Plain)]);
         check("my daughter Maria", &[("Maria", Sense::Plain)]);
         check("Dear Maria,", &[("Maria", Sense::Plain)]);
+        check("my son Dashiell", &[("Dashiell", Sense::Plain)]);
+        check("Baby boy Grebe", &[("Grebe", Sense::Plain)]);
+        check("Last name: Okonkwo", &[("Okonkwo", Sense::Plain)]);
     }
 
     #[test]

@@ -281,6 +281,11 @@ impl Number<'_, '_> {
             .is_some_and(|per| per.gap == Gap::Joined && per.mark == b'/' && per.length() <= 3);
         if unit(flag::UNIT) || per && unit(flag::DOSE) {
             let end = self.run.end + 1 + usize::from(per);
+            // "25 mcg/hr" is given, "25 mg/dL" is measured.
+            let rate = tokens.list.get(end - 1).filter(|_| per && !unit(flag::UNIT)).map(|rate| tokens.word(rate));
+            if matches!(rate, Some("h" | "hr" | "min" | "kg" | "day")) {
+                return Some((Hit::new(Kind::Dose, whole(end), 0.4), end));
+            }
             return Some((Hit::new(Kind::Lab, whole(end), 0.85), end));
         }
         if unit(flag::DOSE) || self.is_dose() {

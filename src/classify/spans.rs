@@ -148,6 +148,7 @@ fn numbers_of_plans_and_orders() {
             "auth # ‹A1188772›",
             "Referral no. ‹118877›",
             "case number ‹2024-11887›",
+            "case # ‹2024-11887›",
         ],
     );
 }
@@ -352,7 +353,7 @@ fn codes_of_health_care() {
 
 #[test]
 fn what_is_measured() {
-    holds(Kind::Dose, &["take ‹10 mg› at night", "‹2 tablets› daily", "metformin ‹500mg›"]);
+    holds(Kind::Dose, &["take ‹10 mg› at night", "‹2 tablets› daily", "metformin ‹500mg›", "‹25 mcg/hr›"]);
     lacks(Kind::Dose, &["10 mgmt tasks", "40 MB", "5 miles"]);
     holds(Kind::Vital, &["BP ‹142/90›", "temp ‹101.4›", "pulse is ‹88›", "O2 sat ‹94›%"]);
     holds(Kind::Lab, &["A1c was ‹8.2›", "potassium ‹3.1 mmol/L›", "TSH: ‹4.6›", "‹140 mg/dL›"]);
