@@ -90,9 +90,13 @@ fn addressed(part: &Read<'_>, others: f32) -> f32 {
     strength + 0.5 * others * (1.0 - strength)
 }
 
-/// Health words that are put to nobody, in all parts. Looked for once: part by part, many parts would cost their square.
+/// Health words that are put to nobody, in all parts but the names of who writes and is written to, such as "Radiology Desk".
+/// Looked for once: part by part, many parts would cost their square.
 fn health_anywhere<'a>(read: &'a [Read<'_>]) -> impl Iterator<Item = (&'a str, f32)> {
-    let all = read.iter().flat_map(|part| part.hits.iter().map(move |hit| (part, hit)));
+    let all = read
+        .iter()
+        .filter(|part| !part.is_of_the_envelope())
+        .flat_map(|part| part.hits.iter().map(move |hit| (part, hit)));
     let health = all.filter(|(_, hit)| hit.sense == Sense::Plain && hit.kind.axis() == Axis::Health);
     health.map(|(part, hit)| (&part.text[hit.span.clone()], hit.confidence)).take(MOST_WORDS)
 }

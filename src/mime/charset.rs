@@ -62,7 +62,7 @@ pub(super) fn guess(octets: &[u8]) -> Result<String, Unreadable> {
 }
 
 /// Text of octets whose label says nothing, or what they are not.
-fn unlabelled(octets: &[u8]) -> String {
+pub(super) fn unlabelled(octets: &[u8]) -> String {
     let decoded = |name: &[u8]| charset_decoder(name).map(|decode| decode(octets));
     if memchr::memmem::find(octets, b"\x1b$").is_some() {
         // No text escapes like this but Japanese (RFC 1468).

@@ -73,7 +73,15 @@ pub(super) fn is_signature(octets: &[u8]) -> bool {
 }
 
 /// A file inside the text, as mail had them before MIME; some readers still show it as an attachment.
-pub(super) fn has_uuencoded_file(text: &str) -> bool {
+pub(super) fn has_file_inside(text: &str) -> bool {
+    has_uuencoded_file(text)
+        || text.lines().any(|line| ["=ybegin line=", BINHEX].iter().any(|start| line.starts_with(start)))
+}
+
+/// RFC 1741 §5.
+const BINHEX: &str = "(This file must be converted with BinHex";
+
+fn has_uuencoded_file(text: &str) -> bool {
     let begins = |line: &str| {
         let (mode, name) = line.strip_prefix("begin ").and_then(|rest| rest.split_once(' ')).unwrap_or_default();
         matches!(mode.len(), 3 | 4) && mode.bytes().all(|digit| (b'0'..=b'7').contains(&digit)) && !name.is_empty()

@@ -21,6 +21,13 @@ pub(super) enum Encoding {
     Unknown,
 }
 
+/// RFC 3676 §4: in text of `format=flowed`, lines are broken behind spaces, with `DelSp=yes` behind ones that are not of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Space {
+    Stays,
+    Goes,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     /// In lower case, as in `text/plain`.
@@ -31,6 +38,8 @@ pub(super) struct Head {
     /// Each name that a program may show.
     pub(super) names: Vec<String>,
     pub(super) encoding: Encoding,
+    /// What becomes of the space at the end of a line that goes on in the next one; none if each line is one.
+    pub(super) flowed: Option<Space>,
     /// The Content-ID of a part shown inside another one, without its brackets.
     pub(super) inline_id: Option<String>,
 }
@@ -127,6 +136,8 @@ fn head(header: &[u8], kind: Option<&[u8]>, encoding: Encoding, default: Default
     let names = disposed().filter_map(|found| found.attribute("filename")).map(str::to_owned);
     let names = names.chain(attribute("name")).filter(|name| !name.trim().is_empty());
     let media_type = media_type(content_type).or_else(|| kind.and_then(rough_type));
+    let says = |name: &str, value: &str| attribute(name).is_some_and(|found| found.eq_ignore_ascii_case(value));
+    let space = if says("delsp", "yes") { Space::Goes } else { Space::Stays };
     let boundaries = attribute("boundary").into_iter().chain(raw("boundary"));
     Head {
         media_type: media_type.unwrap_or_else(|| default_type(default).to_owned()),
@@ -134,6 +145,7 @@ fn head(header: &[u8], kind: Option<&[u8]>, encoding: Encoding, default: Default
         charset: attribute("charset").or_else(|| raw("charset").into_iter().next()),
         names: distinct(names),
         encoding,
+        flowed: says("format", "flowed").then_some(space),
         inline_id: inline_id(header, disposed().next()),
     }
 }

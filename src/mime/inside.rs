@@ -1,4 +1,7 @@
-//! Mail inside text: whole messages that were pasted, saved or sent back, and answers with their marks of quotation.
+//! Mail inside text: whole messages that were pasted, saved or sent back, answers with their marks of quotation, and lines that
+//! were broken on the way.
+
+use crate::mime::heads::Space;
 
 /// Fields with which a message begins that somebody's program put into a text.
 const FIRST: [&str; 9] = [
@@ -72,6 +75,29 @@ pub(super) fn is_message(text: &str) -> bool {
     begins(text, &FIRST) && text.lines().take(MAX_LINES).filter(|line| begins(line, &FIRST)).count() >= 2
 }
 
+/// A text whose lines are joined that go on in the next one (RFC 3676 §4.1 to §4.5), so that no phrase is torn.
+pub(super) fn joined(text: &str, space: Space) -> String {
+    let mut joined = String::with_capacity(text.len());
+    // How deep the line before is quoted, if it goes on.
+    let mut open = None;
+    for (number, line) in text.split('\n').enumerate() {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let words = line.trim_start_matches('>');
+        let (marks, words) = (&line[..line.len() - words.len()], words.strip_prefix(' ').unwrap_or(words));
+        if open != Some(marks.len()) {
+            joined.push_str(if number > 0 { "\n" } else { "" });
+            joined.push_str(marks);
+        }
+        joined.push_str(words);
+        // RFC 3676 §4.3: the line above a signature stays alone.
+        open = (words.ends_with(' ') && words != "-- ").then_some(marks.len());
+        if open.is_some() && space == Space::Goes {
+            joined.pop();
+        }
+    }
+    joined
+}
+
 /// A text without the marks of quotation at the starts of its lines: a phrase that is quoted is one phrase.
 pub(super) fn unquoted(text: String) -> String {
     if !text.starts_with('>') && !text.contains("\n>") && !text.contains("\n >") {
@@ -112,6 +138,14 @@ mod tests {
         let quoted = "On Monday Bo wrote:\r\n> > type 2\r\n>> diabetes\r\n > yes\r\n\r\na > b\r\n";
         assert_eq!(unquoted(quoted.into()), "On Monday Bo wrote:\r\ntype 2\r\ndiabetes\r\nyes\r\n\r\na > b\r\n");
         assert_eq!(unquoted("a > b".into()), "a > b");
+    }
+
+    #[test]
+    fn lines_that_flow_are_one() {
+        let text = "type 2 \r\ndiabetes\r\n> of \r\n> Ann \r\nand Bo\r\n-- \r\nCy \r\n";
+        assert_eq!(joined(text, Space::Stays), "type 2 diabetes\n>of Ann \nand Bo\n-- \nCy ");
+        assert_eq!(joined("0048 \r\n2913  \r\nx", Space::Goes), "00482913 x");
+        assert_eq!(joined("", Space::Goes), "");
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl Walk<'_> {
     }
 
     fn plain(&mut self, leaf: &Leaf<'_>, text: String) {
-        if decode::has_uuencoded_file(&text) {
+        if decode::has_file_inside(&text) {
             self.unreadable(leaf.path, leaf.head, Unreadable::NoReader);
         }
         if decode::has_encrypted_armor(&text) {
@@ -111,6 +111,10 @@ impl Walk<'_> {
         self.message_inside(leaf, &text);
         let page = is_page(&text).then(|| text.clone());
         let is_answer = leaf.head.media_type == "text/plain" && leaf.head.names.is_empty();
+        let text = match leaf.head.flowed {
+            Some(space) if is_answer => inside::joined(&text, space),
+            Some(_) | None => text,
+        };
         self.say(leaf, if is_answer { inside::unquoted(text) } else { text });
         // There are programs that look, and do not believe.
         if let Some(page) = page
@@ -159,6 +163,7 @@ impl Walk<'_> {
             charset: None,
             names: Vec::new(),
             encoding: Encoding::Identity,
+            flowed: None,
             inline_id: None,
         };
         let leaf = Leaf { unmarked: path, path, head: &head, depth, encoded: octets.len() };

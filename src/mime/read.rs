@@ -6,6 +6,7 @@ use mail_parser::HeaderValue;
 use mail_parser::parsers::MessageStream;
 
 use crate::mail::Address;
+use crate::mime::{charset, transfer};
 
 /// S/MIME that is encrypted, or signed so that only an S/MIME reader sees the text (RFC 8551 §3.2).
 pub(super) fn is_smime(media_type: &str) -> bool {
@@ -14,10 +15,66 @@ pub(super) fn is_smime(media_type: &str) -> bool {
 
 /// An unstructured value: unfolded, encoded words decoded (RFC 2047).
 pub(super) fn text(value: &[u8]) -> String {
+    // Octets that are no UTF-8 are those of a program that knows one charset only.
+    let wide = std::str::from_utf8(value).is_err().then(|| charset::unlabelled(value));
+    let value = wide.as_deref().map_or(value, str::as_bytes);
     match MessageStream::new(value).parse_unstructured() {
         HeaderValue::Text(text) => text.trim().to_owned(),
         _ => String::from_utf8_lossy(value).trim().to_owned(),
     }
+}
+
+/// An unstructured value as it is, and as lenient programs show it if that is something else.
+pub(super) fn readings(value: &[u8]) -> impl Iterator<Item = String> {
+    let text = text(value);
+    let torn = text.contains("=?").then(|| torn_words(&text)).filter(|torn| *torn != text && !torn.is_empty());
+    [Some(text), torn].into_iter().flatten()
+}
+
+/// Encoded words that RFC 2047 would have shown as they stand, with a blank or another slip inside: programs decode them.
+fn torn_words(text: &str) -> String {
+    let mut decoded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, word)) = rest.split_once("=?") {
+        decoded.push_str(before);
+        let Some(length) = word.find("?=") else {
+            // No other one ends either.
+            decoded.push_str(&rest[before.len()..]);
+            return decoded;
+        };
+        // `?Q?=41?=` has an end that is none: the data begins with the equals sign.
+        let length = if word[..length].matches('?').count() < 2 {
+            word[length + 2..].find("?=").map(|more| length + 2 + more)
+        } else {
+            Some(length)
+        };
+        match length.and_then(|length| Some((torn_word(&word[..length])?, length))) {
+            Some((text, length)) => {
+                decoded.push_str(&text);
+                rest = &word[length + 2..];
+            }
+            None => {
+                decoded.push_str("=?");
+                rest = word;
+            }
+        }
+    }
+    decoded.push_str(rest);
+    decoded
+}
+
+/// `utf-8?B?TVJO IDc`.
+fn torn_word(word: &str) -> Option<String> {
+    let (label, word) = word.split_once('?')?;
+    let (encoding, data) = word.split_once('?')?;
+    let octets = match encoding.trim() {
+        "B" | "b" => transfer::loose_base64(data.as_bytes()),
+        "Q" | "q" => transfer::literal(data.replace('_', " ").as_bytes()),
+        _ => return None,
+    };
+    // RFC 2231 §5: a language may stand behind the charset.
+    let label = label.split('*').next();
+    charset::text(&octets, label).ok().map(|(text, _)| text)
 }
 
 /// The addresses of a From field; none when something that is meant as one cannot be read.
@@ -69,6 +126,23 @@ pub(super) fn outside(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_decoded_even_where_they_are_torn() {
+        let check = |value: &str, expected: &[&str]| {
+            assert_eq!(readings(value.as_bytes()).collect::<Vec<_>>(), expected, "{value}");
+        };
+        check(" =?utf-8?B?TVJO?= =?utf-8?Q?_7?=\r\n", &["MRN 7"]);
+        check(" =?utf-8?B?TVJO\r\n IDc=?= of Ann\r\n", &["MRN 7 of Ann"]);
+        check(" =?utf-8?Q?=4DRN=ZZ 7?=\r\n", &["=?utf-8?Q?=4DRN=ZZ 7?=", "MRN=ZZ 7"]);
+        check(" =?utf-8?X?a?= =?b\r\n", &["=?utf-8?X?a?= =?b"]);
+        assert_eq!(text(b" Jos\xe9 \x96 MRN 7\r\n"), "José – MRN 7");
+        let began = std::time::Instant::now();
+        for piece in ["=?", "=?a?B?", "=?a?=", "=?a?Q?=ZZ?="] {
+            assert!(readings(piece.repeat(100_000).as_bytes()).count() > 0);
+        }
+        assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+    }
 
     #[test]
     fn from_addresses_are_parsed() {

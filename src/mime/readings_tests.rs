@@ -132,6 +132,14 @@ fn mail_inside_text_is_read_as_mail() {
 }
 
 #[test]
+fn lines_that_flow_are_read_as_one() {
+    let header = "Content-Type: text/plain; format=flowed; DelSp=Yes\r\n\r\n";
+    check(&format!("{header}Ann has dia \r\nbetes\r\n> MRN \r\n> 7\r\n"), &["1=Ann has diabetes\nMRN7"]);
+    check("Content-Type: text/plain; format=flowed\r\n\r\ntype 2 \r\ndiabetes\r\n", &["1=type 2 diabetes"]);
+    check("Content-Type: text/plain\r\n\r\ntype 2 \r\ndiabetes\r\n", &["1=type 2 \r\ndiabetes"]);
+}
+
+#[test]
 fn words_in_the_headers_of_parts_are_read() {
     let text = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Description: chart of Ann\r\n\
         Content-Type: image/png; name=a.png\r\nContent-Disposition: attachment; filename=ann-quist.png\r\n\r\nx\r\n--b--\r\n";

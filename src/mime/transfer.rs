@@ -60,6 +60,11 @@ fn is_worded(line: &[u8]) -> bool {
     line.trim_ascii().contains(&b' ')
 }
 
+/// Whatever octets there are in base64 that has slips.
+pub(super) fn loose_base64(body: &[u8]) -> Bytes {
+    lenient(body, Padding::Ends)
+}
+
 /// What an equals sign amid base64 does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Padding {
@@ -124,7 +129,7 @@ fn quoted_printable(body: &Bytes) -> Decoded {
 }
 
 /// Quoted-printable in which an equals sign that begins no code stands for itself.
-fn literal(body: &[u8]) -> Bytes {
+pub(super) fn literal(body: &[u8]) -> Bytes {
     let mut octets = Vec::with_capacity(body.len());
     let mut rest = body;
     while let Some(at) = memchr::memchr(b'=', rest) {

@@ -130,14 +130,14 @@ pub(super) struct Words {
 /// Everything in the header of a message that people read or write into.
 pub(super) fn of_message(header: &[u8]) -> Vec<Words> {
     let mut all = Vec::new();
-    let subjects = fields::named(header, "subject");
-    for (at, field) in subjects.take(MAX_SUBJECTS + 1).enumerate() {
+    let subjects = fields::named(header, "subject").flat_map(|field| read::readings(field.value));
+    for (at, text) in subjects.take(MAX_SUBJECTS + 1).enumerate() {
         let name = if at == 0 { "subject".to_owned() } else { format!("subject~{}", at + 1) };
-        let text = (at < MAX_SUBJECTS).then(|| read::text(field.value));
-        all.push(Words { name, text });
+        all.push(Words { name, text: (at < MAX_SUBJECTS).then_some(text) });
     }
     for name in NAMED {
-        let names: Vec<String> = fields::named(header, name).flat_map(|field| names(field.value)).collect();
+        let values = fields::named(header, name).flat_map(|field| read::readings(field.value));
+        let names: Vec<String> = values.flat_map(|value| names(&value)).collect();
         if !names.is_empty() {
             all.push(Words { name: name.to_owned(), text: Some(names.join("\n")) });
         }
@@ -157,7 +157,7 @@ fn line(field: fields::Field<'_>) -> Option<String> {
     if NAMED.iter().any(is) || TECHNICAL.iter().any(is) || BEGINNINGS.iter().any(|start| field.begins(start)) {
         return None;
     }
-    let value = read::text(field.value);
+    let value = read::readings(field.value).collect::<Vec<_>>().join(" | ");
     if !value.chars().any(char::is_alphanumeric) {
         return None;
     }
@@ -169,18 +169,16 @@ fn line(field: fields::Field<'_>) -> Option<String> {
 }
 
 /// What stands beside the addresses of a field: names, with or without quotes, remarks, names of groups.
-fn names(value: &[u8]) -> Vec<String> {
-    let value = read::text(value);
+fn names(value: &str) -> Vec<String> {
     let mut names = Vec::new();
-    let (mut name, mut quoted, mut bracket) = (String::new(), false, false);
+    let (mut name, mut quoted) = (String::new(), false);
     let mut characters = value.chars();
     while let Some(character) = characters.next() {
         match character {
             '\\' if quoted => name.extend(characters.next()),
             '"' => quoted = !quoted,
-            '<' if !quoted => bracket = true,
-            '>' if bracket => bracket = false,
-            _ if bracket => {}
+            // What stands in brackets and is no address is read: an encoded name may hold them.
+            '<' | '>' if !quoted => name.push(' '),
             // RFC 5322 §3.4: `,` ends a mailbox, `:` a group's name, `;` the group.
             ',' | ';' | ':' if !quoted => keep(&mut names, &mut name),
             other => name.push(other),
@@ -223,6 +221,9 @@ mod tests {
             "From: ann@clinic.example\r\nTo: <bo@mail.example>\r\nCc: \"bo@mail.example\" <bo@mail.example>\r\n",
             &[],
         );
+        check("To: =?utf-8?Q?Ann_<MRN_7>?= <ann@mail.example>\r\n", &["to=Ann MRN 7"]);
+        let torn = "Subject: =?utf-8?Q?=4DRN=ZZ 7?=\r\n";
+        check(torn, &["subject==?utf-8?Q?=4DRN=ZZ 7?=", "subject~2=MRN=ZZ 7"]);
         check("To: \"never closed <a@b.example>, x\r\n", &["to=never closed x"]);
     }
 
