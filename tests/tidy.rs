@@ -55,6 +55,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("zip", &["extract"]),
     ("flate2", &["extract"]),
     ("calamine", &["extract"]),
+    ("cfb", &["extract"]),
     ("quick_xml", &["extract"]),
     ("encoding_rs", &["extract"]),
 ];

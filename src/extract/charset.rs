@@ -1,9 +1,15 @@
 //! Octets as characters, where a format says or implies which charset they are in.
 
-use encoding_rs::{Encoding, UTF_8};
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
 /// How far from its start an XML document says its charset.
 const DECLARED_WITHIN: usize = 200;
+
+/// The characters, by the charset of this name; by Windows' own when there is none of it.
+pub(super) fn decoded(octets: &[u8], label: &str) -> String {
+    let charset = Encoding::for_label(label.as_bytes()).unwrap_or(WINDOWS_1252);
+    charset.decode_without_bom_handling(octets).0.into_owned()
+}
 
 /// XML 1.0 §4.3.3: by its mark, else by its declaration, else UTF-8.
 pub(super) fn xml(octets: &[u8]) -> String {
@@ -19,6 +25,8 @@ mod tests {
 
     #[test]
     fn characters_come_out_of_each_charset() {
+        assert_eq!(decoded(b"\xe9", "windows-1252"), "\u{e9}");
+        assert_eq!(decoded(b"\xe9", "no such charset"), "\u{e9}");
         assert_eq!(xml(b"\xff\xfe<\0a\0>\0"), "<a>");
         assert_eq!(
             xml(b"<?xml version='1.0' encoding='iso-8859-1'?>\xe9"),

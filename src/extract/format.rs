@@ -8,18 +8,28 @@ pub(super) enum Format {
     Zip,
     Gzip,
     Tar,
+    /// Microsoft's compound files: DOC, XLS, PPT, MSG, and encrypted DOCX.
+    Compound,
+    Rtf,
+    /// winmail.dat.
+    Tnef,
+    Dicom,
 }
 
 /// Acrobat takes a PDF whose first line stands within this distance, and so do others.
 const PDF_WITHIN: usize = 1024;
 
 /// How a format begins, and where.
-const MARKS: [(usize, &[u8], Format); 6] = [
+const MARKS: [(usize, &[u8], Format); 10] = [
     (0, b"PK\x03\x04", Format::Zip),
     // An archive with nothing in it, and one that was to be cut in pieces.
     (0, b"PK\x05\x06", Format::Zip),
     (0, b"PK\x07\x08PK", Format::Zip),
     (0, b"\x1f\x8b\x08", Format::Gzip),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Format::Compound),
+    (0, b"{\\rtf", Format::Rtf),
+    (0, b"\x78\x9f\x3e\x22", Format::Tnef),
+    (128, b"DICM", Format::Dicom),
     (257, b"ustar\0", Format::Tar),
     (257, b"ustar  \0", Format::Tar),
 ];
@@ -44,6 +54,7 @@ mod tests {
         assert_eq!(Format::of(b"%PDF-1.7"), Some(Format::Pdf));
         assert_eq!(Format::of(b"\r\n\r\n%PDF-1.7"), Some(Format::Pdf));
         assert_eq!(Format::of(b"PK\x03\x04%PDF-"), Some(Format::Zip));
+        assert_eq!(Format::of(&[&[0; 128][..], b"DICM"].concat()), Some(Format::Dicom));
         assert_eq!(Format::of(&[&[b'a'; 257][..], b"ustar\x0000"].concat()), Some(Format::Tar));
         assert_eq!(Format::of(b"words"), None);
         assert_eq!(Format::of(b""), None);

@@ -1,6 +1,7 @@
 //! Every format cut off anywhere, and with octets changed: it ends, within its budget, and never without a word.
 
 use crate::extract::samples::{BUDGET, docx, paragraph, parts, pdf, xlsx, zip};
+use crate::extract::windows_tests;
 use crate::mime::Content;
 
 const LINE: &str = "BT /F 12 Tf 72 700 Td (Maria Quist, type 2 diabetes) Tj ET";
@@ -11,6 +12,13 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("pdf", pdf(LINE)),
         ("zip", zip(&[("a.txt", b"seen today"), ("b.docx", &docx(&paragraph("seen"), &[]))])),
         ("docx", docx(&paragraph("Maria Quist"), &[("word/header1.xml", "<h><t>DOB</t></h>")])),
+        ("doc", windows_tests::doc(0)),
+        ("xls", windows_tests::xls()),
+        ("ppt", windows_tests::ppt()),
+        ("msg", windows_tests::msg()),
+        ("rtf", windows_tests::RTF.to_vec()),
+        ("tnef", windows_tests::tnef()),
+        ("dicom", windows_tests::dicom(b"1.2.840.10008.1.2.1\0")),
         ("xlsx", xlsx(&[("May", "visible", cells)], &["Name"])),
     ]
 }
@@ -31,7 +39,7 @@ fn bears(what: &str, octets: Vec<u8>) {
 fn a_file_may_be_cut_off_anywhere() {
     for (what, octets) in samples() {
         // What is shorter than its mark is another format.
-        for length in (8..octets.len()).step_by(7) {
+        for length in (8..octets.len()).step_by(1 + octets.len() / 200) {
             bears(what, octets[..length].to_vec());
         }
     }

@@ -4,14 +4,18 @@
 mod archive;
 mod charset;
 mod child;
+mod dicom;
 mod format;
 mod frame;
 mod office;
+mod ole;
 mod parent;
 mod pdf;
 mod reading;
+mod rtf;
 mod sandbox;
 mod sheets;
+mod tnef;
 mod xml;
 
 #[cfg(test)]
@@ -22,6 +26,8 @@ mod hostile_tests;
 mod office_tests;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod windows_tests;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

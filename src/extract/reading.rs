@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use crate::extract::format::Format;
-use crate::extract::{Budget, Unread, archive, pdf};
+use crate::extract::{Budget, Unread, archive, dicom, ole, pdf, rtf, tnef};
 use crate::mime::{self, Content, Part, Unreadable};
 use crate::phi::Phi;
 
@@ -36,6 +36,10 @@ impl<'a> Reading<'a> {
             Some(Format::Zip) => archive::zip(self, at, octets),
             Some(Format::Gzip) => archive::gzip(self, at, octets),
             Some(Format::Tar) => archive::tar(self, at, &octets),
+            Some(Format::Compound) => ole::read(self, at, octets),
+            Some(Format::Rtf) => rtf::read(self, at, &octets),
+            Some(Format::Tnef) => tnef::read(self, at, &octets),
+            Some(Format::Dicom) => dicom::read(self, at, &octets),
             // As above.
             None => self.plain(at, unread.name.as_ref().map(Phi::expose).map_or("", String::as_str), &octets),
         }

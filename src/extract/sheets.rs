@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use bytes::Bytes;
-use calamine::{DataType, ExcelDateTime, Reader, Sheet, SheetType, Sheets, open_workbook_auto_from_rs};
+use calamine::{DataType, ExcelDateTime, Reader, Sheet, SheetType, Sheets, Xls, XlsError, open_workbook_auto_from_rs};
 
 use crate::extract::reading::{Place, Reading};
 use crate::mime::Unreadable;
@@ -56,6 +56,34 @@ fn written_sheet(book: &mut Sheets<Cursor<Bytes>>, name: &str, room: usize) -> R
         }
         Sheets::Xls(_) | Sheets::Ods(_) => Err(Unreadable::Broken),
     }
+}
+
+/// The binary format of Excel 5 to 2003.
+pub(super) fn legacy(reading: &mut Reading<'_>, at: Place<'_>, octets: Bytes) {
+    let mut book = match Xls::new(Cursor::new(octets)) {
+        Ok(book) => book,
+        Err(XlsError::Password) => return reading.unreadable(at.path, at.media_type, Unreadable::Encrypted),
+        Err(_) => return reading.unreadable(at.path, at.media_type, Unreadable::Broken),
+    };
+    for (number, name) in tables(&book).iter().enumerate() {
+        if let Err(why) = reading.one_more() {
+            return reading.unreadable(&at.below("more"), at.media_type, why);
+        }
+        let room = reading.room();
+        let text = book.worksheet_range(name).map_err(|_| Unreadable::Broken).and_then(|range| {
+            let start = range.start().unwrap_or_default();
+            let mut cells = range.used_cells().map(|(row, column, value)| {
+                let position = (start.0.saturating_add(small(row)), start.1.saturating_add(small(column)));
+                (position, written(value))
+            });
+            rows(|| Ok(cells.next()), room)
+        });
+        sheet(reading, at, (number, name, text));
+    }
+}
+
+fn small(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn sheet(reading: &mut Reading<'_>, at: Place<'_>, (number, name, text): (usize, &str, Result<String, Unreadable>)) {

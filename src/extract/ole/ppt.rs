@@ -1,0 +1,40 @@
+//! PowerPoint 97 to 2003 (MS-PPT): the text atoms of slides and notes, in their order.
+
+use super::{Compound, long, short, wide};
+use crate::extract::charset::decoded;
+use crate::mime::Unreadable;
+
+const ENCRYPTED: u32 = 0xf3d1_c4df;
+const WIDE_TEXT: u16 = 0x0fa0;
+const TEXT: u16 = 0x0fa8;
+const WIDE_STRING: u16 = 0x0fba;
+
+pub(super) fn text(compound: &mut Compound) -> Result<String, Unreadable> {
+    // MS-PPT §2.3.2: who saved it last says whether it is encrypted.
+    if compound.stream("/Current User").is_ok_and(|user| long(&user, 12) == Some(ENCRYPTED)) {
+        return Err(Unreadable::Encrypted);
+    }
+    let records = compound.stream("/PowerPoint Document")?;
+    let (mut at, mut text) = (0, String::new());
+    while at < records.len() {
+        let head = short(&records, at).zip(short(&records, at + 2)).zip(long(&records, at + 4));
+        let ((version, kind), length) = head.ok_or(Unreadable::Broken)?;
+        at += 8;
+        // MS-PPT §2.3.1: a container; its records come next.
+        if version & 0xf == 0xf {
+            continue;
+        }
+        let end = at.checked_add(length as usize).ok_or(Unreadable::Broken)?;
+        let data = records.get(at..end).ok_or(Unreadable::Broken)?;
+        match kind {
+            WIDE_TEXT | WIDE_STRING => text.push_str(&wide(data).replace(['\r', '\u{b}'], "\n")),
+            TEXT => text.push_str(&decoded(data, "windows-1252").replace(['\r', '\u{b}'], "\n")),
+            _ => {}
+        }
+        if matches!(kind, WIDE_TEXT | WIDE_STRING | TEXT) {
+            text.push('\n');
+        }
+        at = end;
+    }
+    Ok(text)
+}
