@@ -35,6 +35,11 @@ fn each_file_of_an_archive_is_read_and_so_is_its_name() {
 }
 
 #[test]
+fn a_picture_in_an_archive_is_called_one() {
+    assert_eq!(look(zip(&[("scan.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF")])), ["1.name=scan.jpg", "1!Scanned"]);
+}
+
+#[test]
 fn archives_lie_in_archives_up_to_a_depth() {
     let inner = zip(&[("a.docx", &docx(&paragraph("results"), &[]))]);
     let expected = ["1.name=b.zip", "1.1.name=a.docx", "1.1=results\n"];

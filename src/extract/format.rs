@@ -45,6 +45,18 @@ impl Format {
     }
 }
 
+/// How pictures begin that mail programs show or cameras and scanners make: PNG, JPEG, GIF, TIFF and BMP.
+const PICTURES: [&[u8]; 6] = [b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"BM"];
+
+/// A picture, on which a document may be seen.
+pub(super) fn is_picture(octets: &[u8]) -> bool {
+    let boxed = |at: usize, mark: &[u8]| octets.get(at..).is_some_and(|rest| rest.starts_with(mark));
+    // WebP is in RIFF, and what telephones take in the boxes of ISO 14496-12.
+    PICTURES.iter().any(|mark| octets.starts_with(mark))
+        || (boxed(0, b"RIFF") && boxed(8, b"WEBP"))
+        || (boxed(4, b"ftyp") && [&b"heic"[..], b"heix", b"mif1", b"avif"].iter().any(|kind| boxed(8, kind)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +70,14 @@ mod tests {
         assert_eq!(Format::of(&[&[b'a'; 257][..], b"ustar\x0000"].concat()), Some(Format::Tar));
         assert_eq!(Format::of(b"words"), None);
         assert_eq!(Format::of(b""), None);
+    }
+
+    #[test]
+    fn a_picture_is_known_as_one() {
+        assert!(is_picture(b"\xff\xd8\xff\xe0\0\x10JFIF"));
+        assert!(is_picture(b"II*\0\x08\0\0\0"));
+        assert!(is_picture(b"\0\0\0\x18ftypheic\0\0\0\0"));
+        assert!(!is_picture(b"%PDF-1.7"));
+        assert!(!is_picture(b""));
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::extract::format::Format;
+use crate::extract::format::{Format, is_picture};
 use crate::extract::frame::{self, Ask};
 use crate::extract::{Budget, Share};
 use crate::mime::{Content, File, Part, Tree, Unreadable};
@@ -53,7 +53,15 @@ impl Readers {
         for file in files.into_iter().rev() {
             let Some(part) = tree.parts.get(file.at) else { continue };
             // It is opened by the child; here, only how it begins is looked at.
-            let Some(_) = Format::of(file.octets.expose()) else { continue };
+            let octets = file.octets.expose();
+            if Format::of(octets).is_none() {
+                if is_picture(octets)
+                    && let Some(part) = tree.parts.get_mut(file.at)
+                {
+                    part.content = Content::Unreadable(Unreadable::Scanned);
+                }
+                continue;
+            }
             let parts = task.read(part, &file.octets).unwrap_or_else(|why| {
                 let content = Content::Unreadable(why);
                 vec![Part { path: String::new(), media_type: part.media_type.clone(), name: None, content }]

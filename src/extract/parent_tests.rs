@@ -83,6 +83,22 @@ fn a_child_that_cannot_be_started_leaves_the_parts_unreadable() {
 }
 
 #[test]
+fn a_picture_is_called_one_and_costs_no_child() {
+    let readers = Readers::of("/nonexistent/sealpost".into());
+    let content = Content::Unreadable(Unreadable::NoReader);
+    let mut tree = Tree {
+        subject: Phi::default(),
+        from: Vec::new(),
+        message_id: None,
+        parts: vec![Part { path: "1".into(), media_type: "image/jpeg".into(), name: None, content }],
+        control: Vec::new(),
+    };
+    let picture = File { at: 0, octets: Phi::new(Bytes::from_static(b"\xff\xd8\xff\xe0")) };
+    readers.fill(&mut tree, vec![picture], &ALLOWANCE);
+    assert_eq!(outline(&tree.parts), ["1!Scanned"]);
+}
+
+#[test]
 fn what_a_child_says_takes_the_place_of_its_file() {
     // One part without a path of its own, one below it, and the end: for each of two files.
     let say = |json: &str| format!("printf '\\000\\000\\000\\{:03o}%s' '{json}'", json.len());

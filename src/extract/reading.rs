@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use crate::extract::format::Format;
+use crate::extract::format::{Format, is_picture};
 use crate::extract::{Budget, Unread, archive, dicom, ole, pdf, rtf, tnef};
 use crate::mime::{self, Content, Part, Unreadable};
 use crate::phi::Phi;
@@ -59,7 +59,10 @@ impl<'a> Reading<'a> {
                 (None, Content::Text(text)) => self.text(&path, &part.media_type, text.into_exposed()),
                 (None, Content::Unreadable(why)) => self.unreadable(&path, &part.media_type, why),
                 // Its format is none that has a reader.
-                (Some(_), _) if part.path.is_empty() => self.unreadable(&path, &part.media_type, Unreadable::NoReader),
+                (Some(_), _) if part.path.is_empty() => {
+                    let why = if is_picture(octets) { Unreadable::Scanned } else { Unreadable::NoReader };
+                    self.unreadable(&path, &part.media_type, why);
+                }
                 (Some(octets), _) => {
                     let unread = Unread { media_type: part.media_type, name: part.name, octets };
                     self.inner(&path, &unread, at.depth + 1);

@@ -179,10 +179,8 @@ impl Intake {
         let (budget, allowance) = (terms.budget, terms.allowance);
         let read = (message.len() <= READ_INLINE_BYTES).then(|| mime::read(message, &budget));
         let read = match read {
-            Some((tree, files)) if !extract::any_readable(&files) => {
-                let verdict = classify::classify(&tree);
-                return Ok((tree, verdict));
-            }
+            // Nothing to wait for.
+            Some(read) if !extract::any_readable(&read.1) => return Ok(classified(read, &self.readers, &allowance)),
             read => read,
         };
         let turn = tokio::time::timeout(TURN_WITHIN, self.reading.clone().acquire_owned()).await;

@@ -55,7 +55,7 @@ pub enum Unreadable {
     Encrypted,
     /// No reader for this format.
     NoReader,
-    /// A page that shows a picture and no text.
+    /// A picture, or a page that shows one and no text.
     Scanned,
     /// Its reader did not end in time.
     TooSlow,
