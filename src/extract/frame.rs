@@ -94,7 +94,7 @@ pub(super) fn read_parts(input: &mut impl Read, budget: &Budget) -> io::Result<V
         }
         let head: Head = serde_json::from_slice(&head)?;
         // Paths stand in evidence and explanations, so no text of a message may hide in one.
-        let is_path = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'.';
+        let is_path = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || b".-~".contains(&octet);
         if parts.len() > budget.most_parts() || head.path.len() > LONGEST_PATH || !head.path.bytes().all(is_path) {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -148,6 +148,8 @@ mod tests {
         assert!(matches!(&parts[0].content, Content::Text(text) if text.expose() == "a,b"));
         assert!(matches!(parts[1].content, Content::Unreadable(Unreadable::Encrypted)));
         assert_eq!((parts[0].media_type.as_str(), parts[1].path.as_str()), ("text/csv", "2.name"));
+        let path = "3.1~2.reply-to";
+        assert_eq!(sent(&[part(path, text(""))]).unwrap()[0].path, path, "as the message room writes them");
     }
 
     #[test]
