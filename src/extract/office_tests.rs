@@ -98,8 +98,12 @@ fn each_sheet_is_read_row_by_row_and_hidden_ones_too() {
                 <row r=\"3\"><c r=\"A3\" t=\"s\"><v>1</v></c><c r=\"B3\" s=\"1\"><v>18264</v></c><c r=\"D3\"><v>7.5</v></c></row>";
     let hidden = "<row r=\"1\"><c r=\"A1\" t=\"b\"><v>1</v></c></row>";
     let book = xlsx(&[("May", "visible", rows), ("Old", "hidden", hidden)], &["Name", "Quist\nMaria"]);
-    let expected =
-        ["sheet1.name=May", "sheet1=Name\tBorn\nQuist Maria\t01/01/1950\t\t7.5\n", "sheet2.name=Old", "sheet2=true\n"];
+    let expected = [
+        "sheet1.name=May",
+        "sheet1=Name\tBorn\nName: Quist Maria\tBorn: 01/01/1950\t\t7.5\n",
+        "sheet2.name=Old",
+        "sheet2=true\n",
+    ];
     assert_eq!(look(book), expected);
 }
 
@@ -121,4 +125,12 @@ fn a_broken_sheet_is_unreadable_and_the_others_are_read() {
     );
     assert_eq!(look(book), ["sheet1.name=A", "sheet1!Broken", "sheet2.name=B", "sheet2=2\n"]);
     assert_eq!(look(zip(&[("xl/workbook.xml", b"<")])), ["!Broken"]);
+}
+
+#[test]
+fn a_title_above_a_table_names_no_column() {
+    let rows = "<row r=\"1\"><c r=\"A1\" t=\"s\"><v>0</v></c></row><row r=\"2\"><c r=\"A2\" t=\"s\"><v>1</v></c><c r=\"B2\" t=\"s\"><v>2</v></c></row>\
+                <row r=\"3\"><c r=\"A3\"><v>482913</v></c><c r=\"B3\"><v>12</v></c></row>";
+    let book = xlsx(&[("May", "visible", rows)], &["Visits", "MRN", "Room"]);
+    assert_eq!(look(book), ["sheet1.name=May", "sheet1=Visits\nMRN\tRoom\nMRN: 482913\tRoom: 12\n"]);
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use calamine::{DataType, ExcelDateTime, Reader, Sheet, SheetType, Sheets, Xls, XlsError, open_workbook_auto_from_rs};
 
 use crate::extract::reading::{Place, Reading};
-use crate::mime::Unreadable;
+use crate::mime::{self, Unreadable};
 
 /// Empty cells between two that are not; wider gaps say no more than this.
 const WIDEST_GAP: u32 = 20;
@@ -90,9 +90,19 @@ fn sheet(reading: &mut Reading<'_>, at: Place<'_>, (number, name, text): (usize,
     let path = at.below(&format!("sheet{}", number + 1));
     reading.name(&path, name);
     match text {
-        Ok(text) => reading.text(&path, at.media_type, text),
+        Ok(text) => reading.text(&path, at.media_type, headed(&text)),
         Err(why) => reading.unreadable(&path, at.media_type, why),
     }
+}
+
+/// Each cell with the name of its column, which stands in the first row that has several: a title may stand above it.
+fn headed(text: &str) -> String {
+    let titles = text.split_inclusive('\n').take_while(|row| !row.contains('\t')).map(str::len).sum();
+    if titles == text.len() {
+        return mime::table(text);
+    }
+    let (titles, rows) = text.split_at(titles);
+    titles.to_owned() + &mime::table(rows)
 }
 
 type Placed = ((u32, u32), String);

@@ -172,6 +172,11 @@ pub fn read_file(name: &str, octets: &[u8], budget: &Budget) -> (Vec<Part>, Vec<
     walk::file(name, octets, budget)
 }
 
+/// The rows of a table, a tab between its cells, with the names of its first row in front of each cell: `MRN: 00482913`.
+pub fn table(rows: &str) -> String {
+    rows::named(rows, '\t')
+}
+
 /// Reads a message. What cannot be read within the budget is an unreadable part, never an error and never left out.
 pub fn parse(message: &Message, budget: &Budget) -> Tree {
     read(message, budget).0

@@ -11,7 +11,14 @@ const LOOKED_AT: usize = 4 << 10;
 
 /// A table as text: rows in lines, cells a tab apart, each as `MRN: 00482913`. What is no table stays as it is.
 pub(super) fn text(table: &str) -> String {
-    let Some(separator) = separator(table) else { return table.to_owned() };
+    match separator(table) {
+        Some(separator) => named(table, separator),
+        None => table.to_owned(),
+    }
+}
+
+/// A table whose cells this parts, as text.
+pub(super) fn named(table: &str, separator: char) -> String {
     let mut cells = Cells { rest: table, separator };
     let names = names(&mut cells);
     let mut text = String::with_capacity(table.len() * 2);
