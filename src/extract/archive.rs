@@ -17,6 +17,8 @@ pub(super) type Zip = ZipArchive<Cursor<Bytes>>;
 
 /// The type of what only its name tells something of.
 const UNTOLD: &str = "application/octet-stream";
+/// What may stand between the directory and its end (APPNOTE §4.3.14 and §4.3.15).
+const ZIP64_END: usize = 76;
 /// The header of a tar file's member, and what its data are filled up to (POSIX pax).
 const TAR_BLOCK: usize = 512;
 
@@ -25,12 +27,12 @@ pub(super) fn zip(reading: &mut Reading<'_>, at: Place<'_>, octets: Bytes) {
     let Ok(mut archive) = ZipArchive::new(Cursor::new(octets)) else {
         return reading.unreadable(at.path, at.media_type, Unreadable::Broken);
     };
+    // Of two entries of the same name, programs differ in which they show; the crate knows of one.
+    if listed != Some(archive.len()) {
+        reading.unreadable(&at.below("rest"), at.media_type, Unreadable::Broken);
+    }
     if let Some(kind) = office::Kind::of(&archive) {
         return office::read(reading, at, (kind, &mut archive));
-    }
-    // Of two entries of the same name, programs differ in which they show; the crate knows of one.
-    if listed.is_some_and(|listed| listed != archive.len()) {
-        reading.unreadable(&at.below("rest"), at.media_type, Unreadable::Broken);
     }
     for number in 0..archive.len() {
         if let Err(why) = reading.one_more() {
@@ -40,11 +42,15 @@ pub(super) fn zip(reading: &mut Reading<'_>, at: Place<'_>, octets: Bytes) {
     }
 }
 
-/// How many entries the archive says it has; none when there are too many for this field (APPNOTE §4.4.22).
+/// How many entries the archive says it has, if there are as many in its directory; none when there are too many for this
+/// field (APPNOTE §4.4.22), which only a larger archive than can be sent has.
 fn listed(octets: &[u8]) -> Option<usize> {
     let end = memchr::memmem::rfind(octets, b"PK\x05\x06")?;
-    let count = u16::from_le_bytes(*octets.get(end + 10..)?.first_chunk()?);
-    (count != u16::MAX).then_some(usize::from(count))
+    let last = octets.get(end..)?;
+    let count = usize::from(u16::from_le_bytes(*last.get(10..)?.first_chunk()?));
+    let size = u32::from_le_bytes(*last.get(12..)?.first_chunk()?) as usize;
+    let directory = &octets[end.saturating_sub(size.saturating_add(ZIP64_END))..end];
+    (memchr::memmem::find_iter(directory, b"PK\x01\x02").count() == count).then_some(count)
 }
 
 fn entry(reading: &mut Reading<'_>, at: Place<'_>, archive: &mut Zip, number: usize) {

@@ -99,6 +99,18 @@ fn a_second_file_of_the_same_name_does_not_hide_the_first() {
 }
 
 #[test]
+fn an_archive_that_denies_its_files_is_broken() {
+    // The counts of the last record (APPNOTE §4.3.16): other programs go by the directory, or look for the files.
+    let mut archive = zip(&[("a.txt", b"seen today"), ("b.txt", b"nothing")]);
+    let end = archive.len() - 22;
+    for count in [1, 0] {
+        (archive[end + 8], archive[end + 10]) = (count, count);
+        assert!(look(archive.clone()).contains(&"rest!Broken".to_owned()), "{count}");
+    }
+    assert_eq!(look(archive[end..].to_vec()), ["!Broken"], "nothing in it");
+}
+
+#[test]
 fn a_bomb_is_no_more_than_its_first_spark() {
     let bomb = zip(&[("a.txt", &vec![b' '; 6 << 20])]);
     assert_eq!(look_within(bomb.clone(), &Budget { ratio: 10, ..BUDGET }), ["1.name=a.txt", "1!RatioExceeded"]);

@@ -3,12 +3,11 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read};
 use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::extract::frame::{self, Ask};
 use crate::extract::sandbox::{self, Share};
 use crate::extract::{Unread, read};
-use crate::mime::{Content, Part, Unreadable};
+use crate::mime::Part;
 use crate::phi::Phi;
 
 /// Reads until stdin ends. An error is that the sandbox could not be entered, or that the parent is gone.
@@ -36,10 +35,5 @@ fn answer(input: &mut impl Read, out: &mut impl io::Write) -> io::Result<()> {
 
 fn parts(ask: Ask, octets: Vec<u8>) -> Vec<Part> {
     let Ask { media_type, name, budget } = ask;
-    let unread = Unread { media_type: media_type.clone(), name: name.map(Phi::new), octets: Phi::new(octets.into()) };
-    // Nothing is shared with what broke off.
-    catch_unwind(AssertUnwindSafe(|| read(&unread, &budget))).unwrap_or_else(|_| {
-        let content = Content::Unreadable(Unreadable::Crashed);
-        vec![Part { path: String::new(), media_type, name: None, content }]
-    })
+    read(&Unread { media_type, name: name.map(Phi::new), octets: Phi::new(octets.into()) }, &budget)
 }

@@ -109,7 +109,8 @@ fn look(reading: &mut Reading<'_>, (kind, archive): (Kind, &mut Zip)) -> Found {
                 continue;
             }
             Entry::Cells => {
-                found.cells = archive::unpack(reading, archive, number).err().or(found.cells);
+                let cells = archive::unpack(reading, archive, number).and_then(|octets| sheets::plausible(&octets));
+                found.cells = cells.err().or(found.cells);
                 continue;
             }
             Entry::Other => continue,

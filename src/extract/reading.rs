@@ -1,6 +1,7 @@
 //! One file being read: which reader it gets, and what all of them may spend together.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 
@@ -31,6 +32,14 @@ impl<'a> Reading<'a> {
         // The readers are what the text is opened for.
         let octets = unread.octets.expose().clone();
         let at = Place { path, media_type: &unread.media_type, depth };
+        // A panic in a reader is the end of this file, and of none that lies beside it. What it counted so far stands.
+        let read = AssertUnwindSafe(|| self.by_format(at, unread, octets));
+        if catch_unwind(read).is_err() {
+            self.unreadable(path, &unread.media_type, Unreadable::Crashed);
+        }
+    }
+
+    fn by_format(&mut self, at: Place<'_>, unread: &Unread, octets: Bytes) {
         match Format::of(&octets) {
             Some(Format::Pdf) => pdf::read(self, at, octets),
             Some(Format::Zip) => archive::zip(self, at, octets),
@@ -131,6 +140,10 @@ impl<'a> Reading<'a> {
         } else if let Some(last) = self.parts.last_mut() {
             last.content = Content::Unreadable(Unreadable::TooManyParts);
         }
+    }
+
+    pub(super) fn is_silent(&self) -> bool {
+        self.parts.is_empty()
     }
 
     pub(super) fn finish(self) -> Vec<Part> {

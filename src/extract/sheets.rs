@@ -10,6 +10,20 @@ use crate::mime::{self, Unreadable};
 
 /// Empty cells between two that are not; wider gaps say no more than this.
 const WIDEST_GAP: u32 = 20;
+/// How far from its start a table of strings says how many they are.
+const HEAD: usize = 2 << 10;
+
+/// Whether a table of strings can hold as many as it says, for which room is made before they are read.
+pub(super) fn plausible(table: &[u8]) -> Result<(), Unreadable> {
+    let start = String::from_utf8_lossy(&table[..table.len().min(HEAD)]).into_owned();
+    let count = start.split_once("uniqueCount=").and_then(|(_, rest)| rest.get(1..)).unwrap_or_default();
+    let digits: String = count.chars().take_while(char::is_ascii_digit).collect();
+    if digits.is_empty() || digits.parse().is_ok_and(|count: usize| count <= table.len()) {
+        Ok(())
+    } else {
+        Err(Unreadable::Broken)
+    }
+}
 
 /// XLSX, XLSM, XLSB.
 pub(super) fn read(reading: &mut Reading<'_>, at: Place<'_>, octets: Bytes) {

@@ -9,6 +9,7 @@ pub mod classify;
 pub mod config;
 pub mod decoder;
 pub mod dialog;
+pub mod extract;
 pub mod mime;
 pub mod proxy;
 pub mod replies;
@@ -25,6 +26,13 @@ pub const ALL: &[Check] = &[
     ("config", config::check),
     ("decoder", decoder::check),
     ("dialog", dialog::check),
+    ("extract_archive", extract::check),
+    ("extract_compound", extract::check),
+    ("extract_dicom", extract::check),
+    ("extract_office", extract::office),
+    ("extract_pdf", extract::check),
+    ("extract_rtf", extract::check),
+    ("extract_tnef", extract::check),
     ("mime", mime::check),
     ("proxy", proxy::check),
     ("replies", replies::check),
