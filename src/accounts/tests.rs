@@ -29,6 +29,7 @@ fn client(password: &str) -> Client {
         rates: config::Rates::default(),
         trust_headers: false,
         receipt: false,
+        care: config::Care::default(),
         suspended: false,
     }
 }

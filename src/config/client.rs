@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use toml::de::DeValue;
 
+use crate::config::guard::Care;
 use crate::config::listener::Tls;
 use crate::config::login::{Certified, Login, certified};
 use crate::config::profile::Profile;
@@ -44,6 +45,7 @@ pub struct Client {
     pub trust_headers: bool,
     /// Whether its senders get a receipt for every message.
     pub receipt: bool,
+    pub care: Care,
     /// A suspended client's login is answered 4xx.
     pub suspended: bool,
 }
@@ -85,6 +87,7 @@ pub(super) fn read_all(root: &mut Table<'_, '_>, tls: &Tls) -> Clients {
         let rates = Rates::read(table);
         let trust_headers = table.setting("trust_headers", value::flag);
         let receipt = table.setting("receipt", value::flag);
+        let care = Care::read(table);
         let suspended = table.setting("suspended", value::flag);
         Some(Client {
             name: ClientName(name?),
@@ -98,6 +101,7 @@ pub(super) fn read_all(root: &mut Table<'_, '_>, tls: &Tls) -> Clients {
             rates,
             trust_headers,
             receipt,
+            care,
             suspended,
         })
     });

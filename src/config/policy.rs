@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use crate::config::client::Clients;
+use crate::config::guard::Guard;
 use crate::config::reader::{Absent, Given, Seen, Table};
 use crate::config::trial::Trial;
 use crate::config::value::{self, nearest};
@@ -26,6 +27,7 @@ pub struct Policy {
     /// The methods that a tag or `X-Sealpost-Secure: yes` asks for.
     pub secure: Vec<Method>,
     pub trial: Trial,
+    pub guard: Guard,
 }
 
 /// `[[policy.rule]]`
@@ -92,7 +94,8 @@ impl Policy {
             let receipt = table.setting("receipt", value::flag);
             Some(Rule { name: name?, when, then: then?, delay, receipt })
         });
-        Policy { default, rules, tags, secure, trial }
+        let guard = table.table("guard", Guard::read);
+        Policy { default, rules, tags, secure, trial, guard }
     }
 }
 

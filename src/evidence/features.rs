@@ -9,6 +9,7 @@ use crate::evidence::sealed;
 use crate::mail::Address;
 use crate::mime::{Content, Part, Tree, Unreadable};
 use crate::phi::{Label, Phi};
+use crate::policy::Signs;
 
 /// Parts that are told apart; what is behind them is only counted.
 const MOST_PARTS: usize = 256;
@@ -38,6 +39,9 @@ pub struct Features {
     /// What the classifier said beside its findings.
     pub labels: Vec<Label>,
     pub persons: usize,
+    /// What may have been a mistake of the sender's.
+    #[serde(default)]
+    pub signs: Signs,
 }
 
 /// A part, without what it says and what it is called.
@@ -73,6 +77,7 @@ impl Features {
             more_parts: tree.parts.len().saturating_sub(MOST_PARTS),
             labels: verdict.labels.clone(),
             persons: verdict.persons,
+            signs: Signs::default(),
         }
     }
 

@@ -48,7 +48,8 @@ impl Again {
         let read = Read {
             tree: features.tree(record),
             verdict: features.verdict(record),
-            facts: Facts { recipients: known.collect() },
+            facts: Facts { recipients: known.collect(), ..Facts::default() },
+            signs: features.signs.clone(),
         };
         // A record from before there were proofs is of a login.
         let who = (client.as_ref(), proof.or(Some(Proof::Password)));

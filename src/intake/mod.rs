@@ -18,15 +18,15 @@ pub use refusal::{Fault, Refusal};
 use crate::audit::{Actor, HoldCause};
 use crate::classify::{self, Verdict};
 use crate::clock::{Clock, Timestamp};
-use crate::config::{self, Config, OnRefusal};
+use crate::config::{self, Care, Config, Guard, OnRefusal};
 use crate::crypto::Digest;
-use crate::directory::Directory;
+use crate::directory::{Directory, Question};
 use crate::evidence::Evidence;
 use crate::extract::{self, Allowance, Readers};
 use crate::mail::{Address, ClientName, Content, Domain, Envelope, Message, Peer, Proof};
 use crate::mime::{self, Budget, Edit, File, Tree};
 use crate::phi::Phi;
-use crate::policy::{self, Action, Belief, Decision, Facts, Rules, Submission};
+use crate::policy::{self, Action, Belief, Decision, Facts, Rules, Seen, Signs, Submission};
 use crate::queue::{Accept, Queue, Receipt, Way};
 use crate::smtp::Senders;
 use crate::store::Tell;
@@ -83,6 +83,7 @@ struct Terms {
     clients: HashMap<ClientName, Allowed>,
     budget: Budget,
     allowance: Allowance,
+    guard: Guard,
     config: Digest,
 }
 
@@ -97,6 +98,7 @@ struct Allowed {
     receipt: bool,
     /// Whether its mail is carried, or only observed.
     content: Content,
+    care: Care,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +113,7 @@ pub struct Examination {
     pub tree: Tree,
     pub verdict: Verdict,
     pub facts: Facts,
+    pub signs: Signs,
     pub decisions: Vec<Decision>,
     /// What policy takes off: tags and control headers.
     pub edits: Vec<Edit>,
@@ -154,8 +157,12 @@ impl Intake {
         }
         let (tree, verdict) = self.read(terms, &message).await?;
         check_from(&tree.from, &allowed.senders)?;
-        let facts = settings.directory.facts(&envelope).await;
-        let examination = terms.decide(&envelope, (Some(&client), peer.proof), Read { tree, verdict, facts });
+        let mut facts = settings.directory.facts(&envelope).await;
+        if verdict.phi && allowed.care.guarded {
+            facts.past = settings.directory.past(Question { client: &client, envelope: &envelope }).await;
+        }
+        let read = Read::new((tree, verdict), &envelope, facts);
+        let examination = terms.decide(&envelope, (Some(&client), peer.proof), read);
         let now = self.rooms.clock.now();
         let ways = match allowed.content {
             Content::Mail | Content::Notice => ways(&examination.decisions, now)?,
@@ -254,10 +261,10 @@ pub fn examine(config: &Config, unsent: Unsent<'_>) -> Examination {
 fn examine_under(terms: &Terms, config: &Config, unsent: Unsent<'_>) -> Examination {
     let Unsent { message, envelope, client, facts } = unsent;
     let read = mime::read(message, &terms.budget);
-    let (tree, verdict) = classified(read, &Readers::default(), &terms.allowance);
+    let read = Read::new(classified(read, &Readers::default(), &terms.allowance), envelope, facts);
     let known = config.clients.iter().find(|known| client == Some(&known.name));
     let proof = known.map(|known| if known.is_known_by_network() { Proof::Network } else { Proof::Password });
-    terms.decide(envelope, (client, proof), Read { tree, verdict, facts })
+    terms.decide(envelope, (client, proof), read)
 }
 
 /// A submission as it came, and what is to become of it.
@@ -274,6 +281,15 @@ struct Read {
     tree: Tree,
     verdict: Verdict,
     facts: Facts,
+    /// What may be a mistake in it.
+    signs: Signs,
+}
+
+impl Read {
+    fn new((tree, verdict): (Tree, Verdict), envelope: &Envelope, facts: Facts) -> Read {
+        let signs = policy::signs(Seen { envelope, verdict: &verdict, facts: &facts });
+        Read { tree, verdict, facts, signs }
+    }
 }
 
 impl Settings {
@@ -306,6 +322,7 @@ impl Terms {
                 time: limits.extract_time,
                 memory_bytes: limits.extract_memory,
             },
+            guard: config.policy.guard.clone(),
             config: digest,
         }
     }
@@ -342,15 +359,22 @@ impl Terms {
         (client, proof): (Option<&ClientName>, Option<Proof>),
         read: Read,
     ) -> Examination {
-        let Read { tree, verdict, facts } = read;
+        let Read { tree, verdict, facts, signs } = read;
         let belief = self.belief(client, proof);
         let submission = Submission { client, marks: belief, envelope, tree: &tree };
         let mut decisions = policy::decide(&self.rules, &submission, &verdict, &facts);
+        self.guard(client, &signs, &mut decisions);
         if client.and_then(|client| self.clients.get(client)).is_some_and(Allowed::must_not_be_refused) {
             decisions.iter_mut().for_each(held_instead);
         }
         let edits = policy::edits(&policy::marks(&self.rules, &tree, belief));
-        Examination { tree, verdict, facts, decisions, edits }
+        Examination { tree, verdict, facts, signs, decisions, edits }
+    }
+
+    fn guard(&self, client: Option<&ClientName>, signs: &Signs, decisions: &mut [Decision]) {
+        if client.and_then(|client| self.clients.get(client)).is_none_or(|allowed| allowed.care.guarded) {
+            policy::guard(&self.guard, signs, decisions);
+        }
     }
 }
 
@@ -361,7 +385,15 @@ impl Allowed {
         let standing = if client.suspended { Standing::Suspended } else { Standing::Welcome };
         let without_login = if client.trust_headers { Belief::Believed } else { Belief::NotBelieved };
         let senders = Senders(client.senders.clone());
-        Allowed { senders, on_refusal: client.on_refusal, standing, without_login, receipt: client.receipt, content }
+        Allowed {
+            senders,
+            on_refusal: client.on_refusal,
+            standing,
+            without_login,
+            receipt: client.receipt,
+            content,
+            care: client.care.clone(),
+        }
     }
 
     fn must_not_be_refused(&self) -> bool {

@@ -56,6 +56,7 @@ fn terms() -> Terms {
         tags: vec!["[secure]".into()],
         secure: methods("tls:authenticated"),
         trial: config::Trial::default(),
+        guard: config::Guard::default(),
     };
     let allowed = |standing, on_refusal| Allowed {
         senders: senders(),
@@ -64,6 +65,7 @@ fn terms() -> Terms {
         without_login: Belief::NotBelieved,
         receipt: false,
         content: Content::Mail,
+        care: config::Care::default(),
     };
     Terms {
         hostname: Domain::parse("relay.clinic.example").unwrap(),
@@ -79,6 +81,7 @@ fn terms() -> Terms {
             time: Duration::from_secs(20),
             memory_bytes: 1 << 30,
         },
+        guard: config::Guard::default(),
         config: Digest::ZERO,
     }
 }
@@ -98,7 +101,8 @@ fn examine(text: &str, recipients: &[&str], client: &str) -> Examination {
         version: "test".into(),
     };
     let client = ClientName(client.into());
-    terms.decide(&envelope, (Some(&client), Some(Proof::Password)), Read { tree, verdict, facts: Facts::default() })
+    let read = Read::new((tree, verdict), &envelope, Facts::default());
+    terms.decide(&envelope, (Some(&client), Some(Proof::Password)), read)
 }
 
 fn outcome(recipients: &[&str], client: &str) -> Result<String, String> {

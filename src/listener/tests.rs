@@ -111,6 +111,7 @@ fn openemr(suspended: bool) -> Client {
         rates: config::Rates::default(),
         trust_headers: false,
         receipt: false,
+        care: config::Care::default(),
         suspended,
     }
 }

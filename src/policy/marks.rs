@@ -233,6 +233,7 @@ mod tests {
             tags: ["[secure]", "[encrypt]", "[confidential]"].map(String::from).to_vec(),
             secure: vec![Method::Tls(Assurance::Authenticated)],
             trial: crate::config::Trial::default(),
+            guard: crate::config::Guard::default(),
         })
     }
 

@@ -1,7 +1,9 @@
 //! Which way a message may go to each recipient, and why.
 
 mod decide;
+mod guard;
 mod marks;
+mod past;
 mod protection;
 mod require_tls;
 
@@ -10,7 +12,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use decide::{Rules, decide};
+pub use guard::{Seen, Sign, Signs, guard, signs};
 pub use marks::{Ask, Marks, edits, marks};
+pub use past::Past;
 pub use protection::{compare, compare_lists, compare_rules};
 
 use crate::audit::HoldCause;
@@ -51,6 +55,9 @@ pub struct RecipientFacts {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Facts {
     pub recipients: Vec<Option<RecipientFacts>>,
+    /// What the client did before.
+    #[serde(default)]
+    pub past: Past,
 }
 
 impl Facts {

@@ -192,6 +192,7 @@ fn config(routes: Vec<Route>, ca_file: PathBuf) -> Config {
             tags: Vec::new(),
             secure: Vec::new(),
             trial: crate::config::Trial::default(),
+            guard: crate::config::Guard::default(),
         },
         limits: limits(second),
         queue: Queue {

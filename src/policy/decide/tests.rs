@@ -33,6 +33,7 @@ fn rules(list: Vec<Rule>) -> Rules {
         tags: vec!["[secure]".into()],
         secure: methods("smime pgp portal tls:authenticated"),
         trial: crate::config::Trial::default(),
+        guard: crate::config::Guard::default(),
     })
 }
 
@@ -168,6 +169,7 @@ fn asking_for_protection_never_gives_less_than_not_asking() {
         tags: vec!["[secure]".into()],
         secure: methods("tls:valid"),
         trial: crate::config::Trial::default(),
+        guard: crate::config::Guard::default(),
     });
     let decisions = decide_with(&strict, "[secure] hello", &[]);
     assert_eq!((decisions[0].rule.as_str(), ways(&decisions[0]).as_str()), ("default", "tls:authenticated"));

@@ -1,0 +1,104 @@
+//! Whether a message looks like a mistake of its sender's, and what is done then.
+//!
+//! Nothing here makes a decision weaker: a message that goes may be told of, may wait, or is held for a person; what a rule
+//! holds or refuses stays held or refused. The words name domains and numbers, never a person and nothing of the content.
+
+mod names;
+mod signs;
+
+use std::time::Duration;
+
+use crate::audit::HoldCause;
+use crate::classify::Verdict;
+use crate::config::{Guard, Response};
+use crate::mail::{Address, Envelope};
+use crate::policy::{Action, Decision, Facts, RuleResult, Tried};
+use names::Known;
+
+pub use signs::{Sign, Signs};
+
+/// So much of a client's mail must be remembered before its habits count.
+const HABIT: u64 = 20;
+
+/// A message, as the guard sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    pub envelope: &'a Envelope,
+    pub verdict: &'a Verdict,
+    pub facts: &'a Facts,
+}
+
+/// Everything about a message that may be a mistake.
+pub fn signs(seen: Seen<'_>) -> Signs {
+    if !seen.verdict.phi {
+        return Signs::default();
+    }
+    let known = Known::of(&seen.facts.past.domains);
+    let recipients = seen.envelope.recipients().iter().enumerate();
+    Signs { of_recipients: recipients.map(|recipient| of_a_recipient(&seen, &known, recipient)).collect() }
+}
+
+fn of_a_recipient(seen: &Seen<'_>, known: &Known, (at, recipient): (usize, &Address)) -> Vec<Sign> {
+    let past = &seen.facts.past;
+    let domain = recipient.domain();
+    let written = past.written.get(at).copied();
+    let reached = past.times(domain) > 0 || written.is_some_and(|times| times > 0);
+    let routed = seen.facts.of(at).is_some_and(|facts| facts.routed);
+    let mut signs = Vec::new();
+    if !reached && !routed && !names::is_consumer(domain) {
+        signs.extend(known.like(domain).map(Sign::LooksLike));
+    }
+    let all: u64 = past.domains.iter().map(|(_, times)| times).sum();
+    if names::is_consumer(domain) && all >= HABIT && !past.domains.iter().any(|(domain, _)| names::is_consumer(domain))
+    {
+        signs.push(Sign::Private);
+    }
+    if written == Some(0) {
+        signs.push(Sign::First);
+    }
+    signs
+}
+
+/// Adds to each decision what the config asks for where there are signs.
+pub fn guard(guard: &Guard, signs: &Signs, decisions: &mut [Decision]) {
+    for (at, decision) in decisions.iter_mut().enumerate() {
+        let signs = signs.of_recipients.get(at).into_iter().flatten();
+        let concerns = signs.map(|sign| (sign, sign.response(guard))).filter(|(_, response)| *response > Response::Off);
+        let concerns: Vec<(&Sign, Response)> = concerns.collect();
+        if !concerns.is_empty() {
+            obey(guard.delay, &concerns, decision);
+        }
+    }
+}
+
+fn obey(delay: Duration, concerns: &[(&Sign, Response)], decision: &mut Decision) {
+    let Action::Deliver { methods, last: _ } = &decision.action else { return };
+    let domain = decision.recipient.domain().clone();
+    let strongest = concerns.iter().map(|(_, response)| *response).max().unwrap_or_default();
+    decision.receipt = true;
+    decision.concerns.extend(concerns.iter().map(|(sign, _)| sign.words(&domain)));
+    if strongest == Response::Delay && decision.delay < delay {
+        decision.delay = delay;
+        let delay = humantime::format_duration(delay);
+        decision
+            .remarks
+            .push(format!("the guard has it wait {delay} before it is first tried: until then it can be taken back"));
+    }
+    if strongest == Response::Hold {
+        let holding = || concerns.iter().filter(|(_, response)| *response == Response::Hold).map(|(sign, _)| sign);
+        let reason = holding().map(|sign| sign.words(&domain)).collect::<Vec<_>>().join("; ");
+        let name = holding().next().map_or("guard", |sign| sign.name()).to_owned();
+        decision.released = methods.clone();
+        decision.action = Action::Hold { reason };
+        decision.cause = Some(HoldCause::Policy);
+        decision.delay = Duration::ZERO;
+        for tried in decision.tried.iter_mut().filter(|tried| tried.result == RuleResult::Won) {
+            tried.result = RuleResult::Outdone { by: name.clone() };
+        }
+        decision.tried.push(Tried { rule: name.clone(), result: RuleResult::Won });
+        decision.rule = name;
+    }
+}
+
+#[cfg(test)]
+mod tests;

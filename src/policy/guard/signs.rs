@@ -1,0 +1,57 @@
+//! What looks like a mistake in a message, found whatever is done about it: the evidence keeps it, so that another config
+//! can be tried on past mail. It names domains and numbers, never a person and nothing of the content.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Guard, Response};
+use crate::mail::Domain;
+
+/// Empty for a message without health information: whoever gets it by mistake learns nothing of anybody's health.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Signs {
+    /// In the order of the envelope.
+    pub of_recipients: Vec<Vec<Sign>>,
+}
+
+/// One thing that may be a mistake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sign {
+    /// The domain is like this one, and is another.
+    LooksLike(Domain),
+    /// A private address, from a client that writes to organisations.
+    Private,
+    /// The client's mail has not reached this address.
+    First,
+}
+
+impl Sign {
+    pub(super) fn response(&self, guard: &Guard) -> Response {
+        match self {
+            Sign::LooksLike(_) => guard.look_alike,
+            Sign::Private => guard.consumer,
+            Sign::First => guard.first_time,
+        }
+    }
+
+    /// The name under which it competes with the rules.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Sign::LooksLike(_) => "guard: look-alike domain",
+            Sign::Private => "guard: private address",
+            Sign::First => "guard: first message",
+        }
+    }
+
+    /// What the sender is told.
+    pub(super) fn words(&self, domain: &Domain) -> String {
+        match self {
+            Sign::LooksLike(other) => format!("{domain} looks like {other}, and is another domain"),
+            Sign::Private => format!(
+                "{domain} is where people have their private mail, and this client has only written to organisations"
+            ),
+            Sign::First => format!("nothing of this client reached this address at {domain} before"),
+        }
+    }
+}

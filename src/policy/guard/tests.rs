@@ -1,0 +1,134 @@
+//! Each sign of a mistake, what is done about it, and what must not be taken for one.
+
+use crate::classify::Verdict;
+use crate::config::{Guard, Last, Response};
+use crate::mail::{Assurance, Domain, Method, ReversePath};
+use crate::policy::{Past, RecipientFacts};
+
+use super::*;
+
+fn verdict(phi: bool) -> Verdict {
+    Verdict { phi, score: 0.0, findings: Vec::new(), persons: 1, labels: Vec::new(), version: "test".into() }
+}
+
+fn envelope(to: &[&str]) -> Envelope {
+    let mut to = to.iter().map(|to| Address::parse(to).unwrap());
+    Envelope::new(ReversePath::Mailbox(Address::parse("ann@clinic.example").unwrap()), to.next().unwrap(), to.collect())
+}
+
+fn past(domains: &[(&str, u64)], written: &[u64]) -> Facts {
+    let domains = domains.iter().map(|(domain, times)| (Domain::parse(domain).unwrap(), *times)).collect();
+    Facts { past: Past { domains, written: written.to_vec() }, ..Facts::default() }
+}
+
+/// What is said of each recipient, without the words.
+fn signs_of(to: &[&str], facts: &Facts) -> Vec<Vec<Sign>> {
+    signs(Seen { envelope: &envelope(to), verdict: &verdict(true), facts }).of_recipients
+}
+
+fn like(domain: &str) -> Sign {
+    Sign::LooksLike(Domain::parse(domain).unwrap())
+}
+
+#[test]
+fn a_mistyped_provider_is_found_without_any_past() {
+    let none = Facts::default();
+    assert_eq!(signs_of(&["m@gmial.com", "m@gmail.com"], &none), [vec![like("gmail.com")], vec![]]);
+    let mut silent = verdict(false);
+    silent.persons = 9;
+    let seen = Seen { envelope: &envelope(&["m@gmial.com"]), verdict: &silent, facts: &none };
+    assert_eq!(signs(seen), Signs::default(), "nobody's health is told");
+}
+
+#[test]
+fn a_domain_like_a_partners_is_found_until_mail_has_reached_it() {
+    let habit = [("riverside-practice.example", 3), ("hillside.example", 2)];
+    let to = ["m@riverside-practise.example"];
+    assert_eq!(signs_of(&to, &past(&habit, &[])), [vec![like("riverside-practice.example")]]);
+    assert_eq!(signs_of(&["m@hilside.example"], &past(&habit, &[])), [vec![]], "twice is no habit");
+    // Far down the list of domains, but this person is known.
+    assert_eq!(signs_of(&to, &past(&habit, &[1])), [vec![]]);
+    let reached = [habit[0], habit[1], ("riverside-practise.example", 1)];
+    assert_eq!(signs_of(&to, &past(&reached, &[])), [vec![]]);
+    let mut routed = past(&habit, &[]);
+    let domain = Domain::parse("riverside-practise.example").unwrap();
+    routed.recipients = vec![Some(RecipientFacts { domain, routed: true, tls_seen: None, mx_seen: Vec::new() })];
+    assert_eq!(signs_of(&to, &routed), [vec![]], "the operator knows it");
+}
+
+#[test]
+fn a_private_address_is_strange_only_from_who_writes_to_organisations() {
+    let organisations = [("lab.example", 15), ("hospice.example", 5)];
+    let to = ["m@gmail.com", "bo@lab.example"];
+    assert_eq!(signs_of(&to, &past(&organisations, &[])), [vec![Sign::Private], vec![]]);
+    let mixed = [organisations[0], organisations[1], ("yahoo.com", 1)];
+    assert_eq!(signs_of(&to, &past(&mixed, &[])), [vec![], vec![]]);
+    assert_eq!(signs_of(&to, &past(&organisations[..1], &[])), [vec![], vec![]], "fifteen messages are no habit");
+}
+
+#[test]
+fn an_address_that_nothing_reached_is_found_and_one_of_which_nobody_knows_is_not() {
+    let to = ["a@lab.example", "b@lab.example", "c@lab.example"];
+    assert_eq!(signs_of(&to, &past(&[], &[0, 7])), [vec![Sign::First], vec![], vec![]]);
+}
+
+fn decision(action: Action) -> Decision {
+    Decision {
+        recipient: Address::parse("m@gmial.com").unwrap(),
+        action,
+        cause: None,
+        released: Vec::new(),
+        rule: "default".into(),
+        tried: vec![Tried { rule: "default".into(), result: RuleResult::Won }],
+        remarks: Vec::new(),
+        delay: Duration::from_secs(60),
+        receipt: false,
+        concerns: Vec::new(),
+    }
+}
+
+fn delivered() -> Action {
+    Action::Deliver { methods: vec![Method::Tls(Assurance::Valid)], last: Last::Hold }
+}
+
+/// The first message to a mistyped domain, under a guard that answers so.
+fn guarded(look_alike: Response, first_time: Response, mut decision: Decision) -> Decision {
+    let of_recipients = vec![vec![like("gmail.com"), Sign::First]];
+    let config = Guard { look_alike, first_time, delay: Duration::from_secs(180), ..Guard::default() };
+    guard(&config, &Signs { of_recipients }, std::slice::from_mut(&mut decision));
+    decision
+}
+
+#[test]
+fn the_strongest_answer_counts_and_each_reason_is_told() {
+    use Response::{Delay, Hold, Off, Warn};
+    let seconds = |decision: &Decision| decision.delay.as_secs();
+    let off = guarded(Off, Off, decision(delivered()));
+    assert!(!off.receipt && off.concerns.is_empty() && seconds(&off) == 60);
+    let warned = guarded(Warn, Off, decision(delivered()));
+    assert_eq!((warned.receipt, seconds(&warned), &warned.action), (true, 60, &delivered()));
+    assert_eq!(warned.concerns, ["gmial.com looks like gmail.com, and is another domain"]);
+    let slow = guarded(Warn, Delay, decision(delivered()));
+    assert_eq!((seconds(&slow), slow.concerns.len(), slow.remarks.len()), (180, 2, 1));
+    let held = guarded(Hold, Delay, decision(delivered()));
+    let Action::Hold { reason } = &held.action else { panic!("{held:?}") };
+    assert_eq!(reason, "gmial.com looks like gmail.com, and is another domain");
+    assert_eq!(
+        (held.cause, seconds(&held), held.rule.as_str()),
+        (Some(HoldCause::Policy), 0, "guard: look-alike domain")
+    );
+    assert_eq!(held.released, [Method::Tls(Assurance::Valid)], "released, it goes as the rules say");
+    assert_eq!(held.tried[0].result, RuleResult::Outdone { by: "guard: look-alike domain".into() });
+}
+
+#[test]
+fn a_longer_delay_and_a_stronger_action_of_a_rule_stay() {
+    let mut patient = decision(delivered());
+    patient.delay = Duration::from_secs(600);
+    let slow = guarded(Response::Delay, Response::Off, patient);
+    assert_eq!((slow.delay.as_secs(), slow.remarks.len()), (600, 0));
+    for action in [Action::Hold { reason: "a rule".into() }, Action::Reject { text: "a rule".into() }] {
+        let kept = guarded(Response::Hold, Response::Hold, decision(action.clone()));
+        assert_eq!((&kept.action, kept.rule.as_str(), kept.receipt), (&action, "default", false));
+    }
+}

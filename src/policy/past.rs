@@ -1,0 +1,22 @@
+//! What a client did before, as far as it was found out: plain data, looked up by `directory` in bounded time.
+
+use serde::{Deserialize, Serialize};
+
+use crate::mail::Domain;
+
+/// Empty where nothing could be found out, which is no reason to be concerned.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Past {
+    /// How often the client's mail reached each recipient, in the order of the envelope; behind its end nobody knows.
+    pub written: Vec<u64>,
+    /// The domains that its mail reached most often, and how often.
+    pub domains: Vec<(Domain, u64)>,
+}
+
+impl Past {
+    /// How often the client's mail reached a domain, among those that it reaches most often.
+    pub(super) fn times(&self, domain: &Domain) -> u64 {
+        self.domains.iter().find(|(known, _)| known == domain).map_or(0, |(_, times)| *times)
+    }
+}
