@@ -25,6 +25,7 @@ pub struct Guard {
     pub look_alike: Response,
     pub consumer: Response,
     pub first_time: Response,
+    pub greeting: Response,
     /// How long `delay` waits.
     pub delay: Duration,
 }
@@ -46,6 +47,7 @@ impl Guard {
             look_alike: response("look_alike"),
             consumer: response("consumer"),
             first_time: response("first_time"),
+            greeting: response("greeting"),
             ..Guard::default()
         };
         let line = table.line_of("delay");

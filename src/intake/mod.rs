@@ -26,7 +26,7 @@ use crate::extract::{self, Allowance, Readers};
 use crate::mail::{Address, ClientName, Content, Domain, Envelope, Message, Peer, Proof};
 use crate::mime::{self, Budget, Edit, File, Tree};
 use crate::phi::Phi;
-use crate::policy::{self, Action, Belief, Decision, Facts, Rules, Seen, Signs, Submission};
+use crate::policy::{self, Action, Belief, Decision, Facts, Letter, Rules, Seen, Signs, Submission};
 use crate::queue::{Accept, Queue, Receipt, Way};
 use crate::smtp::Senders;
 use crate::store::Tell;
@@ -157,11 +157,12 @@ impl Intake {
         }
         let (tree, verdict) = self.read(terms, &message).await?;
         check_from(&tree.from, &allowed.senders)?;
+        let letter = Letter::of(&message);
         let mut facts = settings.directory.facts(&envelope).await;
         if verdict.phi && allowed.care.guarded {
             facts.past = settings.directory.past(Question { client: &client, envelope: &envelope }).await;
         }
-        let read = Read::new((tree, verdict), &envelope, facts);
+        let read = Read::new((tree, verdict), &letter, &envelope, facts);
         let examination = terms.decide(&envelope, (Some(&client), peer.proof), read);
         let now = self.rooms.clock.now();
         let ways = match allowed.content {
@@ -261,7 +262,8 @@ pub fn examine(config: &Config, unsent: Unsent<'_>) -> Examination {
 fn examine_under(terms: &Terms, config: &Config, unsent: Unsent<'_>) -> Examination {
     let Unsent { message, envelope, client, facts } = unsent;
     let read = mime::read(message, &terms.budget);
-    let read = Read::new(classified(read, &Readers::default(), &terms.allowance), envelope, facts);
+    let read =
+        Read::new(classified(read, &Readers::default(), &terms.allowance), &Letter::of(message), envelope, facts);
     let known = config.clients.iter().find(|known| client == Some(&known.name));
     let proof = known.map(|known| if known.is_known_by_network() { Proof::Network } else { Proof::Password });
     terms.decide(envelope, (client, proof), read)
@@ -286,8 +288,8 @@ struct Read {
 }
 
 impl Read {
-    fn new((tree, verdict): (Tree, Verdict), envelope: &Envelope, facts: Facts) -> Read {
-        let signs = policy::signs(Seen { envelope, verdict: &verdict, facts: &facts });
+    fn new((tree, verdict): (Tree, Verdict), letter: &Letter, envelope: &Envelope, facts: Facts) -> Read {
+        let signs = policy::signs(Seen { envelope, letter, tree: &tree, verdict: &verdict, facts: &facts });
         Read { tree, verdict, facts, signs }
     }
 }

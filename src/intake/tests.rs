@@ -101,7 +101,8 @@ fn examine(text: &str, recipients: &[&str], client: &str) -> Examination {
         version: "test".into(),
     };
     let client = ClientName(client.into());
-    let read = Read::new((tree, verdict), &envelope, Facts::default());
+    let letter = Letter::of(&message(text));
+    let read = Read::new((tree, verdict), &letter, &envelope, Facts::default());
     terms.decide(&envelope, (Some(&client), Some(Proof::Password)), read)
 }
 

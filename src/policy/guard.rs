@@ -3,6 +3,8 @@
 //! Nothing here makes a decision weaker: a message that goes may be told of, may wait, or is held for a person; what a rule
 //! holds or refuses stays held or refused. The words name domains and numbers, never a person and nothing of the content.
 
+mod greeting;
+mod letter;
 mod names;
 mod signs;
 
@@ -12,9 +14,11 @@ use crate::audit::HoldCause;
 use crate::classify::Verdict;
 use crate::config::{Guard, Response};
 use crate::mail::{Address, Envelope};
+use crate::mime::{Content, Tree};
 use crate::policy::{Action, Decision, Facts, RuleResult, Tried};
 use names::Known;
 
+pub use letter::Letter;
 pub use signs::{Sign, Signs};
 
 /// So much of a client's mail must be remembered before its habits count.
@@ -24,6 +28,8 @@ const HABIT: u64 = 20;
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
     pub envelope: &'a Envelope,
+    pub letter: &'a Letter,
+    pub tree: &'a Tree,
     pub verdict: &'a Verdict,
     pub facts: &'a Facts,
 }
@@ -56,7 +62,23 @@ fn of_a_recipient(seen: &Seen<'_>, known: &Known, (at, recipient): (usize, &Addr
     if written == Some(0) {
         signs.push(Sign::First);
     }
+    if is_greeted_wrongly(seen, recipient) {
+        signs.push(Sign::GreetsAnother);
+    }
     signs
+}
+
+/// Only where there is one recipient: of several, each may be greeted.
+fn is_greeted_wrongly(seen: &Seen<'_>, recipient: &Address) -> bool {
+    let [to] = seen.letter.to.as_slice() else { return false };
+    if seen.envelope.recipients().len() != 1 || to.address != *recipient {
+        return false;
+    }
+    let mut texts = seen.tree.parts.iter().filter(|part| part.name.is_none() && part.media_type.starts_with("text/"));
+    let body = texts.find(|part| part.path.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.'));
+    let Some(Content::Text(text)) = body.map(|part| &part.content) else { return false };
+    // Read for the name in its first lines, which is compared and dropped.
+    greeting::is_somebody_else(&greeting::greeted(text.expose()), to)
 }
 
 /// Adds to each decision what the config asks for where there are signs.

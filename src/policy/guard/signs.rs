@@ -24,6 +24,8 @@ pub enum Sign {
     Private,
     /// The client's mail has not reached this address.
     First,
+    /// Whoever is greeted has another name than the address.
+    GreetsAnother,
 }
 
 impl Sign {
@@ -32,6 +34,7 @@ impl Sign {
             Sign::LooksLike(_) => guard.look_alike,
             Sign::Private => guard.consumer,
             Sign::First => guard.first_time,
+            Sign::GreetsAnother => guard.greeting,
         }
     }
 
@@ -41,6 +44,7 @@ impl Sign {
             Sign::LooksLike(_) => "guard: look-alike domain",
             Sign::Private => "guard: private address",
             Sign::First => "guard: first message",
+            Sign::GreetsAnother => "guard: greeting",
         }
     }
 
@@ -52,6 +56,7 @@ impl Sign {
                 "{domain} is where people have their private mail, and this client has only written to organisations"
             ),
             Sign::First => format!("nothing of this client reached this address at {domain} before"),
+            Sign::GreetsAnother => format!("the greeting names somebody else than the address at {domain} does"),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::classify::Verdict;
 use crate::config::{Guard, Last, Response};
-use crate::mail::{Assurance, Domain, Method, ReversePath};
+use crate::mail::{Assurance, Domain, Message, Method, ReversePath, WireLimits};
+use crate::mime::{self, Budget};
 use crate::policy::{Past, RecipientFacts};
 
 use super::*;
@@ -23,7 +24,21 @@ fn past(domains: &[(&str, u64)], written: &[u64]) -> Facts {
 
 /// What is said of each recipient, without the words.
 fn signs_of(to: &[&str], facts: &Facts) -> Vec<Vec<Sign>> {
-    signs(Seen { envelope: &envelope(to), verdict: &verdict(true), facts }).of_recipients
+    signs_in("", to, facts).of_recipients
+}
+
+/// What is found in a message with this text.
+fn signs_in(text: &str, to: &[&str], facts: &Facts) -> Signs {
+    let (letter, tree) = read(text);
+    signs(Seen { envelope: &envelope(to), letter: &letter, tree: &tree, verdict: &verdict(true), facts })
+}
+
+fn read(text: &str) -> (Letter, Tree) {
+    let limits = WireLimits { message_bytes: 1 << 20, header_bytes: 1 << 16, line_bytes: 2000 };
+    let text = format!("From: ann@clinic.example\n{text}\n").replace('\n', "\r\n");
+    let message = Message::parse(text.into_bytes(), &limits).unwrap();
+    let tree = mime::parse(&message, &Budget { depth: 9, parts: 99, ratio: 99, bytes: 1 << 20 });
+    (Letter::of(&message), tree)
 }
 
 fn like(domain: &str) -> Sign {
@@ -36,7 +51,9 @@ fn a_mistyped_provider_is_found_without_any_past() {
     assert_eq!(signs_of(&["m@gmial.com", "m@gmail.com"], &none), [vec![like("gmail.com")], vec![]]);
     let mut silent = verdict(false);
     silent.persons = 9;
-    let seen = Seen { envelope: &envelope(&["m@gmial.com"]), verdict: &silent, facts: &none };
+    let (letter, tree) = read("");
+    let envelope = envelope(&["m@gmial.com"]);
+    let seen = Seen { envelope: &envelope, letter: &letter, tree: &tree, verdict: &silent, facts: &none };
     assert_eq!(signs(seen), Signs::default(), "nobody's health is told");
 }
 
@@ -70,6 +87,22 @@ fn a_private_address_is_strange_only_from_who_writes_to_organisations() {
 fn an_address_that_nothing_reached_is_found_and_one_of_which_nobody_knows_is_not() {
     let to = ["a@lab.example", "b@lab.example", "c@lab.example"];
     assert_eq!(signs_of(&to, &past(&[], &[0, 7])), [vec![Sign::First], vec![], vec![]]);
+}
+
+#[test]
+fn whoever_is_greeted_and_is_not_written_to_is_found_where_there_is_one_recipient() {
+    let none = Facts::default();
+    let strange = |text: &str, to: &[&str]| signs_in(text, to, &none).of_recipients[0].contains(&Sign::GreetsAnother);
+    let bob = ["bob@lab.example"];
+    assert!(strange("To: bob@lab.example\n\nDear Maribel,\nyour results are here.", &bob));
+    assert!(strange("To: bob@lab.example\nContent-Type: text/html\n\n<p>Dear Maribel,</p><p>your results</p>", &bob));
+    assert!(!strange("To: bob@lab.example\n\nDear Bob,\nyour results are here.", &bob));
+    assert!(!strange("To: bob@lab.example, m@lab.example\n\nDear Maribel,\nhi", &bob), "it may be for the other");
+    assert!(
+        !strange("To: bob@lab.example\n\nDear Maribel,\nhi", &["bob@lab.example", "m@lab.example"]),
+        "a blind copy"
+    );
+    assert!(!strange("To: list@lab.example\n\nDear Maribel,\nhi", &bob));
 }
 
 fn decision(action: Action) -> Decision {
