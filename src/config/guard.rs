@@ -26,6 +26,12 @@ pub struct Guard {
     pub consumer: Response,
     pub first_time: Response,
     pub greeting: Response,
+    pub many: Response,
+    /// More recipients in To and Cc than this are many.
+    pub many_over: usize,
+    pub reply_all: Response,
+    /// An answer to more recipients in To and Cc than this goes to all.
+    pub reply_all_over: usize,
     /// How long `delay` waits.
     pub delay: Duration,
 }
@@ -48,8 +54,12 @@ impl Guard {
             consumer: response("consumer"),
             first_time: response("first_time"),
             greeting: response("greeting"),
+            many: response("many"),
+            reply_all: response("reply_all"),
             ..Guard::default()
         };
+        guard.many_over = table.setting("many_over", value::count);
+        guard.reply_all_over = table.setting("reply_all_over", value::count);
         let line = table.line_of("delay");
         guard.delay = table.setting("delay", value::duration);
         if guard.delay > LONGEST_DELAY {

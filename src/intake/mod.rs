@@ -160,7 +160,8 @@ impl Intake {
         let letter = Letter::of(&message);
         let mut facts = settings.directory.facts(&envelope).await;
         if verdict.phi && allowed.care.guarded {
-            facts.past = settings.directory.past(Question { client: &client, envelope: &envelope }).await;
+            facts.past =
+                settings.directory.past(Question { client: &client, envelope: &envelope, letter: &letter }).await;
         }
         let read = Read::new((tree, verdict), &letter, &envelope, facts);
         let examination = terms.decide(&envelope, (Some(&client), peer.proof), read);

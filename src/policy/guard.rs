@@ -41,7 +41,22 @@ pub fn signs(seen: Seen<'_>) -> Signs {
     }
     let known = Known::of(&seen.facts.past.domains);
     let recipients = seen.envelope.recipients().iter().enumerate();
-    Signs { of_recipients: recipients.map(|recipient| of_a_recipient(&seen, &known, recipient)).collect() }
+    Signs {
+        of_message: of_the_message(&seen),
+        of_recipients: recipients.map(|recipient| of_a_recipient(&seen, &known, recipient)).collect(),
+    }
+}
+
+fn of_the_message(seen: &Seen<'_>) -> Vec<Sign> {
+    let mut signs = Vec::new();
+    let together = seen.letter.to.len();
+    if together > 1 {
+        signs.push(Sign::Together(together));
+        if !seen.letter.answers.is_empty() {
+            signs.push(Sign::AnswersTo(together));
+        }
+    }
+    signs
 }
 
 fn of_a_recipient(seen: &Seen<'_>, known: &Known, (at, recipient): (usize, &Address)) -> Vec<Sign> {
@@ -65,6 +80,9 @@ fn of_a_recipient(seen: &Seen<'_>, known: &Known, (at, recipient): (usize, &Addr
     if is_greeted_wrongly(seen, recipient) {
         signs.push(Sign::GreetsAnother);
     }
+    if past.took_part.get(at) == Some(&false) {
+        signs.push(Sign::NoPart);
+    }
     signs
 }
 
@@ -84,7 +102,7 @@ fn is_greeted_wrongly(seen: &Seen<'_>, recipient: &Address) -> bool {
 /// Adds to each decision what the config asks for where there are signs.
 pub fn guard(guard: &Guard, signs: &Signs, decisions: &mut [Decision]) {
     for (at, decision) in decisions.iter_mut().enumerate() {
-        let signs = signs.of_recipients.get(at).into_iter().flatten();
+        let signs = signs.of_message.iter().chain(signs.of_recipients.get(at).into_iter().flatten());
         let concerns = signs.map(|sign| (sign, sign.response(guard))).filter(|(_, response)| *response > Response::Off);
         let concerns: Vec<(&Sign, Response)> = concerns.collect();
         if !concerns.is_empty() {

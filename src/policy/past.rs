@@ -12,6 +12,8 @@ pub struct Past {
     pub written: Vec<u64>,
     /// The domains that its mail reached most often, and how often.
     pub domains: Vec<(Domain, u64)>,
+    /// Whether each recipient had a part in the message that this one answers; empty where that one is not known here.
+    pub took_part: Vec<bool>,
 }
 
 impl Past {

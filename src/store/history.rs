@@ -1,6 +1,6 @@
 //! To whom a client has written, and what was like a message before it. Every question is about few rows, by an index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{AnyConnection, AssertSqlSafe};
 
@@ -104,18 +104,19 @@ impl Store {
         Ok(Some((message, Timestamp::from_millis(column(&row, "kept")?))))
     }
 
-    /// Whether one of these hashes names somebody of this message.
-    pub async fn took_part(&self, message: MessageId, hashes: [Digest; 2]) -> Result<bool, StoreError> {
-        let [one, other] = hashes;
-        let found: i64 =
-            sqlx::query_scalar("select count(*) from person where message = $1 and (hash = $2 or hash = $3)")
-                .bind(message.to_string())
-                .bind(one.as_bytes().to_vec())
-                .bind(other.as_bytes().to_vec())
-                .fetch_one(&self.inner.readers)
-                .await
-                .map_err(failed("looking for people of a message"))?;
-        Ok(found > 0)
+    /// The hashes of the people of a message; none at all where they are more than `most`.
+    pub async fn people_of(&self, message: MessageId, most: usize) -> Result<Option<BTreeSet<Digest>>, StoreError> {
+        let rows: Vec<Vec<u8>> = sqlx::query_scalar("select hash from person where message = $1 limit $2")
+            .bind(message.to_string())
+            .bind(i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1))
+            .fetch_all(&self.inner.readers)
+            .await
+            .map_err(failed("looking for people of a message"))?;
+        if rows.len() > most {
+            return Ok(None);
+        }
+        let read = |row: &Vec<u8>| Digest::from_slice(row).ok_or(StoreError::StrangeRow("hash"));
+        rows.iter().map(read).collect::<Result<_, _>>().map(Some)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::mail::Domain;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Signs {
+    pub of_message: Vec<Sign>,
     /// In the order of the envelope.
     pub of_recipients: Vec<Vec<Sign>>,
 }
@@ -26,6 +27,12 @@ pub enum Sign {
     First,
     /// Whoever is greeted has another name than the address.
     GreetsAnother,
+    /// So many recipients see each other in To and Cc.
+    Together(usize),
+    /// It answers a message, and so many see the answer.
+    AnswersTo(usize),
+    /// It answers a message in which this recipient had no part.
+    NoPart,
 }
 
 impl Sign {
@@ -35,6 +42,9 @@ impl Sign {
             Sign::Private => guard.consumer,
             Sign::First => guard.first_time,
             Sign::GreetsAnother => guard.greeting,
+            Sign::Together(many) => above(*many, guard.many_over, guard.many),
+            Sign::AnswersTo(many) => above(*many, guard.reply_all_over, guard.reply_all),
+            Sign::NoPart => guard.reply_all,
         }
     }
 
@@ -45,6 +55,8 @@ impl Sign {
             Sign::Private => "guard: private address",
             Sign::First => "guard: first message",
             Sign::GreetsAnother => "guard: greeting",
+            Sign::Together(_) => "guard: many recipients",
+            Sign::AnswersTo(_) | Sign::NoPart => "guard: answer to all",
         }
     }
 
@@ -57,6 +69,13 @@ impl Sign {
             ),
             Sign::First => format!("nothing of this client reached this address at {domain} before"),
             Sign::GreetsAnother => format!("the greeting names somebody else than the address at {domain} does"),
+            Sign::Together(many) => format!("{many} recipients in To and Cc see each other's addresses"),
+            Sign::AnswersTo(many) => format!("it is an answer, and goes to {many} recipients"),
+            Sign::NoPart => format!("it answers a message in which this recipient at {domain} had no part"),
         }
     }
+}
+
+fn above(number: usize, over: usize, response: Response) -> Response {
+    if number > over { response } else { Response::Off }
 }

@@ -19,7 +19,7 @@ fn envelope(to: &[&str]) -> Envelope {
 
 fn past(domains: &[(&str, u64)], written: &[u64]) -> Facts {
     let domains = domains.iter().map(|(domain, times)| (Domain::parse(domain).unwrap(), *times)).collect();
-    Facts { past: Past { domains, written: written.to_vec() }, ..Facts::default() }
+    Facts { past: Past { domains, written: written.to_vec(), ..Past::default() }, ..Facts::default() }
 }
 
 /// What is said of each recipient, without the words.
@@ -105,6 +105,39 @@ fn whoever_is_greeted_and_is_not_written_to_is_found_where_there_is_one_recipien
     assert!(!strange("To: list@lab.example\n\nDear Maribel,\nhi", &bob));
 }
 
+#[test]
+fn recipients_who_see_each_other_are_counted_and_so_are_those_of_an_answer() {
+    let none = Facts::default();
+    let of_message = |text: &str| signs_in(text, &["a@lab.example"], &none).of_message;
+    assert_eq!(of_message("To: a@lab.example\n\nhi"), []);
+    assert_eq!(of_message("To: a@lab.example, b@lab.example\nCc: a@lab.example\n\nhi"), [Sign::Together(2)]);
+    let answer = "To: a@lab.example, b@lab.example\nReferences: <1@lab.example>\n\nhi";
+    assert_eq!(of_message(answer), [Sign::Together(2), Sign::AnswersTo(2)]);
+    let config =
+        Guard { many: Response::Hold, many_over: 2, reply_all: Response::Warn, reply_all_over: 1, ..Guard::default() };
+    let responses = |number| [Sign::Together(number), Sign::AnswersTo(number)].map(|sign| sign.response(&config));
+    assert_eq!(responses(2), [Response::Off, Response::Warn]);
+    assert_eq!(responses(3), [Response::Hold, Response::Warn]);
+}
+
+#[test]
+fn whoever_had_no_part_in_what_is_answered_is_found_where_it_is_known() {
+    let mut facts = Facts::default();
+    let to = ["a@lab.example", "b@lab.example", "c@lab.example"];
+    assert_eq!(signs_of(&to, &facts), [vec![], vec![], vec![]]);
+    facts.past.took_part = vec![true, false];
+    assert_eq!(signs_of(&to, &facts), [vec![], vec![Sign::NoPart], vec![]]);
+}
+
+#[test]
+fn what_is_said_of_a_message_is_said_to_each_recipient() {
+    let mut both = [decision(delivered()), decision(delivered())];
+    let config = Guard { many: Response::Delay, delay: Duration::from_secs(180), ..Guard::default() };
+    let signs = Signs { of_message: vec![Sign::Together(2)], of_recipients: vec![vec![], vec![Sign::First]] };
+    guard(&config, &signs, &mut both);
+    assert!(both.iter().all(|decision| decision.delay.as_secs() == 180 && decision.concerns.len() == 1), "{both:?}");
+}
+
 fn decision(action: Action) -> Decision {
     Decision {
         recipient: Address::parse("m@gmial.com").unwrap(),
@@ -128,7 +161,7 @@ fn delivered() -> Action {
 fn guarded(look_alike: Response, first_time: Response, mut decision: Decision) -> Decision {
     let of_recipients = vec![vec![like("gmail.com"), Sign::First]];
     let config = Guard { look_alike, first_time, delay: Duration::from_secs(180), ..Guard::default() };
-    guard(&config, &Signs { of_recipients }, std::slice::from_mut(&mut decision));
+    guard(&config, &Signs { of_recipients, ..Signs::default() }, std::slice::from_mut(&mut decision));
     decision
 }
 

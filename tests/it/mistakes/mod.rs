@@ -1,5 +1,6 @@
 //! Mistakes of people that are caught, or can be undone, before anybody has read them.
 
+mod answered;
 mod misdirected;
 mod take_back;
 
