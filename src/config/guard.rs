@@ -32,6 +32,10 @@ pub struct Guard {
     pub reply_all: Response,
     /// An answer to more recipients in To and Cc than this goes to all.
     pub reply_all_over: usize,
+    pub whole_record: Response,
+    pub patients: Response,
+    /// More people than this in one message are many.
+    pub patients_over: usize,
     /// How long `delay` waits.
     pub delay: Duration,
 }
@@ -56,10 +60,13 @@ impl Guard {
             greeting: response("greeting"),
             many: response("many"),
             reply_all: response("reply_all"),
+            whole_record: response("whole_record"),
+            patients: response("patients"),
             ..Guard::default()
         };
         guard.many_over = table.setting("many_over", value::count);
         guard.reply_all_over = table.setting("reply_all_over", value::count);
+        guard.patients_over = table.setting("patients_over", value::count);
         let line = table.line_of("delay");
         guard.delay = table.setting("delay", value::duration);
         if guard.delay > LONGEST_DELAY {

@@ -3,6 +3,7 @@
 //! Nothing here makes a decision weaker: a message that goes may be told of, may wait, or is held for a person; what a rule
 //! holds or refuses stays held or refused. The words name domains and numbers, never a person and nothing of the content.
 
+mod amount;
 mod greeting;
 mod letter;
 mod names;
@@ -18,6 +19,7 @@ use crate::mime::{Content, Tree};
 use crate::policy::{Action, Decision, Facts, RuleResult, Tried};
 use names::Known;
 
+pub use amount::WholeRecord;
 pub use letter::Letter;
 pub use signs::{Sign, Signs};
 
@@ -55,6 +57,10 @@ fn of_the_message(seen: &Seen<'_>) -> Vec<Sign> {
         if !seen.letter.answers.is_empty() {
             signs.push(Sign::AnswersTo(together));
         }
+    }
+    signs.extend(amount::whole_record(seen.tree, seen.verdict).map(Sign::Carries));
+    if seen.verdict.persons > 1 {
+        signs.push(Sign::About(seen.verdict.persons));
     }
     signs
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use decide::{Rules, decide};
-pub use guard::{Letter, Seen, Sign, Signs, guard, signs};
+pub use guard::{Letter, Seen, Sign, Signs, WholeRecord, guard, signs};
 pub use marks::{Ask, Marks, edits, marks};
 pub use past::Past;
 pub use protection::{compare, compare_lists, compare_rules};

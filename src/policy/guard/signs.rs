@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Guard, Response};
 use crate::mail::Domain;
+use crate::policy::guard::WholeRecord;
 
 /// Empty for a message without health information: whoever gets it by mistake learns nothing of anybody's health.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub enum Sign {
     AnswersTo(usize),
     /// It answers a message in which this recipient had no part.
     NoPart,
+    Carries(WholeRecord),
+    /// It is about so many people.
+    About(usize),
 }
 
 impl Sign {
@@ -45,6 +49,8 @@ impl Sign {
             Sign::Together(many) => above(*many, guard.many_over, guard.many),
             Sign::AnswersTo(many) => above(*many, guard.reply_all_over, guard.reply_all),
             Sign::NoPart => guard.reply_all,
+            Sign::Carries(_) => guard.whole_record,
+            Sign::About(people) => above(*people, guard.patients_over, guard.patients),
         }
     }
 
@@ -57,6 +63,8 @@ impl Sign {
             Sign::GreetsAnother => "guard: greeting",
             Sign::Together(_) => "guard: many recipients",
             Sign::AnswersTo(_) | Sign::NoPart => "guard: answer to all",
+            Sign::Carries(_) => "guard: whole record",
+            Sign::About(_) => "guard: many patients",
         }
     }
 
@@ -72,6 +80,8 @@ impl Sign {
             Sign::Together(many) => format!("{many} recipients in To and Cc see each other's addresses"),
             Sign::AnswersTo(many) => format!("it is an answer, and goes to {many} recipients"),
             Sign::NoPart => format!("it answers a message in which this recipient at {domain} had no part"),
+            Sign::Carries(record) => format!("it carries {}, which may be more than is needed", record.words()),
+            Sign::About(people) => format!("it is about {people} people, which may be more than is needed"),
         }
     }
 }

@@ -130,6 +130,23 @@ fn whoever_had_no_part_in_what_is_answered_is_found_where_it_is_known() {
 }
 
 #[test]
+fn a_whole_record_and_the_patients_of_a_message_are_counted() {
+    let facts = Facts::default();
+    let (letter, tree) = read("Content-Type: application/xml\n\n<ClinicalDocument xmlns=\"urn:hl7-org:v3\">");
+    let verdict = Verdict { persons: 21, ..verdict(true) };
+    let seen = Seen {
+        envelope: &envelope(&["a@lab.example"]),
+        letter: &letter,
+        tree: &tree,
+        verdict: &verdict,
+        facts: &facts,
+    };
+    assert_eq!(signs(seen).of_message, [Sign::Carries(WholeRecord::Ccda), Sign::About(21)]);
+    let config = Guard { patients: Response::Hold, patients_over: 20, ..Guard::default() };
+    assert_eq!([20, 21].map(|people| Sign::About(people).response(&config)), [Response::Off, Response::Hold]);
+}
+
+#[test]
 fn what_is_said_of_a_message_is_said_to_each_recipient() {
     let mut both = [decision(delivered()), decision(delivered())];
     let config = Guard { many: Response::Delay, delay: Duration::from_secs(180), ..Guard::default() };
