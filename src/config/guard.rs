@@ -36,6 +36,7 @@ pub struct Guard {
     pub patients: Response,
     /// More people than this in one message are many.
     pub patients_over: usize,
+    pub quoted: Response,
     /// How long `delay` waits.
     pub delay: Duration,
 }
@@ -62,6 +63,7 @@ impl Guard {
             reply_all: response("reply_all"),
             whole_record: response("whole_record"),
             patients: response("patients"),
+            quoted: response("quoted"),
             ..Guard::default()
         };
         guard.many_over = table.setting("many_over", value::count);

@@ -7,6 +7,7 @@ mod amount;
 mod greeting;
 mod letter;
 mod names;
+mod quoted;
 mod signs;
 
 use std::time::Duration;
@@ -61,6 +62,9 @@ fn of_the_message(seen: &Seen<'_>) -> Vec<Sign> {
     signs.extend(amount::whole_record(seen.tree, seen.verdict).map(Sign::Carries));
     if seen.verdict.persons > 1 {
         signs.push(Sign::About(seen.verdict.persons));
+    }
+    if quoted::quotes(seen.letter, seen.envelope, seen.tree) {
+        signs.push(Sign::Quotes);
     }
     signs
 }

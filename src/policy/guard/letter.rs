@@ -3,6 +3,7 @@
 use crate::mail::Message;
 use crate::mime::{self, Addressee};
 use crate::phi::Phi;
+use crate::policy::guard::quoted;
 
 /// A header names at most so many earlier messages that are looked for.
 const EARLIER: usize = 4;
@@ -13,11 +14,20 @@ pub struct Letter {
     pub to: Vec<Addressee>,
     /// The Message-IDs that it answers, the nearest first.
     pub answers: Vec<Phi<String>>,
+    /// A program wrote it, in answer to a message.
+    pub automatic: bool,
+    /// It has lines that are marked as another's.
+    pub marked: bool,
 }
 
 impl Letter {
     pub fn of(message: &Message) -> Letter {
-        Letter { to: mime::addressees(message), answers: answers(message) }
+        Letter {
+            to: mime::addressees(message),
+            answers: answers(message),
+            automatic: quoted::is_automatic(message),
+            marked: quoted::has_marks(message),
+        }
     }
 }
 

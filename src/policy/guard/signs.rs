@@ -37,6 +37,8 @@ pub enum Sign {
     Carries(WholeRecord),
     /// It is about so many people.
     About(usize),
+    /// A program wrote it, and it carries another message.
+    Quotes,
 }
 
 impl Sign {
@@ -51,6 +53,7 @@ impl Sign {
             Sign::NoPart => guard.reply_all,
             Sign::Carries(_) => guard.whole_record,
             Sign::About(people) => above(*people, guard.patients_over, guard.patients),
+            Sign::Quotes => guard.quoted,
         }
     }
 
@@ -65,6 +68,7 @@ impl Sign {
             Sign::AnswersTo(_) | Sign::NoPart => "guard: answer to all",
             Sign::Carries(_) => "guard: whole record",
             Sign::About(_) => "guard: many patients",
+            Sign::Quotes => "guard: quoted message",
         }
     }
 
@@ -81,6 +85,7 @@ impl Sign {
             Sign::AnswersTo(many) => format!("it is an answer, and goes to {many} recipients"),
             Sign::NoPart => format!("it answers a message in which this recipient at {domain} had no part"),
             Sign::Carries(record) => format!("it carries {}, which may be more than is needed", record.words()),
+            Sign::Quotes => "an automatic answer or a report on delivery carries another message with it".to_owned(),
             Sign::About(people) => format!("it is about {people} people, which may be more than is needed"),
         }
     }

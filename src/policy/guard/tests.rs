@@ -147,6 +147,12 @@ fn a_whole_record_and_the_patients_of_a_message_are_counted() {
 }
 
 #[test]
+fn an_automatic_answer_with_the_message_in_it_is_seen() {
+    let text = "Auto-Submitted: auto-replied\n\nI am away.\n> Maribel has asthma";
+    assert_eq!(signs_in(text, &["a@lab.example"], &Facts::default()).of_message, [Sign::Quotes]);
+}
+
+#[test]
 fn what_is_said_of_a_message_is_said_to_each_recipient() {
     let mut both = [decision(delivered()), decision(delivered())];
     let config = Guard { many: Response::Delay, delay: Duration::from_secs(180), ..Guard::default() };
