@@ -87,7 +87,7 @@ pub(super) fn read_all(root: &mut Table<'_, '_>, tls: &Tls) -> Clients {
         let rates = Rates::read(table);
         let trust_headers = table.setting("trust_headers", value::flag);
         let receipt = table.setting("receipt", value::flag);
-        let care = Care::read(table);
+        let care = Care::read(table, profile);
         let suspended = table.setting("suspended", value::flag);
         Some(Client {
             name: ClientName(name?),

@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+use toml::de::DeValue;
+
 use crate::config::policy::LONGEST_DELAY;
+use crate::config::profile::Profile;
 use crate::config::reader::Table;
 use crate::config::value;
+
+/// Digests of mail are forgotten behind it.
+const LONGEST_WINDOW: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What is done when something looks like a mistake. A later one does what those before it do, and more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +52,15 @@ pub struct Guard {
 pub struct Care {
     /// Whether `[policy.guard]` counts.
     pub guarded: bool,
+    /// What is done about a message that the client sent before.
+    pub duplicates: Response,
+    /// How long one is remembered for that.
+    pub duplicate_window: Duration,
+    /// What is done about a recipient to whom the client sends one message after another.
+    pub bursts: Response,
+    /// More messages than this to one recipient within `burst_window` are a burst.
+    pub burst_over: u64,
+    pub burst_window: Duration,
 }
 
 const RESPONSES: [(&str, Response); 4] =
@@ -79,13 +94,49 @@ impl Guard {
 }
 
 impl Care {
-    pub(super) fn read(table: &mut Table<'_, '_>) -> Care {
-        Care { guarded: table.setting("guarded", value::flag) }
+    pub(super) fn read(table: &mut Table<'_, '_>, profile: Profile) -> Care {
+        // To wait changes nothing about one message too many.
+        let response = |written: &DeValue<'_>| {
+            value::one_of(written, RESPONSES.into_iter().filter(|(_, response)| *response != Response::Delay))
+        };
+        let duplicates = table.optional("duplicates", response);
+        let mut care = Care {
+            guarded: table.setting("guarded", value::flag),
+            duplicates: duplicates.unwrap_or(profile.duplicates()),
+            duplicate_window: Duration::ZERO,
+            bursts: table.setting("bursts", response),
+            burst_over: table.setting("burst_over", value::count) as u64,
+            burst_window: Duration::ZERO,
+        };
+        care.duplicate_window = window(table, "duplicate_window");
+        care.burst_window = window(table, "burst_window");
+        care
+    }
+
+    /// Whether what the client sent just before makes a difference.
+    pub fn asks_for_repeats(&self) -> bool {
+        self.duplicates > Response::Off || self.bursts > Response::Off
     }
 }
 
 impl Default for Care {
     fn default() -> Care {
-        Care { guarded: true }
+        Care {
+            guarded: true,
+            duplicates: Response::Off,
+            duplicate_window: Duration::ZERO,
+            bursts: Response::Off,
+            burst_over: 0,
+            burst_window: Duration::ZERO,
+        }
     }
+}
+
+fn window(table: &mut Table<'_, '_>, key: &'static str) -> Duration {
+    let line = table.line_of(key);
+    let window = table.setting(key, value::duration);
+    if window > LONGEST_WINDOW {
+        table.mistake(line, key, "write at most 7d: whoever sends the same a week later means it");
+    }
+    window
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use tracing::warn;
 
+use crate::clock::Timestamp;
 use crate::crypto::Digest;
 use crate::directory::{Directory, PATIENCE};
 use crate::evidence::{Evidence, EvidenceError};
 use crate::mail::{ClientName, Envelope};
-use crate::policy::{Letter, Past};
+use crate::policy::{Alike, Letter, Past};
 
 /// Recipients of one message that are asked about; whoever writes to more at once writes to a list.
 const ASKED: usize = 100;
@@ -23,6 +24,12 @@ pub struct Question<'a> {
     pub client: &'a ClientName,
     pub envelope: &'a Envelope,
     pub letter: &'a Letter,
+    /// Whether there is health information in it, and somebody is on guard for it.
+    pub guarded: bool,
+    /// By what a copy of it is known, and since when one counts.
+    pub likeness: Option<(Digest, Timestamp)>,
+    /// Since when messages to one recipient are counted.
+    pub burst_since: Option<Timestamp>,
 }
 
 impl Directory {
@@ -38,13 +45,38 @@ impl Directory {
     }
 
     async fn find(&self, past: &mut Past, question: Question<'_>) -> Result<(), EvidenceError> {
-        let Question { client, envelope, letter } = question;
+        let Question { client, envelope, letter, guarded, likeness, burst_since } = question;
+        if let Some((likeness, since)) = likeness {
+            let alike = self.store.alike(likeness, since).await?;
+            past.alike = alike.map(|(message, at)| Alike { message, at });
+        }
+        if let Some(since) = burst_since {
+            past.lately = self.lately(client, envelope, since).await?;
+        }
+        if !guarded {
+            return Ok(());
+        }
         past.domains = self.store.domains_written(client, DOMAINS).await?;
         let people: Vec<Digest> =
             envelope.recipients().iter().take(ASKED).map(|to| self.store.correspondent(to)).collect();
         past.written = self.store.times_written(client, &people).await?;
         past.took_part = self.took_part(envelope, letter).await?;
         Ok(())
+    }
+
+    async fn lately(
+        &self,
+        client: &ClientName,
+        envelope: &Envelope,
+        since: Timestamp,
+    ) -> Result<Vec<u64>, EvidenceError> {
+        let evidence = Evidence::new(self.store.clone());
+        let mut lately = Vec::new();
+        for recipient in envelope.recipients().iter().take(ASKED) {
+            let [to, _] = evidence.names_of(recipient);
+            lately.push(self.store.sent_since(client, to, since).await?);
+        }
+        Ok(lately)
     }
 
     /// For each recipient whether a message that is answered went to them or came from them.

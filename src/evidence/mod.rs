@@ -166,6 +166,11 @@ impl Evidence {
         [self.recipient_hash(person), self.sender_hash(person)]
     }
 
+    /// What a message is found by that says the same to the same people.
+    pub fn likeness(&self, digest: Digest) -> Digest {
+        self.store.vault().keyed_hash("evidence likeness", digest.as_bytes())
+    }
+
     fn recipient_hash(&self, address: &Address) -> Digest {
         // Only the keyed hash of it leaves this function.
         self.store.vault().keyed_hash("evidence recipient", address.expose_folded().as_bytes())

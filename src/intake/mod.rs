@@ -2,6 +2,7 @@
 
 pub mod again;
 mod edits;
+mod likeness;
 mod record;
 mod refusal;
 pub mod trial;
@@ -18,7 +19,7 @@ pub use refusal::{Fault, Refusal};
 use crate::audit::{Actor, HoldCause};
 use crate::classify::{self, Verdict};
 use crate::clock::{Clock, Timestamp};
-use crate::config::{self, Care, Config, Guard, OnRefusal};
+use crate::config::{self, Care, Config, Guard, OnRefusal, Response};
 use crate::crypto::Digest;
 use crate::directory::{Directory, Question};
 use crate::evidence::Evidence;
@@ -31,6 +32,7 @@ use crate::queue::{Accept, Queue, Receipt, Way};
 use crate::smtp::Senders;
 use crate::store::Tell;
 use edits::{Hop, MAX_RECEIVED};
+use likeness::Said;
 use record::{Kept, record};
 
 /// Up to this size, reading a message costs less than handing it to another thread.
@@ -159,9 +161,20 @@ impl Intake {
         check_from(&tree.from, &allowed.senders)?;
         let letter = Letter::of(&message);
         let mut facts = settings.directory.facts(&envelope).await;
-        if verdict.phi && allowed.care.guarded {
-            facts.past =
-                settings.directory.past(Question { client: &client, envelope: &envelope, letter: &letter }).await;
+        let likeness = self.likeness(&allowed.care, Said::of(&client, &envelope, &tree), &message).await?;
+        let guarded = verdict.phi && allowed.care.guarded;
+        if guarded || allowed.care.asks_for_repeats() {
+            facts.past = settings
+                .directory
+                .past(Question {
+                    client: &client,
+                    envelope: &envelope,
+                    letter: &letter,
+                    guarded,
+                    likeness: likeness.map(|likeness| (likeness, started.minus(allowed.care.duplicate_window))),
+                    burst_since: allowed.burst_since(started),
+                })
+                .await;
         }
         let read = Read::new((tree, verdict), &letter, &envelope, facts);
         let examination = terms.decide(&envelope, (Some(&client), peer.proof), read);
@@ -173,7 +186,7 @@ impl Intake {
         };
         let told = Told::of(&examination, &message, &ways);
 
-        let taken = Taken { envelope, message, peer, ways, content: allowed.content };
+        let taken = Taken { envelope, message, peer, ways, content: allowed.content, likeness };
         let receipt = self.keep(terms, examination, taken).await?;
         told.tell(&receipt, (&client, allowed.content), self.rooms.clock.now().since(started));
         Ok(receipt)
@@ -202,9 +215,24 @@ impl Intake {
         reading.await.map_err(|_| Refusal::Unavailable(Fault::Reading))
     }
 
+    /// By what a copy of a message is known, where its client's copies are looked for.
+    async fn likeness(&self, care: &Care, said: Said, message: &Message) -> Result<Option<Digest>, Refusal> {
+        if care.duplicates == Response::Off {
+            return Ok(None);
+        }
+        let digest = if message.len() <= READ_INLINE_BYTES {
+            said.likeness(message)
+        } else {
+            let message = message.clone();
+            let digesting = tokio::task::spawn_blocking(move || said.likeness(&message));
+            digesting.await.map_err(|_| Refusal::Unavailable(Fault::Reading))?
+        };
+        Ok(Some(self.rooms.evidence.likeness(digest)))
+    }
+
     /// Seals the evidence, makes the edits, and hands all of it to the queue.
     async fn keep(&self, terms: &Terms, examination: Examination, taken: Taken) -> Result<Receipt, Refusal> {
-        let Taken { envelope, message, peer, ways, content } = taken;
+        let Taken { envelope, message, peer, ways, content, likeness } = taken;
         let id = self.rooms.queue.new_id()?;
         let hop = Hop { hostname: &terms.hostname, id, at: self.rooms.clock.now() };
         let (mut edits, words) = edits::edits(&message, &hop, examination.edits.clone());
@@ -220,7 +248,8 @@ impl Intake {
             observed: content == Content::Observed,
             at: hop.at,
         };
-        let evidence = self.rooms.evidence.seal(id, &record(terms, &examination, kept), &message)?;
+        let mut evidence = self.rooms.evidence.seal(id, &record(terms, &examination, kept), &message)?;
+        evidence.likeness = likeness;
         let in_clear = if peer.tls.is_some() { None } else { Some(peer.role) };
         let client = peer.client;
         let tell = terms.tell(client.as_ref(), &examination.decisions);
@@ -277,6 +306,8 @@ struct Taken {
     peer: Peer,
     ways: Vec<Way>,
     content: Content,
+    /// By what a copy of it is known, where anybody asks.
+    likeness: Option<Digest>,
 }
 
 /// A message that has been read, and what is known of its recipients.
@@ -375,9 +406,10 @@ impl Terms {
     }
 
     fn guard(&self, client: Option<&ClientName>, signs: &Signs, decisions: &mut [Decision]) {
-        if client.and_then(|client| self.clients.get(client)).is_none_or(|allowed| allowed.care.guarded) {
-            policy::guard(&self.guard, signs, decisions);
-        }
+        let care = client.and_then(|client| self.clients.get(client)).map(|allowed| allowed.care.clone());
+        let care = care.unwrap_or_default();
+        let nothing = Guard::default();
+        policy::guard((if care.guarded { &self.guard } else { &nothing }, &care), signs, decisions);
     }
 }
 
@@ -397,6 +429,10 @@ impl Allowed {
             content,
             care: client.care.clone(),
         }
+    }
+
+    fn burst_since(&self, now: Timestamp) -> Option<Timestamp> {
+        (self.care.bursts > Response::Off).then(|| now.minus(self.care.burst_window))
     }
 
     fn must_not_be_refused(&self) -> bool {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::audit::HoldCause;
 use crate::classify::Verdict;
-use crate::config::{Guard, Response};
+use crate::config::{Care, Guard, Response};
 use crate::mail::{Address, Envelope};
 use crate::mime::{Content, Tree};
 use crate::policy::{Action, Decision, Facts, RuleResult, Tried};
@@ -39,15 +39,22 @@ pub struct Seen<'a> {
 
 /// Everything about a message that may be a mistake.
 pub fn signs(seen: Seen<'_>) -> Signs {
+    let past = &seen.facts.past;
+    let recipients = || seen.envelope.recipients().iter().enumerate();
+    let burst = |at| past.lately.get(at).filter(|before| **before > 0).map(|before| Sign::Burst(*before));
+    let mut signs = Signs {
+        of_message: past.alike.iter().cloned().map(Sign::Repeats).collect(),
+        of_recipients: recipients().map(|(at, _)| burst(at).into_iter().collect()).collect(),
+    };
     if !seen.verdict.phi {
-        return Signs::default();
+        return signs;
     }
     let known = Known::of(&seen.facts.past.domains);
-    let recipients = seen.envelope.recipients().iter().enumerate();
-    Signs {
-        of_message: of_the_message(&seen),
-        of_recipients: recipients.map(|recipient| of_a_recipient(&seen, &known, recipient)).collect(),
+    signs.of_message.extend(of_the_message(&seen));
+    for (found, recipient) in signs.of_recipients.iter_mut().zip(recipients()) {
+        found.extend(of_a_recipient(&seen, &known, recipient));
     }
+    signs
 }
 
 fn of_the_message(seen: &Seen<'_>) -> Vec<Sign> {
@@ -110,10 +117,11 @@ fn is_greeted_wrongly(seen: &Seen<'_>, recipient: &Address) -> bool {
 }
 
 /// Adds to each decision what the config asks for where there are signs.
-pub fn guard(guard: &Guard, signs: &Signs, decisions: &mut [Decision]) {
+pub fn guard((guard, care): (&Guard, &Care), signs: &Signs, decisions: &mut [Decision]) {
     for (at, decision) in decisions.iter_mut().enumerate() {
         let signs = signs.of_message.iter().chain(signs.of_recipients.get(at).into_iter().flatten());
-        let concerns = signs.map(|sign| (sign, sign.response(guard))).filter(|(_, response)| *response > Response::Off);
+        let concerns =
+            signs.map(|sign| (sign, sign.response(guard, care))).filter(|(_, response)| *response > Response::Off);
         let concerns: Vec<(&Sign, Response)> = concerns.collect();
         if !concerns.is_empty() {
             obey(guard.delay, &concerns, decision);
@@ -125,7 +133,7 @@ fn obey(delay: Duration, concerns: &[(&Sign, Response)], decision: &mut Decision
     let Action::Deliver { methods, last: _ } = &decision.action else { return };
     let domain = decision.recipient.domain().clone();
     let strongest = concerns.iter().map(|(_, response)| *response).max().unwrap_or_default();
-    decision.receipt = true;
+    decision.receipt |= concerns.iter().any(|(sign, response)| *response < Response::Hold || !sign.is_of_programs());
     decision.concerns.extend(concerns.iter().map(|(sign, _)| sign.words(&domain)));
     if strongest == Response::Delay && decision.delay < delay {
         decision.delay = delay;

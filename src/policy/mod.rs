@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use decide::{Rules, decide};
 pub use guard::{Letter, Seen, Sign, Signs, WholeRecord, guard, signs};
 pub use marks::{Ask, Marks, edits, marks};
-pub use past::Past;
+pub use past::{Alike, Past};
 pub use protection::{compare, compare_lists, compare_rules};
 
 use crate::audit::HoldCause;

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::mail::Domain;
+use crate::clock::Timestamp;
+use crate::mail::{Domain, MessageId};
 
 /// Empty where nothing could be found out, which is no reason to be concerned.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +15,16 @@ pub struct Past {
     pub domains: Vec<(Domain, u64)>,
     /// Whether each recipient had a part in the message that this one answers; empty where that one is not known here.
     pub took_part: Vec<bool>,
+    /// The same message, accepted a short while ago.
+    pub alike: Option<Alike>,
+    /// How many messages the client sent to each recipient a short while ago; empty where nobody asked.
+    pub lately: Vec<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alike {
+    pub message: MessageId,
+    pub at: Timestamp,
 }
 
 impl Past {

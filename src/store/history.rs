@@ -23,6 +23,9 @@ pub(super) struct Most {
 
 pub(super) const MOST: Most = Most { people: 100_000, domains: 10_000 };
 
+/// How long a message is compared with others, as `duplicate_window` at most.
+const COMPARED_MILLIS: i64 = 7 * 24 * 60 * 60 * 1000;
+
 /// A message of a client reached somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
@@ -104,6 +107,22 @@ impl Store {
         Ok(Some((message, Timestamp::from_millis(column(&row, "kept")?))))
     }
 
+    /// How many messages of a client went to somebody, by the hash that evidence has of them, since then.
+    pub async fn sent_since(&self, client: &ClientName, person: Digest, since: Timestamp) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar(
+            "select count(*) from person join message on message.id = person.message \
+             where person.hash = $1 and person.message >= $2 and message.client = $3",
+        )
+        .bind(person.as_bytes().to_vec())
+        // An id begins with its time.
+        .bind(MessageId::from_parts(since, 0).to_string())
+        .bind(client.0.clone())
+        .fetch_one(&self.inner.readers)
+        .await
+        .map_err(failed("counting what a client sent"))?;
+        Ok(count.unsigned_abs())
+    }
+
     /// The hashes of the people of a message; none at all where they are more than `most`.
     pub async fn people_of(&self, message: MessageId, most: usize) -> Result<Option<BTreeSet<Digest>>, StoreError> {
         let rows: Vec<Vec<u8>> = sqlx::query_scalar("select hash from person where message = $1 limit $2")
@@ -170,6 +189,11 @@ async fn count<K: ?Sized>(
 
 /// Forgets whom a client has not written to for long, and of what is beyond the most what is longest ago.
 pub(super) async fn forget(connection: &mut AnyConnection, now: Timestamp, most: Most) -> sqlx::Result<()> {
+    // Behind the longest window nobody compares with it.
+    sqlx::query("update evidence set likeness = null where likeness is not null and kept < $1")
+        .bind(now.millis() - COMPARED_MILLIS)
+        .execute(&mut *connection)
+        .await?;
     for (table, most) in [("written_to", most.people), ("written_domain", most.domains)] {
         let old = format!("delete from {table} where last < $1");
         sqlx::query(AssertSqlSafe(old)).bind(now.millis() - REMEMBERED_MILLIS).execute(&mut *connection).await?;

@@ -3,11 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Guard, Response};
+use crate::config::{Care, Guard, Response};
 use crate::mail::Domain;
+use crate::policy::Alike;
 use crate::policy::guard::WholeRecord;
 
-/// Empty for a message without health information: whoever gets it by mistake learns nothing of anybody's health.
+/// Of a message without health information only what programs do wrong: whoever gets it by mistake learns nothing of
+/// anybody's health.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Signs {
@@ -39,10 +41,14 @@ pub enum Sign {
     About(usize),
     /// A program wrote it, and it carries another message.
     Quotes,
+    /// The client sent the same to the same recipients.
+    Repeats(Alike),
+    /// The client sent so many messages to this recipient just before.
+    Burst(u64),
 }
 
 impl Sign {
-    pub(super) fn response(&self, guard: &Guard) -> Response {
+    pub(super) fn response(&self, guard: &Guard, care: &Care) -> Response {
         match self {
             Sign::LooksLike(_) => guard.look_alike,
             Sign::Private => guard.consumer,
@@ -54,7 +60,16 @@ impl Sign {
             Sign::Carries(_) => guard.whole_record,
             Sign::About(people) => above(*people, guard.patients_over, guard.patients),
             Sign::Quotes => guard.quoted,
+            Sign::Repeats(_) => care.duplicates,
+            // This one comes on top of those.
+            Sign::Burst(before) if *before >= care.burst_over => care.bursts,
+            Sign::Burst(_) => Response::Off,
         }
+    }
+
+    /// Whether it is what programs do wrong: nobody reads what a reminder's sender is told.
+    pub(super) fn is_of_programs(&self) -> bool {
+        matches!(self, Sign::Repeats(_) | Sign::Burst(_))
     }
 
     /// The name under which it competes with the rules.
@@ -69,6 +84,8 @@ impl Sign {
             Sign::Carries(_) => "guard: whole record",
             Sign::About(_) => "guard: many patients",
             Sign::Quotes => "guard: quoted message",
+            Sign::Repeats(_) => "guard: sent twice",
+            Sign::Burst(_) => "guard: burst",
         }
     }
 
@@ -86,6 +103,12 @@ impl Sign {
             Sign::NoPart => format!("it answers a message in which this recipient at {domain} had no part"),
             Sign::Carries(record) => format!("it carries {}, which may be more than is needed", record.words()),
             Sign::Quotes => "an automatic answer or a report on delivery carries another message with it".to_owned(),
+            Sign::Repeats(Alike { message, at }) => {
+                format!("the same message to the same recipients was accepted at {} as {message}", at.rfc3339())
+            }
+            Sign::Burst(before) => {
+                format!("this client sent {before} other messages to this recipient at {domain} a short while ago")
+            }
             Sign::About(people) => format!("it is about {people} people, which may be more than is needed"),
         }
     }

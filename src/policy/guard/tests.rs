@@ -1,10 +1,11 @@
 //! Each sign of a mistake, what is done about it, and what must not be taken for one.
 
 use crate::classify::Verdict;
-use crate::config::{Guard, Last, Response};
-use crate::mail::{Assurance, Domain, Message, Method, ReversePath, WireLimits};
+use crate::clock::Timestamp;
+use crate::config::{Care, Guard, Last, Response};
+use crate::mail::{Assurance, Domain, Message, MessageId, Method, ReversePath, WireLimits};
 use crate::mime::{self, Budget};
-use crate::policy::{Past, RecipientFacts};
+use crate::policy::{Alike, Past, RecipientFacts};
 
 use super::*;
 
@@ -54,7 +55,7 @@ fn a_mistyped_provider_is_found_without_any_past() {
     let (letter, tree) = read("");
     let envelope = envelope(&["m@gmial.com"]);
     let seen = Seen { envelope: &envelope, letter: &letter, tree: &tree, verdict: &silent, facts: &none };
-    assert_eq!(signs(seen), Signs::default(), "nobody's health is told");
+    assert_eq!(signs(seen).of_recipients, [vec![]], "nobody's health is told");
 }
 
 #[test]
@@ -115,7 +116,8 @@ fn recipients_who_see_each_other_are_counted_and_so_are_those_of_an_answer() {
     assert_eq!(of_message(answer), [Sign::Together(2), Sign::AnswersTo(2)]);
     let config =
         Guard { many: Response::Hold, many_over: 2, reply_all: Response::Warn, reply_all_over: 1, ..Guard::default() };
-    let responses = |number| [Sign::Together(number), Sign::AnswersTo(number)].map(|sign| sign.response(&config));
+    let responses =
+        |number| [Sign::Together(number), Sign::AnswersTo(number)].map(|sign| sign.response(&config, &Care::default()));
     assert_eq!(responses(2), [Response::Off, Response::Warn]);
     assert_eq!(responses(3), [Response::Hold, Response::Warn]);
 }
@@ -143,7 +145,10 @@ fn a_whole_record_and_the_patients_of_a_message_are_counted() {
     };
     assert_eq!(signs(seen).of_message, [Sign::Carries(WholeRecord::Ccda), Sign::About(21)]);
     let config = Guard { patients: Response::Hold, patients_over: 20, ..Guard::default() };
-    assert_eq!([20, 21].map(|people| Sign::About(people).response(&config)), [Response::Off, Response::Hold]);
+    assert_eq!(
+        [20, 21].map(|people| Sign::About(people).response(&config, &Care::default())),
+        [Response::Off, Response::Hold]
+    );
 }
 
 #[test]
@@ -153,11 +158,39 @@ fn an_automatic_answer_with_the_message_in_it_is_seen() {
 }
 
 #[test]
+fn what_a_program_sends_again_or_in_a_burst_is_seen_whatever_it_says_and_its_client_says_what_is_done() {
+    let alike = Alike { message: MessageId::from_parts(Timestamp::from_millis(0), 1), at: Timestamp::from_millis(0) };
+    let mut facts = Facts::default();
+    facts.past.alike = Some(alike.clone());
+    facts.past.lately = vec![0, 3];
+    let (letter, tree) = read("");
+    let envelope = envelope(&["a@lab.example", "b@lab.example"]);
+    let seen = Seen { envelope: &envelope, letter: &letter, tree: &tree, verdict: &verdict(false), facts: &facts };
+    let found = signs(seen);
+    assert_eq!(found.of_message, [Sign::Repeats(alike)]);
+    assert_eq!(found.of_recipients, [vec![], vec![Sign::Burst(3)]]);
+
+    let answered = |care: Care| {
+        let mut both = [decision(delivered()), decision(delivered())];
+        guard((&Guard::default(), &care), &found, &mut both);
+        both.map(|decision| (matches!(decision.action, Action::Hold { .. }), decision.concerns.len(), decision.receipt))
+    };
+    let off = Care::default();
+    assert_eq!(answered(off.clone()), [(false, 0, false); 2]);
+    // Held, and no receipt to a program that reads none.
+    assert_eq!(answered(Care { duplicates: Response::Hold, ..off.clone() }), [(true, 1, false); 2]);
+    assert_eq!(answered(Care { duplicates: Response::Warn, ..off.clone() }), [(false, 1, true); 2]);
+    let burst = |over| Care { bursts: Response::Hold, burst_over: over, ..off.clone() };
+    assert_eq!(answered(burst(3)), [(false, 0, false), (true, 1, false)], "the fourth is one more than three");
+    assert_eq!(answered(burst(4)), [(false, 0, false); 2]);
+}
+
+#[test]
 fn what_is_said_of_a_message_is_said_to_each_recipient() {
     let mut both = [decision(delivered()), decision(delivered())];
     let config = Guard { many: Response::Delay, delay: Duration::from_secs(180), ..Guard::default() };
     let signs = Signs { of_message: vec![Sign::Together(2)], of_recipients: vec![vec![], vec![Sign::First]] };
-    guard(&config, &signs, &mut both);
+    guard((&config, &Care::default()), &signs, &mut both);
     assert!(both.iter().all(|decision| decision.delay.as_secs() == 180 && decision.concerns.len() == 1), "{both:?}");
 }
 
@@ -184,7 +217,11 @@ fn delivered() -> Action {
 fn guarded(look_alike: Response, first_time: Response, mut decision: Decision) -> Decision {
     let of_recipients = vec![vec![like("gmail.com"), Sign::First]];
     let config = Guard { look_alike, first_time, delay: Duration::from_secs(180), ..Guard::default() };
-    guard(&config, &Signs { of_recipients, ..Signs::default() }, std::slice::from_mut(&mut decision));
+    guard(
+        (&config, &Care::default()),
+        &Signs { of_recipients, ..Signs::default() },
+        std::slice::from_mut(&mut decision),
+    );
     decision
 }
 

@@ -2,6 +2,7 @@
 
 mod answered;
 mod misdirected;
+mod sent_again;
 mod take_back;
 
 use crate::house::{ANN, House, SOON, send, text};
