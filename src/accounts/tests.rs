@@ -30,6 +30,7 @@ fn client(password: &str) -> Client {
         trust_headers: false,
         receipt: false,
         may_opt_out: config::Permission::NotGranted,
+        care: config::Care::default(),
         suspended: false,
     }
 }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use toml::de::DeValue;
 
+use crate::config::guard::Care;
 use crate::config::listener::Tls;
 use crate::config::login::{Certified, Login, certified};
 use crate::config::profile::Profile;
@@ -46,6 +47,7 @@ pub struct Client {
     pub receipt: bool,
     /// Whether its users may opt out of protection, with a reason.
     pub may_opt_out: Permission,
+    pub care: Care,
     /// A suspended client's login is answered 4xx.
     pub suspended: bool,
 }
@@ -100,6 +102,7 @@ pub(super) fn read_all(root: &mut Table<'_, '_>, tls: &Tls) -> Clients {
         let trust_headers = table.setting("trust_headers", value::flag);
         let receipt = table.setting("receipt", value::flag);
         let may_opt_out = table.setting("may_opt_out", permission);
+        let care = Care::read(table, profile);
         let suspended = table.setting("suspended", value::flag);
         Some(Client {
             name: ClientName(name?),
@@ -114,6 +117,7 @@ pub(super) fn read_all(root: &mut Table<'_, '_>, tls: &Tls) -> Clients {
             trust_headers,
             receipt,
             may_opt_out,
+            care,
             suspended,
         })
     });

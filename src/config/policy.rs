@@ -16,6 +16,7 @@ pub use then::{Adds, Last, Then, Verification};
 pub use when::{Cannot, Counted, HeaderIs, OperatingPoint, When};
 
 use crate::config::client::Clients;
+use crate::config::guard::Guard;
 use crate::config::reader::{Absent, Given, Seen, Table};
 use crate::config::trial::Trial;
 use crate::config::value::{self, nearest};
@@ -45,6 +46,7 @@ pub struct Policy {
     /// Whether rules of a narrower scope may protect less than the default does.
     pub may_relax: bool,
     pub compat: Compat,
+    pub guard: Guard,
 }
 
 /// `[[policy.rule]]`
@@ -128,6 +130,7 @@ impl Policy {
             may_relax: table.setting("may_relax", value::flag),
             compat: table.table("compat", Compat::read),
             trial: Trial::read(table, clients),
+            guard: table.table("guard", Guard::read),
             rules: rules(table, &known),
             groups,
         }

@@ -1,6 +1,6 @@
 //! What kinds of clients need, where it is not what everybody needs.
 
-use crate::config::OnRefusal;
+use crate::config::{OnRefusal, Response};
 
 /// A kind of client. What its table says goes before what its kind needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +33,15 @@ impl Profile {
         match self {
             Profile::Standard | Profile::Salesforce => OnRefusal::Reject,
             Profile::OpenEmr | Profile::Scanner => OnRefusal::AcceptAndHold,
+        }
+    }
+
+    /// What is done about a message that was just sent, where the client's table does not say.
+    pub const fn duplicates(self) -> Response {
+        match self {
+            // It sends reminders anew each hour, and after a stop all that it missed (openemr#11477, #11911).
+            Profile::OpenEmr => Response::Hold,
+            Profile::Standard | Profile::Salesforce | Profile::Scanner => Response::Off,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is known of recipients: routes from the config, and what earlier deliveries showed of their domains.
 
 mod memory;
+mod past;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::policy::{Facts, RecipientFacts};
 use crate::store::{Destination, Store, StoreError};
 
 pub use memory::{Sighting, Standing, is_news, remember, standing};
+pub use past::Question;
 
 /// How long a decision waits for facts. What is not known by then is not known.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -44,7 +46,7 @@ impl Directory {
             by_domain.insert(domain, facts.clone());
             recipients.push(facts);
         }
-        Facts { recipients }
+        Facts { recipients, ..Facts::default() }
     }
 
     async fn facts_by(&self, deadline: Instant, domain: &Domain) -> Option<RecipientFacts> {

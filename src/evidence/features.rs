@@ -9,7 +9,7 @@ use crate::evidence::sealed;
 use crate::mail::Address;
 use crate::mime::{Attached, Content, Part, Tree, Unreadable};
 use crate::phi::{Label, Phi};
-use crate::policy::{Ends, Seen};
+use crate::policy::{Ends, Seen, Signs};
 
 /// Parts, and attachments, that are told apart; what is behind them is only counted.
 const MOST_PARTS: usize = 256;
@@ -45,6 +45,9 @@ pub struct Features {
     /// What the classifier said beside its findings.
     pub labels: Vec<Label>,
     pub persons: usize,
+    /// What may have been a mistake of the sender's.
+    #[serde(default)]
+    pub signs: Signs,
 }
 
 /// A part, without what it says and what it is called.
@@ -84,6 +87,7 @@ impl Features {
             ends: seen.ends,
             labels: verdict.labels.clone(),
             persons: verdict.persons,
+            signs: Signs::default(),
         }
     }
 

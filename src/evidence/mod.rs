@@ -161,6 +161,16 @@ impl Evidence {
         String::from_utf8(text).map(Some).map_err(|_| EvidenceError::OtherConfig(digest))
     }
 
+    /// By what a message is found that went to somebody, and one that came from them.
+    pub fn names_of(&self, person: &Address) -> [Digest; 2] {
+        [self.recipient_hash(person), self.sender_hash(person)]
+    }
+
+    /// What a message is found by that says the same to the same people.
+    pub fn likeness(&self, digest: Digest) -> Digest {
+        self.store.vault().keyed_hash("evidence likeness", digest.as_bytes())
+    }
+
     fn recipient_hash(&self, address: &Address) -> Digest {
         // Only the keyed hash of it leaves this function.
         self.store.vault().keyed_hash("evidence recipient", address.expose_folded().as_bytes())

@@ -49,8 +49,9 @@ impl Again {
         let read = Read {
             tree: features.tree(record),
             verdict: features.verdict(record),
-            facts: Facts { recipients: known.collect() },
+            facts: Facts { recipients: known.collect(), ..Facts::default() },
             seen: features.seen(record),
+            signs: features.signs.clone(),
         };
         // A record from before there were proofs is of a login.
         let who = (client.as_ref(), proof.or(Some(Proof::Password)));

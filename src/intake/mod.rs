@@ -2,6 +2,7 @@
 
 pub mod again;
 mod edits;
+mod likeness;
 mod record;
 mod refusal;
 pub mod trial;
@@ -18,19 +19,20 @@ pub use refusal::{Fault, Refusal};
 use crate::audit::{Actor, HoldCause};
 use crate::classify::{self, Verdict};
 use crate::clock::{Clock, Timestamp};
-use crate::config::{self, Config, OnRefusal, Permission};
+use crate::config::{self, Care, Config, Guard, OnRefusal, Permission, Response};
 use crate::crypto::Digest;
-use crate::directory::Directory;
+use crate::directory::{Directory, Question};
 use crate::evidence::Evidence;
 use crate::extract::{self, Allowance, Readers};
 use crate::mail::{Address, ClientName, Content, Domain, Envelope, Message, MessageId, Notify, Peer, Proof, Wishes};
 use crate::mime::{self, Budget, Edit, File, Tree};
 use crate::phi::Phi;
-use crate::policy::{self, Action, Belief, Decision, Facts, Marks, Rules, Seen, Submission};
+use crate::policy::{self, Action, Belief, Decision, Facts, Letter, Marks, Rules, Seen, Sight, Signs, Submission};
 use crate::queue::{Accept, Queue, Receipt, Way};
 use crate::smtp::Senders;
 use crate::store::Tell;
 use edits::{Hop, MAX_RECEIVED};
+use likeness::Said;
 use record::{Kept, record};
 
 /// Up to this size, reading a message costs less than handing it to another thread.
@@ -83,6 +85,7 @@ struct Terms {
     clients: HashMap<ClientName, Allowed>,
     budget: Budget,
     allowance: Allowance,
+    guard: Guard,
     config: Digest,
 }
 
@@ -98,6 +101,7 @@ struct Allowed {
     /// Whether its mail is carried, or only observed.
     content: Content,
     permission: Permission,
+    care: Care,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +116,7 @@ pub struct Examination {
     pub tree: Tree,
     pub verdict: Verdict,
     pub facts: Facts,
+    pub signs: Signs,
     pub decisions: Vec<Decision>,
     /// What the sender asked for by tags and fields.
     pub marks: Marks,
@@ -156,9 +161,26 @@ impl Intake {
         }
         let (tree, verdict) = self.read(terms, &message).await?;
         check_from(&tree.from, &allowed.senders)?;
-        let facts = settings.directory.facts(&envelope).await;
+        let letter = Letter::of(&message);
+        let mut facts = settings.directory.facts(&envelope).await;
+        let likeness = self.likeness(&allowed.care, Said::of(&client, &envelope, &tree), &message).await?;
+        let guarded = verdict.phi && allowed.care.guarded;
+        if guarded || allowed.care.asks_for_repeats() {
+            facts.past = settings
+                .directory
+                .past(Question {
+                    client: &client,
+                    envelope: &envelope,
+                    letter: &letter,
+                    guarded,
+                    likeness: likeness.map(|likeness| (likeness, started.minus(allowed.care.duplicate_window))),
+                    burst_since: allowed.burst_since(started),
+                })
+                .await;
+        }
         let seen = Seen::of(&terms.rules, &message, &tree);
-        let examination = terms.decide(&envelope, (Some(&client), peer.proof), Read { tree, verdict, facts, seen });
+        let read = Read::new((tree, verdict), (&letter, &envelope), facts, seen);
+        let examination = terms.decide(&envelope, (Some(&client), peer.proof), read);
         let envelope = with_archives(envelope, &examination.decisions);
         let now = self.rooms.clock.now();
         let ways = match allowed.content {
@@ -168,7 +190,7 @@ impl Intake {
         };
         let told = Told::of(&examination, &message, &ways);
 
-        let taken = Taken { envelope, message, peer, ways, content: allowed.content };
+        let taken = Taken { envelope, message, peer, ways, content: allowed.content, likeness };
         let receipt = self.keep(terms, examination, taken).await?;
         told.tell(&receipt, (&client, allowed.content), self.rooms.clock.now().since(started));
         Ok(receipt)
@@ -195,9 +217,24 @@ impl Intake {
         reading.await.map_err(|_| Refusal::Unavailable(Fault::Reading))
     }
 
+    /// By what a copy of a message is known, where its client's copies are looked for.
+    async fn likeness(&self, care: &Care, said: Said, message: &Message) -> Result<Option<Digest>, Refusal> {
+        if care.duplicates == Response::Off {
+            return Ok(None);
+        }
+        let digest = if message.len() <= READ_INLINE_BYTES {
+            said.likeness(message)
+        } else {
+            let message = message.clone();
+            let digesting = tokio::task::spawn_blocking(move || said.likeness(&message));
+            digesting.await.map_err(|_| Refusal::Unavailable(Fault::Reading))?
+        };
+        Ok(Some(self.rooms.evidence.likeness(digest)))
+    }
+
     /// Seals the evidence, makes the edits, and hands all of it to the queue.
     async fn keep(&self, terms: &Terms, examination: Examination, taken: Taken) -> Result<Receipt, Refusal> {
-        let Taken { envelope, message, peer, ways, content } = taken;
+        let Taken { envelope, message, peer, ways, content, likeness } = taken;
         let id = self.rooms.queue.new_id()?;
         let hop = Hop { hostname: &terms.hostname, id, at: self.rooms.clock.now() };
         let (mut edits, words) = edits::edits(&message, &hop, terms.policy_edits(&examination, id));
@@ -213,7 +250,8 @@ impl Intake {
             observed: content == Content::Observed,
             at: hop.at,
         };
-        let evidence = self.rooms.evidence.seal(id, &record(terms, &examination, kept), &message)?;
+        let mut evidence = self.rooms.evidence.seal(id, &record(terms, &examination, kept), &message)?;
+        evidence.likeness = likeness;
         let in_clear = if peer.tls.is_some() { None } else { Some(peer.role) };
         let client = peer.client;
         let tell = terms.tell(client.as_ref(), &examination.decisions);
@@ -260,7 +298,8 @@ fn examine_under(terms: &Terms, config: &Config, unsent: Unsent<'_>) -> Examinat
     let known = config.clients.iter().find(|known| client == Some(&known.name));
     let proof = known.map(|known| if known.is_known_by_network() { Proof::Network } else { Proof::Password });
     let seen = Seen::of(&terms.rules, message, &tree);
-    terms.decide(envelope, (client, proof), Read { tree, verdict, facts, seen })
+    let read = Read::new((tree, verdict), (&Letter::of(message), envelope), facts, seen);
+    terms.decide(envelope, (client, proof), read)
 }
 
 /// The envelope that is kept: the archives that get a copy are recipients too, whose fate is nothing to the sender.
@@ -278,6 +317,8 @@ struct Taken {
     peer: Peer,
     ways: Vec<Way>,
     content: Content,
+    /// By what a copy of it is known, where anybody asks.
+    likeness: Option<Digest>,
 }
 
 /// A message that has been read, and what is known of its recipients.
@@ -286,6 +327,16 @@ struct Read {
     verdict: Verdict,
     facts: Facts,
     seen: Seen,
+    /// What may be a mistake in it.
+    signs: Signs,
+}
+
+impl Read {
+    fn new(read: (Tree, Verdict), sent: (&Letter, &Envelope), facts: Facts, seen: Seen) -> Read {
+        let ((tree, verdict), (letter, envelope)) = (read, sent);
+        let signs = policy::signs(Sight { envelope, letter, tree: &tree, verdict: &verdict, facts: &facts });
+        Read { tree, verdict, facts, seen, signs }
+    }
 }
 
 impl Settings {
@@ -318,6 +369,7 @@ impl Terms {
                 time: limits.extract_time,
                 memory_bytes: limits.extract_memory,
             },
+            guard: config.policy.guard.clone(),
             config: digest,
         }
     }
@@ -354,23 +406,31 @@ impl Terms {
         (client, proof): (Option<&ClientName>, Option<Proof>),
         read: Read,
     ) -> Examination {
-        let Read { tree, verdict, facts, seen } = read;
+        let Read { tree, verdict, facts, seen, signs } = read;
         let allowed = client.and_then(|client| self.clients.get(client));
         let permission = allowed.map_or(Permission::NotGranted, |allowed| allowed.permission);
         let belief = self.belief(client, proof);
         let submission = Submission { client, marks: belief, permission, envelope, tree: &tree, seen: &seen };
         let marks = policy::marks(&self.rules, &submission);
         let mut decisions = policy::decide(&self.rules, &submission, &verdict, &facts);
+        self.guard(client, &signs, &mut decisions);
         if allowed.is_some_and(Allowed::must_not_be_refused) {
             decisions.iter_mut().for_each(held_instead);
         }
-        Examination { tree, verdict, facts, decisions, marks, seen }
+        Examination { tree, verdict, facts, signs, decisions, marks, seen }
     }
 
     /// What policy changes in a message that is kept under this id.
     fn policy_edits(&self, examination: &Examination, id: MessageId) -> Vec<Edit> {
         let Examination { tree, marks, seen, decisions, .. } = examination;
         policy::edits(&self.rules, policy::Decided { tree, seen, marks, decisions }, id)
+    }
+
+    fn guard(&self, client: Option<&ClientName>, signs: &Signs, decisions: &mut [Decision]) {
+        let care = client.and_then(|client| self.clients.get(client)).map(|allowed| allowed.care.clone());
+        let care = care.unwrap_or_default();
+        let nothing = Guard::default();
+        policy::guard((if care.guarded { &self.guard } else { &nothing }, &care), signs, decisions);
     }
 }
 
@@ -389,7 +449,12 @@ impl Allowed {
             receipt: client.receipt,
             content,
             permission: client.may_opt_out,
+            care: client.care.clone(),
         }
+    }
+
+    fn burst_since(&self, now: Timestamp) -> Option<Timestamp> {
+        (self.care.bursts > Response::Off).then(|| now.minus(self.care.burst_window))
     }
 
     fn must_not_be_refused(&self) -> bool {

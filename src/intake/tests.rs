@@ -63,6 +63,7 @@ fn terms() -> Terms {
         permission: Permission::NotGranted,
         receipt: false,
         content: Content::Mail,
+        care: config::Care::default(),
     };
     Terms {
         hostname: Domain::parse("relay.clinic.example").unwrap(),
@@ -78,6 +79,7 @@ fn terms() -> Terms {
             time: Duration::from_secs(20),
             memory_bytes: 1 << 30,
         },
+        guard: config::Guard::default(),
         config: Digest::ZERO,
     }
 }
@@ -99,11 +101,9 @@ fn examine(text: &str, recipients: &[&str], client: &str) -> Examination {
         version: "test".into(),
     };
     let client = ClientName(client.into());
-    terms.decide(
-        &envelope,
-        (Some(&client), Some(Proof::Password)),
-        Read { tree, verdict, facts: Facts::default(), seen },
-    )
+    let letter = Letter::of(&message);
+    let read = Read::new((tree, verdict), (&letter, &envelope), Facts::default(), seen);
+    terms.decide(&envelope, (Some(&client), Some(Proof::Password)), read)
 }
 
 fn outcome(recipients: &[&str], client: &str) -> Result<String, String> {

@@ -112,6 +112,7 @@ fn openemr(suspended: bool) -> Client {
         trust_headers: false,
         receipt: false,
         may_opt_out: config::Permission::NotGranted,
+        care: config::Care::default(),
         suspended,
     }
 }

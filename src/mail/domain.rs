@@ -49,6 +49,11 @@ impl Domain {
         &self.text
     }
 
+    /// As people see it: with letters of all scripts.
+    pub fn shown(&self) -> String {
+        idna::domain_to_unicode(&self.text).0
+    }
+
     /// The address, when this is a literal like `[192.0.2.1]`.
     pub fn literal(&self) -> Option<IpAddr> {
         literal(self.text.strip_prefix('[')?.strip_suffix(']')?)

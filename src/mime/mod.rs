@@ -1,5 +1,6 @@
 //! What a message consists of, read within work budgets, and the closed list of edits that may be made to it.
 
+mod addressees;
 mod attributes;
 mod charset;
 mod decode;
@@ -25,6 +26,7 @@ use bytes::Bytes;
 use crate::mail::{Address, Message};
 use crate::phi::Phi;
 
+pub use addressees::{Addressee, addressees};
 pub use edit::{Edit, edit};
 pub use file::file_header;
 pub use insert::Inserted;

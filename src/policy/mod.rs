@@ -6,8 +6,10 @@ mod compat;
 mod conditions;
 mod decide;
 mod edits;
+mod guard;
 mod idle;
 mod marks;
+mod past;
 mod protection;
 mod require_tls;
 mod seen;
@@ -22,8 +24,10 @@ use serde::{Deserialize, Serialize};
 pub use adds::{Additions, SubjectFate};
 pub use decide::{Rules, decide};
 pub use edits::{Decided, edits};
+pub use guard::{Letter, Sight, Sign, Signs, WholeRecord, guard, signs};
 pub use idle::{Cause, Idle, idle, is_within};
 pub use marks::{Ask, Marks, OptingOut, Used, marks};
+pub use past::{Alike, Past};
 pub use protection::{compare, compare_lists, compare_rules};
 pub use seen::{Ends, Seen};
 
@@ -67,6 +71,9 @@ pub struct RecipientFacts {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Facts {
     pub recipients: Vec<Option<RecipientFacts>>,
+    /// What the client did before.
+    #[serde(default)]
+    pub past: Past,
 }
 
 impl Facts {

@@ -345,7 +345,7 @@ async fn erase_evidence(connection: &mut AnyConnection, message: MessageId) -> s
 
 async fn start_epoch(connection: &mut AnyConnection, epoch: &NewEpoch) -> sqlx::Result<Applied> {
     // One starts every day, which is often enough to forget.
-    history::forget(connection, epoch.started).await?;
+    history::forget(connection, epoch.started, history::MOST).await?;
     let started = sqlx::query(
         "insert into epoch (id, purpose, wrapped, started) values ($1, $2, $3, $4) on conflict (id) do nothing",
     )

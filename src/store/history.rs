@@ -1,6 +1,6 @@
 //! To whom a client has written, and what was like a message before it. Every question is about few rows, by an index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{AnyConnection, AssertSqlSafe};
 
@@ -13,6 +13,18 @@ use crate::store::{Store, StoreError, failed};
 
 /// How long it is remembered to whom a client has written, behind the last time.
 const REMEMBERED_MILLIS: i64 = 730 * 24 * 60 * 60 * 1000;
+
+/// What is remembered of each client at most, once a day.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    pub(super) people: i64,
+    pub(super) domains: i64,
+}
+
+pub(super) const MOST: Most = Most { people: 100_000, domains: 10_000 };
+
+/// How long a message is compared with others, as `duplicate_window` at most.
+const COMPARED_MILLIS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// A message of a client reached somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,18 +107,35 @@ impl Store {
         Ok(Some((message, Timestamp::from_millis(column(&row, "kept")?))))
     }
 
-    /// Whether one of these hashes names somebody of this message.
-    pub async fn took_part(&self, message: MessageId, hashes: [Digest; 2]) -> Result<bool, StoreError> {
-        let [one, other] = hashes;
-        let found: i64 =
-            sqlx::query_scalar("select count(*) from person where message = $1 and (hash = $2 or hash = $3)")
-                .bind(message.to_string())
-                .bind(one.as_bytes().to_vec())
-                .bind(other.as_bytes().to_vec())
-                .fetch_one(&self.inner.readers)
-                .await
-                .map_err(failed("looking for people of a message"))?;
-        Ok(found > 0)
+    /// How many messages of a client went to somebody, by the hash that evidence has of them, since then.
+    pub async fn sent_since(&self, client: &ClientName, person: Digest, since: Timestamp) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar(
+            "select count(*) from person join message on message.id = person.message \
+             where person.hash = $1 and person.message >= $2 and message.client = $3",
+        )
+        .bind(person.as_bytes().to_vec())
+        // An id begins with its time.
+        .bind(MessageId::from_parts(since, 0).to_string())
+        .bind(client.0.clone())
+        .fetch_one(&self.inner.readers)
+        .await
+        .map_err(failed("counting what a client sent"))?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// The hashes of the people of a message; none at all where they are more than `most`.
+    pub async fn people_of(&self, message: MessageId, most: usize) -> Result<Option<BTreeSet<Digest>>, StoreError> {
+        let rows: Vec<Vec<u8>> = sqlx::query_scalar("select hash from person where message = $1 limit $2")
+            .bind(message.to_string())
+            .bind(i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1))
+            .fetch_all(&self.inner.readers)
+            .await
+            .map_err(failed("looking for people of a message"))?;
+        if rows.len() > most {
+            return Ok(None);
+        }
+        let read = |row: &Vec<u8>| Digest::from_slice(row).ok_or(StoreError::StrangeRow("hash"));
+        rows.iter().map(read).collect::<Result<_, _>>().map(Some)
     }
 }
 
@@ -158,10 +187,77 @@ async fn count<K: ?Sized>(
     Ok(())
 }
 
-/// Forgets whom a client has not written to for long.
-pub(super) async fn forget(connection: &mut AnyConnection, now: Timestamp) -> sqlx::Result<()> {
-    for statement in ["delete from written_to where last < $1", "delete from written_domain where last < $1"] {
-        sqlx::query(statement).bind(now.millis() - REMEMBERED_MILLIS).execute(&mut *connection).await?;
+/// Forgets whom a client has not written to for long, and of what is beyond the most what is longest ago.
+pub(super) async fn forget(connection: &mut AnyConnection, now: Timestamp, most: Most) -> sqlx::Result<()> {
+    // Behind the longest window nobody compares with it.
+    sqlx::query("update evidence set likeness = null where likeness is not null and kept < $1")
+        .bind(now.millis() - COMPARED_MILLIS)
+        .execute(&mut *connection)
+        .await?;
+    for (table, most) in [("written_to", most.people), ("written_domain", most.domains)] {
+        let old = format!("delete from {table} where last < $1");
+        sqlx::query(AssertSqlSafe(old)).bind(now.millis() - REMEMBERED_MILLIS).execute(&mut *connection).await?;
+        let full = format!("select client from {table} group by client having count(*) > $1");
+        let clients: Vec<String> =
+            sqlx::query_scalar(AssertSqlSafe(full)).bind(most).fetch_all(&mut *connection).await?;
+        for client in clients {
+            let first = format!("select last from {table} where client = $1 order by last desc limit 1 offset $2");
+            let first: i64 = sqlx::query_scalar(AssertSqlSafe(first))
+                .bind(client.clone())
+                .bind(most)
+                .fetch_one(&mut *connection)
+                .await?;
+            let beyond = format!("delete from {table} where client = $1 and last <= $2");
+            sqlx::query(AssertSqlSafe(beyond)).bind(client).bind(first).execute(&mut *connection).await?;
+        }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use crate::config;
+    use crate::crypto::{Key, sha256};
+
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+
+    #[tokio::test]
+    async fn what_is_remembered_is_bounded_by_time_and_by_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Timestamp::from_millis(1_795_493_220_000);
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(now));
+        let database = config::Database { url: "sqlite".into(), body_file_bytes: 1 << 16 };
+        let store = Store::open(&database, folder.path(), Key::generate().unwrap(), clock).await.unwrap();
+        let written = |client: &str, number: u8| Written {
+            client: ClientName(client.into()),
+            person: sha256(&[number]),
+            domain: Domain::parse(&format!("d{number}.example")).unwrap(),
+        };
+        let all = [
+            (written("ehr", 1), now.millis() - 731 * DAY),
+            (written("ehr", 2), now.millis() - 3 * DAY),
+            (written("ehr", 3), now.millis() - 2 * DAY),
+            (written("ehr", 4), now.millis() - DAY),
+            (written("scanner", 2), now.millis() - 9 * DAY),
+        ];
+        let rows: Vec<(&Written, i64)> = all.iter().map(|(written, at)| (written, *at)).collect();
+        let mut connection = store.inner.readers.acquire().await.unwrap();
+        count_written(&mut connection, &rows).await.unwrap();
+        forget(&mut connection, now, Most { people: 2, domains: 3 }).await.unwrap();
+        drop(connection);
+        let ehr = ClientName("ehr".into());
+        let people: Vec<Digest> = (1..=4).map(|number| sha256(&[number])).collect();
+        assert_eq!(store.times_written(&ehr, &people).await.unwrap(), [0, 0, 1, 1]);
+        let domains = store.domains_written(&ehr, 9).await.unwrap();
+        assert_eq!(
+            domains.iter().map(|(domain, _)| domain.as_str()).collect::<Vec<_>>(),
+            ["d2.example", "d3.example", "d4.example"]
+        );
+        assert_eq!(store.times_written(&ClientName("scanner".into()), &people).await.unwrap(), [0, 1, 0, 0]);
+        store.close().await;
+    }
 }

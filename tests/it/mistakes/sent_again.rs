@@ -1,0 +1,39 @@
+//! A program sends the same again, and one message after another to the same recipient: the first goes, the rest is held.
+
+use super::write;
+use crate::house::House;
+use crate::world::behaviour::Behaviour;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_held_also_after_a_restart_and_so_is_a_burst() {
+    let mut house = House::furnish(184, "[[policy.rule]]\nname = \"By TLS\"\ndeliver = [\"tls:valid\"]\n").await;
+    let text = std::fs::read_to_string(&house.daemon.config).unwrap();
+    let name = "name = \"ehr\"\n";
+    assert!(text.contains(name), "{text}");
+    let care = format!("{name}duplicates = \"hold\"\nbursts = \"hold\"\nburst_over = 3\n");
+    std::fs::write(&house.daemon.config, text.replace(name, &care)).unwrap();
+    house.daemon.start().unwrap();
+    let lab = house.partner(11, "lab.example", Behaviour::default()).await;
+    let to = ["bo@lab.example"];
+    let reminder = |number: u32, day: &str| {
+        format!("Message-ID: <{number}@clinic.example>\nTo: bo@lab.example\nSubject: Reminder\n\nSee you on {day}.")
+    };
+    let first = write(&house, &to, &reminder(1, "Monday")).await;
+    assert_eq!(house.settled(&first).await, ["delivered"]);
+    house.daemon.stop().unwrap();
+    house.daemon.start().unwrap();
+    let copy = write(&house, &to, &reminder(2, "Monday")).await;
+    assert_eq!(house.settled(&copy).await, ["held:policy"]);
+    let told = house.told(&copy).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("guard: sent twice") && told.contains(&format!("as {first}")), "{told}");
+    let third = write(&house, &to, &reminder(3, "Tuesday")).await;
+    assert_eq!(house.settled(&third).await, ["delivered"]);
+    let fourth = write(&house, &to, &reminder(4, "Wednesday")).await;
+    assert_eq!(house.settled(&fourth).await, ["held:policy"]);
+    assert!(house.told(&fourth).contains("guard: burst"), "{}", house.told(&fourth));
+    // To another recipient it is neither.
+    let other = write(&house, &["cy@lab.example"], &reminder(5, "Monday")).await;
+    assert_eq!(house.settled(&other).await, ["delivered"]);
+    assert_eq!(lab.took().len(), 3);
+    house.audited();
+}
