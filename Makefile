@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fuzz conformance conformance-table docs install needs-build needs-test needs-demo needs-bench needs-conformance
+.PHONY: help demo test check bench train phi-figures fuzz conformance conformance-table docs install needs-build needs-test needs-demo needs-bench needs-conformance
 
 PREFIX := /usr/local
 
@@ -47,6 +47,13 @@ conformance: needs-build       ## any mail server asked for every MUST and every
 conformance-table: needs-build needs-conformance  ## Sealpost, Postfix and aiosmtpd asked the same, and docs/reference/conformance.md written
 	cargo build --locked --bin sealpost --example conformance
 	cargo run --locked --quiet --example conformance -- --table
+
+train: needs-build             ## learns the classifier's weights from training/families anew, and shows how unseen voices are judged
+	cargo run --locked --quiet --example train
+
+phi-figures: needs-build       ## how the classifier judges a folder of labelled mail, by category (CORPUS=folder with eml/, labels.csv and its scorer)
+	@cargo build --locked --quiet --bin sealpost
+	python3 "$(or $(CORPUS),../shared/phi-corpus)/score_phi.py" --cmd 'target/debug/sealpost classify --json {dir}'
 
 fuzz: needs-build              ## looks for inputs that break the parsers (MINUTES=1 for each, TARGET=one, INPUT=file to try again)
 	@tests/fuzz/run "$(or $(MINUTES),1)" "$(TARGET)" "$(INPUT)"

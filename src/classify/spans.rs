@@ -4,7 +4,7 @@ use crate::classify::detect;
 use crate::phi::Kind;
 
 fn found(text: &str) -> Vec<(Kind, &str)> {
-    detect(text, 100).kept.iter().map(|hit| (hit.kind, &text[hit.span.clone()])).collect()
+    detect(text, 100).0.kept.iter().map(|hit| (hit.kind, &text[hit.span.clone()])).collect()
 }
 
 /// In each text, what stands between ‹ and › is of the kind.

@@ -72,7 +72,7 @@ mod tests {
     use crate::classify::detect;
 
     fn labels(text: &str) -> String {
-        let mut hits = detect(text, 100);
+        let (mut hits, _) = detect(text, 100);
         for hit in std::mem::take(&mut hits.kept) {
             hits.topics.hit(text, &hit);
         }

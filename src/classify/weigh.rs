@@ -1,46 +1,54 @@
-//! The rule that makes PHI: something that points at a person, bound to health, care, or payment for care.
+//! From what was found to a verdict: whose health it is, what kind of mail it is, and how likely it is that it holds PHI.
 //!
-//! A person `p` in a part is bound to the health words within [`NEAR`] octets, and to those of the subject, as strongly as
-//! `p * (1 - product of (1 - SHARE * weight))` over the different words. In a part that is dense with health words, a
-//! chart note, nearness is the whole part. A message's score is its strongest binding; half of the second one's strength
-//! is added to what is left to 1. Health words put to the reader ("your lab results") bind the addressed recipient; weaker
-//! ones ("your visit") as far as other health words stand beside them. A record of a patient binds by itself. Topics that
-//! speak of no patient, and a mailing list, lower what was not bound by a record; but never below the threshold what binds a
-//! number that only one person has, or a name that is told to be a patient's, to words of health.
+//! `bind` ties persons to words of health, `cues` tells who is meant and what kind of mail it is, `features` makes numbers
+//! of both, and `model` weighs them with the choice of words. A record of a patient decides by itself.
 
-use std::collections::{BTreeSet, HashSet};
+mod bind;
+mod cues;
+pub(super) mod features;
+pub(super) mod model;
+mod rule;
+mod words;
 
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::classify::evidence::Evidence;
 use crate::classify::{Hit, Sense};
 use crate::mime::{Origin, Part, Tree};
-use crate::phi::{Axis, Kind};
+use crate::phi::Kind;
 
-/// From here on, a message counts as PHI.
-pub(super) const THRESHOLD: f32 = 0.5;
+pub use bind::Who;
+pub use features::Feature;
+pub use model::{FORM as MODEL_FORM, Model, Unfit};
+pub use words::BINS;
+pub(super) use words::{Grams, Said};
+
+use bind::{Bound, Cast, Subject};
+use features::Tally;
+
 /// The score of a message with a part that cannot be read.
 pub(super) const UNREADABLE: f32 = 0.9;
 const RECORD: f32 = 0.99;
-const ADDRESSED: f32 = 0.75;
-/// A phrase of this weight ties the reader to health by itself.
-const SURE: f32 = 0.7;
-/// From here on, a number has its label or its check digit, and a name stands behind "patient" or beside a date of birth.
-const SURELY: f32 = 0.9;
-const NEAR: usize = 300;
-/// How much of the doubt one health word takes away, at full weight.
-const SHARE: f32 = 0.7;
-/// So many different health words make a chart note of a part.
-const DENSE: usize = 8;
-/// What is left of a score for each topic that speaks against a patient, and for a mailing list.
-const LOWERED: f32 = 0.72;
-const LISTED: f32 = 0.5;
-/// Words that are looked at around one person, and persons in one part: a bound on the work.
-const MOST_WORDS: usize = 40;
-const MOST_PERSONS: usize = 2000;
+/// From here on the rule takes a message for PHI, and below that the model rules it out.
+const RULED: f32 = 0.5;
+const DOUBTFUL: f32 = 0.4;
+/// A patient who is bound to health as surely as this is one, whatever else the message says.
+const SURELY: f32 = 0.6;
+/// Bound pairs and reasons that are kept of one message.
+const MOST_PAIRS: usize = 20;
+const MOST_REASONS: usize = 8;
+/// A feature that adds less is no reason.
+const LEAST: f32 = 0.1;
 
 /// A part and what was found in it.
 pub(super) struct Read<'a> {
     pub(super) part: &'a Part,
     pub(super) text: &'a str,
+    /// In the order of the text.
     pub(super) hits: Vec<Hit>,
+    pub(super) said: Said,
     /// The topics of it that speak against a patient being meant.
     pub(super) lowering: BTreeSet<&'static str>,
 }
@@ -56,190 +64,156 @@ impl Read<'_> {
     }
 }
 
-pub(super) fn score(tree: &Tree, read: &[Read<'_>]) -> f32 {
-    let all = || read.iter().flat_map(|part| &part.hits);
-    if all().any(|hit| hit.sense == Sense::Record) {
-        return RECORD;
+/// A person and a word of health that belong together: what they are and in which part, never what they say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    pub part: String,
+    pub who: Who,
+    pub health: Kind,
+    pub strength: f32,
+}
+
+/// Something that spoke for PHI, or against it where `weight` is below 0.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    pub words: String,
+    pub weight: f32,
+}
+
+/// Whether a message holds PHI at each of the two operating points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Points {
+    pub strict: bool,
+    pub balanced: bool,
+}
+
+/// Why a verdict is what it is. No text of the message is in it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Grounds {
+    /// The strongest first.
+    pub pairs: Vec<Pair>,
+    /// The weightiest first.
+    pub reasons: Vec<Reason>,
+}
+
+/// What was weighed.
+pub(super) struct Weighed {
+    pub(super) evidence: Evidence,
+    pairs: Vec<Pair>,
+    record: bool,
+    surely: f32,
+    /// What the rule makes of it, alone.
+    ruled: f32,
+}
+
+pub(super) fn weigh(tree: &Tree, read: &[Read<'_>], grams: Grams) -> Weighed {
+    let casts: Vec<Cast> = read.iter().map(bind::cast).collect();
+    let mut subject = Subject::default();
+    for (_, cast) in read.iter().zip(&casts).filter(|(part, _)| part.is_subject()) {
+        subject.identified = subject.identified.max(cast.identified());
+        subject.health = subject.health.max(cast.health().0);
     }
-    let subject = Subject::of(read);
-    let bound = read.iter().map(|part| bind(part, &subject, points_at)).fold((0.0, 0.0), strongest);
-    let health = together(health_anywhere(read));
-    let addressed = read.iter().map(|part| addressed(part, health)).fold(0.0, f32::max);
-    let (best, second) = strongest(bound, (addressed, 0.0));
-    let joined = 1.0 - (1.0 - best) * (1.0 - 0.5 * second);
-    let topics: BTreeSet<&str> = read.iter().flat_map(|part| part.lowering.iter().copied()).collect();
-    let topics = i32::try_from(topics.len()).unwrap_or(i32::MAX);
-    let listed =
-        if tree.control.iter().any(|(name, _)| name == "list-id" || name == "list-unsubscribe") { LISTED } else { 1.0 };
-    let lowered = joined * LOWERED.powi(topics) * listed;
-    if lowered >= THRESHOLD || joined < THRESHOLD {
-        return lowered;
+    let listed = is_listed(tree);
+    let mut tally = Tally::of(listed, grams.words);
+    tally.ruled = rule::rule(read, listed);
+    tally.attached = read.iter().filter(|part| part.part.origin() == Origin::FileName).count();
+    let mut bound = Bound::default();
+    let mut pairs = Vec::new();
+    let against: BTreeSet<&str> = read.iter().flat_map(|part| part.lowering.iter().copied()).collect();
+    tally.against = against.len();
+    for (part, cast) in read.iter().zip(&casts) {
+        part.hits.iter().for_each(|hit| tally.hit(hit));
+        part.said.cues.iter().for_each(|cue| tally.topic(cue.topic));
+        tally.large += part.said.large;
+        if !part.is_of_the_envelope() {
+            let (health, strong) = cast.health();
+            tally.health = tally.health.max(health);
+            tally.strong = tally.strong.max(strong);
+        }
+        tally.identified = tally.identified.max(cast.identified());
+        let mut found =
+            cast.bind(if part.is_subject() || part.is_of_the_envelope() { &Subject::NONE } else { &subject });
+        pairs.extend(strongest(std::mem::take(&mut found.pairs), &part.part.path));
+        bound.join(&found);
     }
-    // Whatever the letter looks like, it tells of somebody's health.
-    let sure = read.iter().map(|part| bind(part, &subject, points_surely_at)).fold((0.0, 0.0), strongest);
-    if sure.0 >= THRESHOLD { THRESHOLD } else { lowered }
-}
-
-/// How strongly a part ties the reader to health: surely by its own words, or by weaker ones with others anywhere.
-fn addressed(part: &Read<'_>, others: f32) -> f32 {
-    let strength = part.hits.iter().filter(|hit| hit.sense == Sense::Addressed).map(|hit| hit.confidence);
-    let strength = strength.fold(0.0, f32::max);
-    if strength <= 0.0 || strength >= SURE {
-        return strength.min(ADDRESSED);
+    pairs.sort_by(|one, other| other.strength.total_cmp(&one.strength));
+    pairs.truncate(MOST_PAIRS);
+    Weighed {
+        evidence: Evidence { dense: tally.features(&bound), bins: grams.bins, somebody: tally.somebody(&bound) },
+        pairs,
+        record: read.iter().flat_map(|part| &part.hits).any(|hit| hit.sense == Sense::Record),
+        ruled: tally.ruled.lowered,
+        surely: casts.iter().map(bind::surely).fold(0.0, f32::max),
     }
-    strength + 0.5 * others * (1.0 - strength)
 }
 
-/// Health words that are put to nobody, in all parts but the names of who writes and is written to, such as "Radiology Desk".
-/// Looked for once: part by part, many parts would cost their square.
-fn health_anywhere<'a>(read: &'a [Read<'_>]) -> impl Iterator<Item = (&'a str, f32)> {
-    let all = read
-        .iter()
-        .filter(|part| !part.is_of_the_envelope())
-        .flat_map(|part| part.hits.iter().map(move |hit| (part, hit)));
-    let health = all.filter(|(_, hit)| hit.sense == Sense::Plain && hit.kind.axis() == Axis::Health);
-    health.map(|(part, hit)| (&part.text[hit.span.clone()], hit.confidence)).take(MOST_WORDS)
+/// The strongest pair of each kind in a part.
+fn strongest(mut found: Vec<bind::Pair>, part: &str) -> Vec<Pair> {
+    found.sort_by(|one, other| other.strength.total_cmp(&one.strength).then(one.start.cmp(&other.start)));
+    let mut kept: Vec<Pair> = Vec::new();
+    for pair in found {
+        if kept.len() >= MOST_PAIRS {
+            break;
+        }
+        if !kept.iter().any(|other| other.who == pair.who && other.health == pair.kind) {
+            kept.push(Pair { part: part.to_owned(), who: pair.who, health: pair.kind, strength: pair.strength });
+        }
+    }
+    kept
 }
 
-fn strongest(one: (f32, f32), other: (f32, f32)) -> (f32, f32) {
-    let mut all = [one.0, one.1, other.0, other.1];
-    all.sort_by(|a, b| b.total_cmp(a));
-    (all[0], all[1])
+fn is_listed(tree: &Tree) -> bool {
+    let bulk = |value: &str| ["bulk", "list", "junk"].iter().any(|word| value.trim().eq_ignore_ascii_case(word));
+    tree.control.iter().any(|(name, value)| match name.as_str() {
+        "list-id" | "list-unsubscribe" => true,
+        // The value is one of three words, and nothing of it is kept.
+        "precedence" => bulk(value.expose()),
+        _ => false,
+    })
 }
 
-/// What the subject, and those of messages inside, bring to every part.
-struct Subject<'a> {
-    words: Vec<(&'a str, f32)>,
-    people: Vec<&'a Hit>,
-}
-
-impl<'a> Subject<'a> {
-    fn of(read: &'a [Read<'_>]) -> Subject<'a> {
-        let hits = || {
-            read.iter().filter(|part| part.is_subject()).flat_map(|part| part.hits.iter().map(move |hit| (part, hit)))
+impl Weighed {
+    /// How likely it is, and why.
+    pub(super) fn judge(self, unreadable: bool) -> (f32, Points, Grounds) {
+        let Ok(model) = Model::shipped() else {
+            return (1.0, Points { strict: true, balanced: true }, Grounds::default());
         };
-        let health = hits().filter(|(_, hit)| tells_of_health(hit)).take(MOST_WORDS);
-        Subject {
-            words: health.map(|(part, hit)| (&part.text[hit.span.clone()], health_weight(hit))).collect(),
-            people: hits().map(|(_, hit)| hit).filter(|hit| points_at(hit) > 0.0).take(MOST_PERSONS).collect(),
+        let likely = model.probability(model.sum(&self.evidence));
+        let mut reasons = reasons(model, &self.evidence);
+        let mut raise = |score: f32, least: f32, words: &str| {
+            if score < least {
+                reasons.insert(0, Reason { words: words.to_owned(), weight: least - score });
+            }
+            score.max(least)
+        };
+        let mut score = likely;
+        if self.ruled >= RULED && score >= DOUBTFUL {
+            // What one of the two finds and the other does not rule out, `strict` does not miss.
+            score = raise(score, model.strict, "a person and health together, by rule alone");
         }
-    }
-}
-
-/// The two strongest bindings of persons in a part, or in the subject, to health in the part; `points` says how surely a hit
-/// is a person.
-fn bind(part: &Read<'_>, subject: &Subject<'_>, points: fn(&Hit) -> f32) -> (f32, f32) {
-    let health: Vec<&Hit> = part.hits.iter().filter(|hit| tells_of_health(hit)).collect();
-    let word = |hit: &Hit| part.text.get(hit.span.clone()).unwrap_or_default();
-    let different: HashSet<&str> = health.iter().map(|hit| word(hit)).collect();
-    let apart = part.is_subject() || part.is_of_the_envelope();
-    let shared: &[(&str, f32)] = if apart { &[] } else { &subject.words };
-    let mut best = (0.0, 0.0);
-    for person in part.hits.iter().filter(|hit| points(hit) > 0.0).take(MOST_PERSONS) {
-        let near = if different.len() >= DENSE { health.as_slice() } else { within(&health, person) };
-        let near = near.iter().filter(|hit| hit.span != person.span).take(MOST_WORDS);
-        let near = near.map(|hit| (word(hit), health_weight(hit))).chain(shared.iter().copied());
-        best = strongest(best, (points(person) * together(near), 0.0));
-    }
-    if part.is_subject() {
-        return best;
-    }
-    let whole = together(health.iter().take(MOST_WORDS).map(|hit| (word(hit), health_weight(hit))));
-    let named = subject.people.iter().map(|person| points(person)).fold(0.0, f32::max);
-    strongest(best, (named * whole, 0.0))
-}
-
-/// The health hits within reach of a person; both are in the order of the text.
-fn within<'a, 'b>(health: &'a [&'b Hit], person: &Hit) -> &'a [&'b Hit] {
-    let from = health.partition_point(|hit| hit.span.end + NEAR < person.span.start);
-    let to = health.partition_point(|hit| hit.span.start < person.span.end + NEAR);
-    health.get(from..to).unwrap_or(&[])
-}
-
-/// One word counts once, however often it is said.
-fn together<'a>(words: impl Iterator<Item = (&'a str, f32)>) -> f32 {
-    let mut seen = HashSet::new();
-    let mut doubt = 1.0;
-    for (word, weight) in words {
-        if seen.insert(word) {
-            doubt *= 1.0 - SHARE * weight;
+        if self.surely >= SURELY {
+            // Whatever the letter looks like, it tells of somebody's health.
+            score = raise(score, model.balanced, "surely a patient, beside words of health");
         }
-    }
-    1.0 - doubt
-}
-
-fn tells_of_health(hit: &Hit) -> bool {
-    health_weight(hit) > 0.0
-}
-
-fn health_weight(hit: &Hit) -> f32 {
-    match (hit.kind.axis(), hit.kind) {
-        (Axis::Health, _) => hit.confidence,
-        // A number that only health care gives, beside a name, tells that the person is somebody's patient or member.
-        (_, Kind::Mrn | Kind::Mbi) => 0.85,
-        (_, Kind::MemberId) => 0.6,
-        (Axis::Identifier | Axis::Unreadable, _) => 0.0,
+        if self.record {
+            score = raise(score, RECORD, "a patient's record in a format of health care");
+        }
+        if unreadable {
+            // What cannot be read is treated as PHI: nobody can say that it is none.
+            score = raise(score, UNREADABLE.max(model.balanced), "a part that cannot be read");
+        }
+        let points = Points { strict: score >= model.strict, balanced: score >= model.balanced };
+        (score, points, Grounds { pairs: self.pairs, reasons })
     }
 }
 
-/// How surely a hit points at one person who is not there as a health worker.
-fn points_at(hit: &Hit) -> f32 {
-    if hit.sense == Sense::Professional {
-        return 0.0;
-    }
-    let kind = match hit.kind {
-        Kind::Ssn | Kind::Mrn | Kind::Mbi | Kind::DateOfBirth | Kind::Name => 1.0,
-        Kind::MemberId | Kind::Address => 0.9,
-        Kind::Account | Kind::Phone | Kind::Vehicle | Kind::Device => 0.6,
-        Kind::License | Kind::Fax | Kind::Email => 0.4,
-        Kind::Zip | Kind::Ip | Kind::Date => 0.25,
-        Kind::UniqueId => 0.5,
-        // An age is one person's only where few reach it: 45 CFR 164.514(b)(2)(i)(C).
-        Kind::Age if hit.confidence > 0.5 => 0.4,
-        Kind::Npi | Kind::Dea | Kind::Url | Kind::Age | Kind::Biometric | Kind::Photo => 0.0,
-        Kind::Diagnosis | Kind::Icd10 | Kind::Drug | Kind::Ndc | Kind::Procedure | Kind::Cpt | Kind::Hcpcs => 0.0,
-        Kind::Dose | Kind::Symptom | Kind::Vital => 0.0,
-        Kind::Loinc | Kind::Lab | Kind::Care | Kind::Billing | Kind::Record | Kind::Unreadable => 0.0,
-    };
-    kind * hit.confidence
-}
-
-/// How surely a hit is one person and a patient: a number that nobody else has, or a name that is told to be a patient's.
-fn points_surely_at(hit: &Hit) -> f32 {
-    let one_person = matches!(hit.kind, Kind::Ssn | Kind::Mrn | Kind::Mbi | Kind::MemberId | Kind::Name);
-    if one_person && hit.confidence >= SURELY { points_at(hit) } else { 0.0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hit(kind: Kind, start: usize, confidence: f32) -> Hit {
-        Hit::new(kind, start..start + 4, confidence)
-    }
-
-    #[test]
-    fn a_word_said_twice_counts_once() {
-        let once = together([("flu", 0.8)].into_iter());
-        let twice = together([("flu", 0.8), ("flu", 0.8)].into_iter());
-        assert!((once - twice).abs() < f32::EPSILON);
-        assert!(together([("flu", 0.8), ("rash", 0.8)].into_iter()) > once);
-    }
-
-    #[test]
-    fn only_what_is_near_is_bound() {
-        let near = hit(Kind::Drug, 100, 0.8);
-        let far = hit(Kind::Drug, 2000, 0.8);
-        let health = [&near, &far];
-        assert_eq!(within(&health, &hit(Kind::Name, 0, 0.9)).len(), 1);
-        assert!(within(&health, &hit(Kind::Name, 1000, 0.9)).is_empty());
-    }
-
-    #[test]
-    fn a_health_worker_points_at_no_patient() {
-        let doctor = Hit { sense: Sense::Professional, ..hit(Kind::Name, 0, 0.9) };
-        assert!(points_at(&doctor) <= 0.0);
-        assert!(points_at(&hit(Kind::Npi, 0, 0.9)) <= 0.0);
-        assert!(points_at(&hit(Kind::Ssn, 0, 0.9)) > 0.8);
-    }
+/// What spoke for PHI and against it, the weightiest first.
+fn reasons(model: &Model, evidence: &Evidence) -> Vec<Reason> {
+    let words = std::iter::once(("the choice of words", model.words(evidence)));
+    let parts = model.parts(evidence).map(|(feature, weight)| (feature.words(), weight));
+    let all = words.chain(parts).filter(|(_, weight)| weight.abs() >= LEAST);
+    let mut reasons: Vec<Reason> = all.map(|(words, weight)| Reason { words: words.to_owned(), weight }).collect();
+    reasons.sort_by(|one, other| other.weight.abs().total_cmp(&one.weight.abs()));
+    reasons.truncate(MOST_REASONS);
+    reasons
 }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::classify::{Finding, Verdict};
+use crate::classify::{Finding, Grounds, Points, Verdict};
 use crate::evidence::record::{Classified, Found, Record};
 use crate::evidence::sealed;
 use crate::mail::Address;
@@ -48,6 +48,8 @@ pub struct Features {
     /// What may have been a mistake of the sender's.
     #[serde(default)]
     pub signs: Signs,
+    /// Whether it holds PHI at each operating point of the classifier.
+    pub points: Points,
 }
 
 /// A part, without what it says and what it is called.
@@ -88,6 +90,7 @@ impl Features {
             labels: verdict.labels.clone(),
             persons: verdict.persons,
             signs: Signs::default(),
+            points: verdict.points,
         }
     }
 
@@ -105,6 +108,8 @@ impl Features {
         Verdict {
             phi: *phi,
             score: *score,
+            points: self.points,
+            grounds: Grounds::default(),
             findings: findings.collect(),
             labels: self.labels.clone(),
             persons: self.persons,
@@ -268,6 +273,8 @@ mod tests {
         let verdict = Verdict {
             phi: true,
             score: 1.0,
+            points: Points::default(),
+            grounds: Grounds::default(),
             findings: Vec::new(),
             labels: Vec::new(),
             persons: 0,

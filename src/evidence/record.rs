@@ -332,7 +332,7 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classify::Finding;
+    use crate::classify::{Finding, Grounds, Points};
     use crate::mime::{Part, Unreadable};
 
     fn finding(kind: Kind, part: &str, confidence: f32) -> Finding {
@@ -357,7 +357,16 @@ mod tests {
         };
         let mut findings = vec![finding(Kind::Mrn, "subject", 0.9), finding(Kind::Unreadable, "2", 1.0)];
         findings.extend((0..1000_u16).map(|n| finding(Kind::Drug, "1", f32::from(n) / 1000.0)));
-        let verdict = Verdict { phi: true, score: 1.0, findings, persons: 0, labels: Vec::new(), version: "1".into() };
+        let verdict = Verdict {
+            phi: true,
+            score: 1.0,
+            points: Points::default(),
+            grounds: Grounds::default(),
+            findings,
+            persons: 0,
+            labels: Vec::new(),
+            version: "1".into(),
+        };
         let groups = Classified::of(&verdict, &tree).found;
         let zip = Place::Attachment { media_type: "application/zip".into() };
         let places: Vec<_> = groups.iter().map(|group| (group.kind, group.count, &group.place)).collect();

@@ -3,6 +3,7 @@
 pub mod again;
 mod edits;
 mod likeness;
+mod read;
 mod record;
 mod refusal;
 pub mod trial;
@@ -19,15 +20,16 @@ pub use refusal::{Fault, Refusal};
 use crate::audit::{Actor, HoldCause};
 use crate::classify::{self, Verdict};
 use crate::clock::{Clock, Timestamp};
-use crate::config::{self, Care, Config, Guard, OnRefusal, Permission, Response};
+use crate::config::{self, Care, Config, Guard, OnRefusal, OperatingPoint, Permission, Response};
 use crate::crypto::Digest;
 use crate::directory::{Directory, Question};
 use crate::evidence::Evidence;
 use crate::extract::{self, Allowance, Readers};
+use crate::intake::read::Read;
 use crate::mail::{Address, ClientName, Content, Domain, Envelope, Message, MessageId, Notify, Peer, Proof, Wishes};
 use crate::mime::{self, Budget, Edit, File, Tree};
 use crate::phi::Phi;
-use crate::policy::{self, Action, Belief, Decision, Facts, Letter, Marks, Rules, Seen, Sight, Signs, Submission};
+use crate::policy::{self, Action, Belief, Decision, Facts, Letter, Marks, Rules, Seen, Signs, Submission};
 use crate::queue::{Accept, Queue, Receipt, Way};
 use crate::smtp::Senders;
 use crate::store::Tell;
@@ -86,6 +88,7 @@ struct Terms {
     budget: Budget,
     allowance: Allowance,
     guard: Guard,
+    point: OperatingPoint,
     config: Digest,
 }
 
@@ -321,24 +324,6 @@ struct Taken {
     likeness: Option<Digest>,
 }
 
-/// A message that has been read, and what is known of its recipients.
-struct Read {
-    tree: Tree,
-    verdict: Verdict,
-    facts: Facts,
-    seen: Seen,
-    /// What may be a mistake in it.
-    signs: Signs,
-}
-
-impl Read {
-    fn new(read: (Tree, Verdict), sent: (&Letter, &Envelope), facts: Facts, seen: Seen) -> Read {
-        let ((tree, verdict), (letter, envelope)) = (read, sent);
-        let signs = policy::signs(Sight { envelope, letter, tree: &tree, verdict: &verdict, facts: &facts });
-        Read { tree, verdict, facts, seen, signs }
-    }
-}
-
 impl Settings {
     pub fn new(loaded: Loaded<'_>) -> Settings {
         let Loaded { config, digest, directory } = loaded;
@@ -370,6 +355,7 @@ impl Terms {
                 memory_bytes: limits.extract_memory,
             },
             guard: config.policy.guard.clone(),
+            point: config.policy.point,
             config: digest,
         }
     }
@@ -407,6 +393,7 @@ impl Terms {
         read: Read,
     ) -> Examination {
         let Read { tree, verdict, facts, seen, signs } = read;
+        let verdict = verdict.at(self.point);
         let allowed = client.and_then(|client| self.clients.get(client));
         let permission = allowed.map_or(Permission::NotGranted, |allowed| allowed.permission);
         let belief = self.belief(client, proof);

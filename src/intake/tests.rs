@@ -1,6 +1,7 @@
 //! From what a client hands in to what the queue is given, and has kept.
 
 use super::*;
+use crate::classify::{Grounds, Points};
 use crate::clock::SystemClock;
 use crate::config::Permission;
 use crate::config::{Last, Rule, Then, When};
@@ -66,6 +67,7 @@ fn terms() -> Terms {
         care: config::Care::default(),
     };
     Terms {
+        point: OperatingPoint::Balanced,
         hostname: Domain::parse("relay.clinic.example").unwrap(),
         rules: Rules::compile(&policy),
         clients: HashMap::from([
@@ -95,6 +97,8 @@ fn examine(text: &str, recipients: &[&str], client: &str) -> Examination {
     let verdict = Verdict {
         phi: false,
         score: 0.0,
+        points: Points::default(),
+        grounds: Grounds::default(),
         findings: Vec::new(),
         persons: 0,
         labels: Vec::new(),

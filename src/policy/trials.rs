@@ -1,6 +1,6 @@
 //! Whole policies, as a config writes them, against messages: who wins, what is added, and what leaves.
 
-use crate::classify::{Finding, Verdict};
+use crate::classify::{Finding, Grounds, Points, Verdict};
 use crate::config;
 use crate::mail::{Address, ClientName, Envelope, Message, MessageId, ReversePath, WireLimits};
 use crate::mime::{self, Budget};
@@ -67,8 +67,11 @@ fn outcome(policy: &str, mail: Mail<'_>) -> Outcome {
         end: 3,
         confidence: 0.9,
     };
+    let phi = !mail.found.is_empty();
     let verdict = Verdict {
-        phi: !mail.found.is_empty(),
+        phi,
+        points: Points { strict: phi, balanced: phi },
+        grounds: Grounds::default(),
         score: if mail.found.is_empty() { 0.1 } else { 0.9 },
         findings: mail.found.iter().map(finding).collect(),
         persons: 0,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::audit::HoldCause;
-use crate::classify::Finding;
+use crate::classify::{Finding, Grounds, Points};
 use crate::config::{Policy, Then, When};
 use crate::mail::{Assurance, ClientName, Domain, Envelope, ReversePath};
 use crate::mime::Tree;
@@ -43,7 +43,16 @@ fn address(text: &str) -> Address {
 fn verdict(kinds: &[Kind]) -> Verdict {
     let finding = |kind: &Kind| Finding { kind: *kind, part: "1".into(), start: 0, end: 3, confidence: 0.9 };
     let findings = kinds.iter().map(finding).collect();
-    Verdict { phi: !kinds.is_empty(), score: 0.5, findings, persons: 0, labels: Vec::new(), version: "test".into() }
+    Verdict {
+        phi: !kinds.is_empty(),
+        score: 0.5,
+        points: Points { strict: !kinds.is_empty(), balanced: !kinds.is_empty() },
+        grounds: Grounds::default(),
+        findings,
+        persons: 0,
+        labels: Vec::new(),
+        version: "test".into(),
+    }
 }
 
 /// The decision for a message from the front desk to a lab and to a patient.

@@ -85,7 +85,7 @@ fn start(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classify::Finding;
+    use crate::classify::{Finding, Grounds, Points};
     use crate::phi::Phi;
 
     fn attached(name: &str, text: &str, findings: usize) -> Option<WholeRecord> {
@@ -107,6 +107,8 @@ mod tests {
         let verdict = Verdict {
             phi: true,
             score: 1.0,
+            points: Points { strict: true, balanced: true },
+            grounds: Grounds::default(),
             findings: vec![finding; findings],
             persons: 1,
             labels: Vec::new(),

@@ -1,6 +1,6 @@
 //! Each sign of a mistake, what is done about it, and what must not be taken for one.
 
-use crate::classify::Verdict;
+use crate::classify::{Grounds, Points, Verdict};
 use crate::clock::Timestamp;
 use crate::config::{Care, Guard, Last, Response};
 use crate::mail::{Assurance, Domain, Message, MessageId, Method, ReversePath, WireLimits};
@@ -10,7 +10,18 @@ use crate::policy::{Alike, Past, RecipientFacts};
 use super::*;
 
 fn verdict(phi: bool) -> Verdict {
-    Verdict { phi, score: 0.0, findings: Vec::new(), persons: 1, labels: Vec::new(), version: "test".into() }
+    let points = Points { strict: phi, balanced: phi };
+    let grounds = Grounds::default();
+    Verdict {
+        phi,
+        score: 0.0,
+        points,
+        grounds,
+        findings: Vec::new(),
+        persons: 1,
+        labels: Vec::new(),
+        version: "test".into(),
+    }
 }
 
 fn envelope(to: &[&str]) -> Envelope {
