@@ -40,6 +40,14 @@ fn a_picture_in_an_archive_is_called_one() {
 }
 
 #[test]
+fn what_is_packed_into_a_card_is_read_like_an_attachment() {
+    let card =
+        b"BEGIN:VCARD\nFN:Ann\nPHOTO;ENCODING=b:/9j/4AAQSkZJRg==\nATTACH;ENCODING=b:e1xydGYxIGFzdGhtYXN9\nEND:VCARD\n";
+    let read = look(zip(&[("a.vcf", card)]));
+    assert_eq!(read, ["1.name=a.vcf", "1=Full name: Ann\n\n", "1.file1!Scanned", "1.file2=asthmas"]);
+}
+
+#[test]
 fn archives_lie_in_archives_up_to_a_depth() {
     let inner = zip(&[("a.docx", &docx(&paragraph("results"), &[]))]);
     let expected = ["1.name=b.zip", "1.1.name=a.docx", "1.1=results\n"];

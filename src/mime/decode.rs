@@ -18,8 +18,10 @@ pub(super) enum Reader {
     None,
 }
 
-const TEXT_NAMES: [&str; 12] =
-    [".hl7", ".x12", ".edi", ".txt", ".json", ".xml", ".ccda", ".ccd", ".ndjson", ".ics", ".md", ".eml"];
+const TEXT_NAMES: [&str; 11] =
+    [".hl7", ".x12", ".edi", ".txt", ".json", ".xml", ".ccda", ".ccd", ".ndjson", ".md", ".eml"];
+/// Calendars and cards, which programs that know them do not show as they stand.
+const CARD_NAMES: [&str; 7] = [".ics", ".ifb", ".ical", ".icalendar", ".vcs", ".vcf", ".vcard"];
 
 pub(super) fn reader(head: &Head) -> Reader {
     let name = head.name().unwrap_or("").to_ascii_lowercase();
@@ -47,7 +49,7 @@ pub(super) fn reader(head: &Head) -> Reader {
         _ if name.ends_with(".html") || name.ends_with(".htm") => Reader::Html,
         // Windows calls them `application/vnd.ms-excel`, as it does others that are no text.
         _ if is_table_name(&name) => Reader::Rows,
-        _ if TEXT_NAMES.iter().any(|end| name.ends_with(end)) => Reader::Plain,
+        _ if is_card(head) || TEXT_NAMES.iter().any(|end| name.ends_with(end)) => Reader::Plain,
         ("application", "octet-stream") => Reader::Guess,
         _ => Reader::None,
     }
@@ -55,6 +57,14 @@ pub(super) fn reader(head: &Head) -> Reader {
 
 fn is_table_name(name: &str) -> bool {
     name.ends_with(".csv") || name.ends_with(".tsv")
+}
+
+/// Whether it calls itself a calendar or a card.
+pub(super) fn is_card(head: &Head) -> bool {
+    let name = head.name().unwrap_or("").to_ascii_lowercase();
+    let subtype = head.media_type.split_once('/').map_or("", |(_, subtype)| subtype);
+    let types = ["calendar", "x-vcalendar", "vcard", "x-vcard", "directory", "ics"];
+    types.contains(&subtype) || CARD_NAMES.iter().any(|end| name.ends_with(end))
 }
 
 /// Whether octets are what a signature or a public key is made of: one block of armor, or DER.
@@ -119,6 +129,9 @@ mod tests {
         check("Content-Type: application/octet-stream\r\n", Reader::Guess);
         check("Content-Type: message/partial\r\n", Reader::None);
         check("Content-Type: application/pdf\r\n", Reader::None);
+        check("Content-Type: application/ics\r\n", Reader::Plain);
+        check("Content-Type: application/x; name=\"A.VCF\"\r\n", Reader::Plain);
+        check("Content-Type: image/png; name=\"A.VCF\"\r\n", Reader::None);
         check("Content-Type: application/pkcs7-mime\r\n", Reader::Encrypted);
         check("Content-Type: application/pgp-encrypted\r\n", Reader::Encrypted);
         check("Content-Type: application/pgp-keys\r\n", Reader::Silent);

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::mime::decode::Reader;
 use crate::mime::heads::{Encoding, Head};
 use crate::mime::walk::{Entity, Place, Reading, Walk, join, marked};
-use crate::mime::{Content, Unreadable, charset, decode, html, inside, rows, transfer};
+use crate::mime::{Content, Unreadable, cards, charset, decode, file_header, html, inside, rows, transfer};
 use crate::phi::Phi;
 
 /// Octets of a text that are looked at to see whether it is a page.
@@ -55,7 +55,8 @@ impl Walk<'_> {
             Ok(decoded) => decoded,
             Err(why) => return self.unreadable(path, head, why),
         };
-        match characters(&octets, head, reader) {
+        let mended = cards::mended(&octets);
+        match characters(mended.as_deref().unwrap_or(&octets), head, reader) {
             Ok((text, other)) => {
                 self.read(leaf, text, (reader, octets.len()));
                 if let Some(other) = other {
@@ -102,13 +103,12 @@ impl Walk<'_> {
     }
 
     fn plain(&mut self, leaf: &Leaf<'_>, text: String) {
-        if decode::has_file_inside(&text) {
-            self.unreadable(leaf.path, leaf.head, Unreadable::NoReader);
+        let cards = cards::is_any(&text);
+        if cards && decode::is_card(leaf.head) {
+            return self.cards(leaf, &text);
         }
-        if decode::has_encrypted_armor(&text) {
-            self.unreadable(leaf.path, leaf.head, Unreadable::Encrypted);
-        }
-        self.message_inside(leaf, &text);
+        self.inside(leaf, &text);
+        let cards = cards.then(|| text.clone());
         let page = is_page(&text).then(|| text.clone());
         let is_answer = leaf.head.media_type == "text/plain" && leaf.head.names.is_empty();
         let text = match leaf.head.flowed {
@@ -121,6 +121,49 @@ impl Walk<'_> {
             && let Some(turn) = self.turn(page.len())
         {
             self.page(&Leaf { path: &marked(leaf.unmarked, turn), ..*leaf }, &page);
+        }
+        if let Some(cards) = cards
+            && let Some(turn) = self.turn(cards.len())
+        {
+            self.cards(&Leaf { path: &marked(leaf.unmarked, turn), ..*leaf }, &cards);
+        }
+    }
+
+    /// What words hold that are no words: files, sealed ones, messages.
+    fn inside(&mut self, leaf: &Leaf<'_>, text: &str) {
+        if decode::has_file_inside(text) {
+            self.unreadable(leaf.path, leaf.head, Unreadable::NoReader);
+        }
+        if decode::has_encrypted_armor(text) {
+            self.unreadable(leaf.path, leaf.head, Unreadable::Encrypted);
+        }
+        self.message_inside(leaf, text);
+    }
+
+    /// Calendars and cards: their properties as lines, and the files in them.
+    fn cards(&mut self, leaf: &Leaf<'_>, source: &str) {
+        let cards::Cards { text, files, more } = cards::read(source, self.room_for_parts());
+        self.decoded += text.len().saturating_sub(source.len());
+        if self.decoded > self.budget.bytes {
+            return self.unreadable(leaf.path, leaf.head, Unreadable::TooLarge);
+        }
+        self.inside(leaf, &text);
+        if more {
+            self.unreadable(leaf.path, leaf.head, Unreadable::TooManyParts);
+        }
+        self.say(leaf, text);
+        if leaf.depth >= self.budget.depth && !files.is_empty() {
+            return self.unreadable(leaf.path, leaf.head, Unreadable::TooDeep);
+        }
+        for (at, file) in files.into_iter().enumerate().rev() {
+            let header = match (file.is_page, file.name.is_empty()) {
+                (true, _) => "Content-Type: text/html; charset=utf-8\r\n".to_owned(),
+                (false, true) => "Content-Type: application/octet-stream\r\n".to_owned(),
+                (false, false) => file_header(file.name.as_bytes()),
+            };
+            let bytes = [header.as_bytes(), b"\r\n", &file.octets].concat().into();
+            let section = join(leaf.path, &format!("file{}", at + 1));
+            self.stack.push(Entity { bytes, section, depth: leaf.depth + 1, place: Place::Part });
         }
     }
 

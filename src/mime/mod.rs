@@ -2,6 +2,7 @@
 
 mod addressees;
 mod attributes;
+mod cards;
 mod charset;
 mod decode;
 mod edit;

@@ -213,9 +213,14 @@ impl<'a> Walk<'a> {
         self.stack.extend(entities.into_iter().rev().flatten());
     }
 
+    /// Entities that may still be added.
+    pub(super) fn room_for_parts(&self) -> usize {
+        self.budget.parts.saturating_sub(self.met + self.stack.len())
+    }
+
     /// How a body may be cut: at each boundary that is in it, exactly and as lenient programs do.
     fn ways(&mut self, head: &Head, body: &Bytes) -> Vec<Pieces> {
-        let most = self.budget.parts.saturating_sub(self.met + self.stack.len());
+        let most = self.room_for_parts();
         let mut ways = Vec::new();
         let guessed = || split::guess(body).into_iter();
         for boundary in &head.boundaries {

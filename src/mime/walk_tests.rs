@@ -7,9 +7,13 @@ use crate::mail::WireLimits;
 
 const BUDGET: Budget = Budget { depth: 10, parts: 100, ratio: 4, bytes: 1 << 20 };
 
-fn read(text: impl Into<Vec<u8>>) -> Tree {
+fn message(text: impl Into<Vec<u8>>) -> Message {
     let limits = WireLimits { message_bytes: 1 << 26, header_bytes: 1 << 20, line_bytes: 1 << 20 };
-    walk(&Message::parse(text.into(), &limits).unwrap(), &BUDGET).0
+    Message::parse(text.into(), &limits).unwrap()
+}
+
+fn read(text: impl Into<Vec<u8>>) -> Tree {
+    walk(&message(text), &BUDGET).0
 }
 
 /// Each part as `path=text` or `path!why`.
@@ -179,4 +183,53 @@ fn text_that_swells_in_its_charset_is_unreadable() {
     let text = [&b"Content-Type: text/plain; charset=iso-8859-1\r\n\r\n"[..], &[0xe9; 900], b"\r\n"].concat();
     let (tree, _) = walk(&Message::parse(text, &limits).unwrap(), &budget);
     assert_eq!(outline(&tree), ["1!RatioExceeded"]);
+}
+
+#[test]
+fn calendars_and_cards_are_read_by_their_properties() {
+    let card = "BEGIN:VCARD\r\nFN:Ann Quist\r\nNOTE:type 2 dia\r\n betes\r\nEND:VCARD\r\n";
+    let shown = "Full name: Ann Quist\nNote: type 2 diabetes";
+    let typed = |kind: &str| format!("Content-Type: {kind}\r\n\r\n{card}");
+    check(&typed("text/vcard"), &[&format!("1={shown}")]);
+    check(&typed("application/octet-stream; name=a.vcf"), &["1.name=a.vcf", &format!("1={shown}")]);
+    // Where programs show it as it stands, it is read in both ways.
+    check(&typed("text/plain"), &[&format!("1={}", card.trim()), &format!("1~2={shown}")]);
+    let none = "Content-Type: text/calendar\r\n\r\njust words\r\n";
+    check(none, &["1=just words"]);
+}
+
+#[test]
+fn files_in_calendars_are_read_as_files() {
+    let event = |properties: &str| {
+        format!("Content-Type: text/calendar\r\n\r\nBEGIN:VCALENDAR\r\n{properties}\r\nEND:VCALENDAR\r\n")
+    };
+    let picture = event("PHOTO;ENCODING=b:iVBORw0KGgoAAAAN");
+    check(&picture, &["1=", "1.file1!NoReader"]);
+    let table = event("ATTACH;FILENAME=q.csv;ENCODING=BASE64:TVJOLE5hbWUKNyxBbm4K");
+    check(&table, &["1=", "1.file1.name=q.csv", "1.file1=MRN\tName\nMRN: 7\tName: Ann"]);
+    check(&event("X-ALT-DESC;FMTTYPE=text/html:<b>M</b>RN 7"), &["1=", "1.file1=MRN 7"]);
+    check(
+        &event("ATTACH:data:,BEGIN:VCARD%0AFN:Ann%0A"),
+        &["1=", "1.file1=BEGIN:VCARD\nFN:Ann", "1.file1~2=Full name: Ann"],
+    );
+    check(
+        &event("DESCRIPTION:-----BEGIN PGP MESSAGE-----\\nx"),
+        &["1!Encrypted", "1=Description:\n-----BEGIN PGP MESSAGE-----\nx"],
+    );
+    let (_, files) = walk(&message(picture), &BUDGET);
+    assert_eq!(files.len(), 1);
+}
+
+#[test]
+fn files_in_calendars_are_counted_and_go_no_deeper_than_allowed() {
+    let many = "BEGIN:VCARD\r\n".to_owned() + &"PHOTO;ENCODING=b:aGVs\r\n".repeat(300);
+    let tree = read(format!("Content-Type: text/vcard\r\n\r\n{many}"));
+    assert!(tree.parts.len() <= BUDGET.parts + 2, "{}", tree.parts.len());
+    assert!(outline(&tree).contains(&"1!TooManyParts".to_owned()));
+    let mut deep = "NOTE:x".to_owned();
+    for _ in 0..12 {
+        deep = format!("PHOTO:data:,BEGIN:VCARD%0A{}", deep.replace('%', "%25").replace('\n', "%0A"));
+    }
+    let tree = read(format!("Content-Type: text/vcard\r\n\r\nBEGIN:VCARD\r\n{deep}\r\n"));
+    assert!(outline(&tree).iter().any(|line| line.ends_with("!TooDeep")), "{:?}", outline(&tree));
 }

@@ -85,6 +85,21 @@ async fn what_is_in_an_archive_decides_as_what_is_in_the_text() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_packed_into_a_calendar_decides_as_an_attachment_does() {
+    let clinic = Clinic::open(&[("lab.example", Behaviour::default())], "").await;
+    let event = |text: &str| {
+        let packed = BASE64.encode(&made("zip", text));
+        let attached = format!("ATTACH;FILENAME=list.zip;ENCODING=BASE64;VALUE=BINARY:\r\n {packed}");
+        format!("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:Lunch\r\n{attached}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n")
+    };
+    let chart = classified(&clinic, &with("visit.ics", event(CHART).as_bytes())).await;
+    assert_eq!(chart["phi"], true, "{chart}");
+    assert!(chart.to_string().contains("MRN") && !chart.to_string().contains("UNREADABLE"), "{chart}");
+    let menu = classified(&clinic, &with("lunch.ics", event(MENU).as_bytes())).await;
+    assert_eq!(menu["phi"], false, "{menu}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_child_that_asks_for_too_much_memory_ends_and_its_message_does_not() {
     let mut clinic = Clinic::open(&[("lab.example", Behaviour::default())], "").await;
     // As much as a child needs to begin, and less than it unpacks here.
