@@ -81,6 +81,7 @@ pub(super) fn record() -> Record {
         recipients: vec![ann(), ben()],
         conventions: Vec::new(),
         reason: None,
+        notified: Vec::new(),
         edits: vec!["a trace header was put in front".into(), "the tag [secure] was taken off the subject".into()],
         observed: false,
         versions: Versions { config: sha256(b"config"), classifier: "2026.11".into(), sealpost: "0.1.0".into() },

@@ -20,7 +20,7 @@ use crate::mail::{
 };
 use crate::mime::{Content, Tree};
 use crate::phi::{Kind, Phi};
-use crate::policy::{Action, Decision, RecipientFacts, Tried};
+use crate::policy::{self, Action, Additions, Decision, RecipientFacts, Tried};
 
 /// A message as it was taken in and decided.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub struct Record {
     /// Why the sender opted out of protection, in the sender's words.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "sealed::optional_text")]
     pub reason: Option<Phi<String>>,
+    /// Whom rules had told of it at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notified: Vec<Notified>,
     /// The edits that were made, in words: none of them says what a subject was.
     pub edits: Vec<String>,
     /// It was decided and not carried; what stands here is what would have become of it.
@@ -57,6 +60,14 @@ pub struct Record {
     /// What the decision went by beside the findings. Records of older versions, and our own notices, have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<Features>,
+}
+
+/// Whom a rule had told that it matched, as its config named them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notified {
+    pub rule: String,
+    #[serde(with = "sealed::addresses")]
+    pub to: Vec<Address>,
 }
 
 /// Where a message came from.
@@ -274,6 +285,14 @@ impl Place {
             Content::Text(_) if is_text => Place::Text,
             Content::Text(_) | Content::Unreadable(_) => Place::Attachment { media_type: part.media_type.clone() },
         }
+    }
+}
+
+impl Notified {
+    /// Each rule once, however many recipients it matched for.
+    pub fn of(decisions: &[Decision]) -> Vec<Notified> {
+        let united = Additions::united(decisions.iter().map(|decision| &decision.adds));
+        united.notify.into_iter().map(|policy::Notified { rule, to }| Notified { rule, to }).collect()
     }
 }
 

@@ -372,7 +372,7 @@ impl Terms {
     fn tell(&self, client: Option<&ClientName>, decisions: &[Decision]) -> Tell {
         let client = client.and_then(|client| self.clients.get(client));
         let wanted = client.is_some_and(|allowed| allowed.receipt) || decisions.iter().any(|decision| decision.receipt);
-        if wanted { Tell::Sender } else { Tell::Nobody }
+        Tell::of(wanted, decisions.iter().any(|decision| !decision.adds.notify.is_empty()))
     }
 
     /// Who relays for others writes down what others ask for; only a login speaks for itself.

@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::evidence::features::Features;
-use crate::evidence::record::{Classified, Origin, Recipient, Record, Versions, asked, wished};
+use crate::evidence::record::{Classified, Notified, Origin, Recipient, Record, Versions, asked, wished};
 use crate::intake::{Examination, Terms};
 use crate::mail::{Envelope, Peer};
 use crate::phi::Phi;
@@ -40,6 +40,7 @@ pub(super) fn record(terms: &Terms, examination: &Examination, kept: Kept<'_>) -
         recipients: examination.decisions.iter().enumerate().map(recipient).collect(),
         conventions: examination.marks.used.iter().map(|used| format!("{} {}", used.product, used.mark)).collect(),
         reason: examination.marks.reason.clone(),
+        notified: if kept.observed { Vec::new() } else { Notified::of(&examination.decisions) },
         edits: if kept.observed { Vec::new() } else { kept.edits },
         observed: kept.observed,
         versions: Versions {

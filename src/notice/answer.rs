@@ -26,6 +26,7 @@ pub(super) fn told(voice: &Voice, owed: &Owed) -> Vec<Address> {
         | About::Rejected
         | About::Undeliverable
         | About::Taken => vec![sender.clone()],
+        About::Matched => vec![postmaster.clone()],
     }
 }
 
@@ -67,8 +68,8 @@ fn what(owed: &Owed, decided: Option<&Recipient>) -> What {
     match owed.about {
         About::Failed => What::Refused,
         About::Expired => What::Expired,
-        // A receipt has a form of its own; told in this one, the message is under way.
-        About::Delayed | About::Taken => What::Delayed { until },
+        // These have forms of their own; told in this one, the message is under way.
+        About::Delayed | About::Taken | About::Matched => What::Delayed { until },
         About::Unanswered => What::Unanswered { until },
         About::Relayed => What::Relayed,
         About::Undeliverable => What::Undeliverable,

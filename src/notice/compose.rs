@@ -10,7 +10,7 @@ use lettre::message::{Body, Mailbox, MessageBuilder, MultiPart, SinglePart};
 use crate::clock::Timestamp;
 use crate::mail::{Address, Envelope, Message, ReversePath, WireLimits};
 use crate::notice::text::{self, Text};
-use crate::notice::{Day, Fate, Notice, Slip, Stamp, Voice, day, dsn, receipt};
+use crate::notice::{Day, Fate, Match, Notice, Slip, Stamp, Voice, day, dsn, matched as of_rules, receipt};
 
 /// A notice is ours from the first octet to the last; its size needs no limit, its line ends are checked all the same.
 const LIMITS: WireLimits = WireLimits { message_bytes: 4 << 20, header_bytes: 64 << 10, line_bytes: 1000 };
@@ -68,6 +68,15 @@ pub(super) fn receipt(voice: &Voice, slip: &Slip, to: Address, stamp: Stamp) -> 
     let made = builder.singlepart(verbatim(body)?).map_err(|_| NoticeError::Malformed)?;
     let mut notice = finish(&made.formatted(), to, stamp)?;
     notice.envelope.asked.require_tls = slip.require_tls;
+    Ok(notice)
+}
+
+pub(super) fn matched(voice: &Voice, found: &Match, to: Vec<Address>, stamp: Stamp) -> Result<Notice, NoticeError> {
+    let Text { subject, body } = of_rules::text(found);
+    let builder = head(voice, (&to, AutoSubmitted::Generated), stamp)?.subject(subject);
+    let made = builder.singlepart(verbatim(body)?).map_err(|_| NoticeError::Malformed)?;
+    let mut notice = finish(&made.formatted(), to, stamp)?;
+    notice.envelope.asked.require_tls = found.require_tls;
     Ok(notice)
 }
 

@@ -87,6 +87,7 @@ fn record(voice: &Voice, notice: &Notice, stamp: Stamp) -> Record {
         recipients: notice.envelope.recipients().iter().map(recipient).collect(),
         conventions: Vec::new(),
         reason: None,
+        notified: Vec::new(),
         edits: Vec::new(),
         observed: false,
         versions: Versions {

@@ -9,6 +9,7 @@ mod day;
 mod dsn;
 mod facts;
 mod keep;
+mod matched;
 mod receipt;
 mod run;
 mod text;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 pub use compose::NoticeError;
 pub use day::{Counts, Day, FailedCheck, Waiting};
 pub use facts::{Fate, LastAttempt, Original, What};
+pub use matched::{Match, Matched};
 pub use receipt::{Line, Slip, Standing, TakeBack};
 pub use run::{Notices, Rooms};
 
@@ -77,6 +79,11 @@ impl Notice {
     /// That a message was accepted, what happens with it, and until when it can be taken back: for whoever sent it.
     pub fn of_receipt(voice: &Voice, slip: &Slip, to: Address, stamp: Stamp) -> Result<Notice, NoticeError> {
         compose::receipt(voice, slip, to, stamp)
+    }
+
+    /// That rules matched a message: for those whom they name.
+    pub fn of_match(voice: &Voice, found: &Match, to: Vec<Address>, stamp: Stamp) -> Result<Notice, NoticeError> {
+        compose::matched(voice, found, to, stamp)
     }
 
     /// The daily report to the postmaster.

@@ -74,25 +74,24 @@ pub(super) fn slip(owed: &Owed, story: &Story, take_back: Option<TakeBack>) -> S
     let record = &story.record;
     // A receipt may name the original by its id, once it looks like one.
     let message_id = record.message_id.as_ref().map(|id| id.expose().as_str());
+    Slip {
+        reference: owed.message,
+        original: Original::new(record.date, message_id),
+        require_tls: owed.asked.require_tls,
+        lines: lines(owed, story),
+        take_back,
+    }
+}
+
+/// A copy for an archive is the clinic's, and no recipient that the sender knows of.
+pub(super) fn lines(owed: &Owed, story: &Story) -> Vec<Line> {
     let line = |(recipient, journey): (&Recipient, &Journey)| Line {
         domain: recipient.address.domain().clone(),
         standing: standing(recipient, journey, owed),
         concerns: recipient.concerns.clone(),
     };
-    Slip {
-        reference: owed.message,
-        original: Original::new(record.date, message_id),
-        require_tls: owed.asked.require_tls,
-        // A copy for an archive is the clinic's, and no recipient that the sender knows of.
-        lines: record
-            .recipients
-            .iter()
-            .zip(&story.journeys)
-            .filter(|(recipient, _)| !recipient.copy)
-            .map(line)
-            .collect(),
-        take_back,
-    }
+    let recipients = story.record.recipients.iter().zip(&story.journeys);
+    recipients.filter(|(recipient, _)| !recipient.copy).map(line).collect()
 }
 
 fn standing(recipient: &Recipient, journey: &Journey, owed: &Owed) -> Standing {
@@ -118,10 +117,7 @@ pub(super) fn text(slip: &Slip, now: Timestamp) -> Text {
     let reference = slip.reference;
     let mut body =
         vec!["Sealpost has your message. It goes only over protected connections.".to_owned(), String::new()];
-    body.extend(slip.lines.iter().take(LISTED).enumerate().map(|(at, line)| told(at + 1, line)));
-    if let more @ 1.. = slip.lines.len().saturating_sub(LISTED) {
-        body.push(format!("and {more} more recipients."));
-    }
+    body.extend(listed(&slip.lines));
     body.extend(concerns(slip));
     body.push(String::new());
     body.push(undo(slip, now));
@@ -133,6 +129,13 @@ pub(super) fn text(slip: &Slip, now: Timestamp) -> Text {
     }
     body.push(format!("Our reference: {reference}"));
     Text { subject: format!("{} (reference {reference})", headline(slip)), body: body.join("\n") + "\n" }
+}
+
+/// What becomes of it for each recipient, as far as a mail should list them.
+pub(super) fn listed(lines: &[Line]) -> Vec<String> {
+    let more = lines.len().checked_sub(LISTED).filter(|more| *more > 0);
+    let told = lines.iter().take(LISTED).enumerate().map(|(at, line)| told(at + 1, line));
+    told.chain(more.map(|more| format!("and {more} more recipients."))).collect()
 }
 
 fn headline(slip: &Slip) -> &'static str {

@@ -14,7 +14,9 @@ use crate::evidence::{Evidence, EvidenceError};
 use crate::mail::MessageId;
 use crate::notice::day::LISTED;
 use crate::notice::keep::{NotKept, keep};
-use crate::notice::{Counts, Day, FailedCheck, Notice, NoticeError, Stamp, TakeBack, Voice, Waiting, answer, receipt};
+use crate::notice::{
+    Counts, Day, FailedCheck, Notice, NoticeError, Stamp, TakeBack, Voice, Waiting, answer, matched, receipt,
+};
 use crate::queue::{Listed, Owed, Queue, QueueError};
 use crate::store::{About, Change, JobFilter, JobRow, StateName, Store, StoreError};
 
@@ -101,6 +103,10 @@ impl Notices {
             (About::Taken, Some(sender)) => {
                 let slip = receipt::slip(owed, &story, self.take_back(&voice, message).await?);
                 Notice::of_receipt(&voice, &slip, sender.clone(), stamp)?
+            }
+            (About::Matched, _) => {
+                let (found, to) = matched::found(&voice, owed, &story);
+                Notice::of_match(&voice, &found, to, stamp)?
             }
             _ => Notice::of_fate(&voice, &answer::fate(owed, &story), answer::told(&voice, owed), stamp)?,
         };

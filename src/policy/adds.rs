@@ -12,10 +12,19 @@ pub struct Additions {
     pub headers: Vec<(String, String)>,
     pub footers: Vec<String>,
     pub archive: Vec<Address>,
+    /// Who is told, by which rule.
+    pub notify: Vec<Notified>,
     pub subject: SubjectFate,
     pub part2_notice: bool,
     pub expire: Option<Duration>,
     pub verify: Option<Verification>,
+}
+
+/// Whom a rule has told that it matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notified {
+    pub rule: String,
+    pub to: Vec<Address>,
 }
 
 /// What becomes of the subject.
@@ -42,6 +51,10 @@ impl Additions {
         if let Some(archive) = &adds.archive {
             words.push("sends a copy to the archive".into());
             extend(&mut self.archive, std::slice::from_ref(archive));
+        }
+        if !adds.notify.is_empty() {
+            words.push("sends a notice to those whom it names".into());
+            extend(&mut self.notify, &[Notified { rule: rule.name.clone(), to: adds.notify.clone() }]);
         }
         if adds.move_subject {
             words.push("moves the subject inside".into());
@@ -100,6 +113,7 @@ impl Additions {
             }
             extend(&mut united.footers, &each.footers);
             extend(&mut united.archive, &each.archive);
+            extend(&mut united.notify, &each.notify);
             if each.subject == SubjectFate::Moves {
                 united.subject = SubjectFate::Moves;
             }

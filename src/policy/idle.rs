@@ -199,8 +199,8 @@ fn shadow(at: usize, policy: &Policy, all: &[Conditions]) -> Option<Vec<String>>
 }
 
 fn adds(adds: &Adds) -> bool {
-    let Adds { headers, footer, archive, move_subject, part2_notice, expire, verify } = adds;
-    let texts = !headers.is_empty() || footer.is_some() || archive.is_some();
+    let Adds { headers, footer, archive, notify, move_subject, part2_notice, expire, verify } = adds;
+    let texts = !headers.is_empty() || footer.is_some() || archive.is_some() || !notify.is_empty();
     texts || *move_subject || *part2_notice || expire.is_some() || verify.is_some()
 }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use adds::{Additions, SubjectFate};
+pub use adds::{Additions, Notified, SubjectFate};
 pub use decide::{Rules, decide};
 pub use edits::{Decided, edits};
 pub use guard::{Letter, Sight, Sign, Signs, WholeRecord, guard, signs};

@@ -35,7 +35,7 @@ pub struct Accept {
     pub content: Content,
     pub ways: Vec<Way>,
     pub evidence: SealedEvidence,
-    /// Who gets a receipt.
+    /// Who gets word of it at once.
     pub tell: Tell,
     /// The notice that this message is: told in the same commit.
     pub settles: Option<OwedId>,
@@ -197,7 +197,7 @@ impl Queue {
         if let Some(owed) = accept.settles {
             self.told(owed);
         }
-        if new.tell == Tell::Sender {
+        if new.tell != Tell::Nobody {
             self.inner.owed_alarm.set(self.now());
         }
         let mut all = Vec::with_capacity(new.jobs.len());
@@ -319,7 +319,8 @@ fn tell(accept: &Accept) -> Tell {
         Owes::Sender(notify) => schedule::hears(notify, About::Taken),
         Owes::Postmaster | Owes::Nobody => false,
     });
-    if hears { accept.tell } else { Tell::Nobody }
+    // Whom a rule names is no business of the sender's; of what is only observed nobody is told.
+    Tell::of(hears && accept.tell.sender(), accept.content == Content::Mail && accept.tell.named())
 }
 
 /// Whether it may go to delivery from memory. What has to wait is claimed from the store when its time comes.

@@ -19,7 +19,7 @@ pub struct Owed {
     pub job: JobId,
     pub message: MessageId,
     pub about: About,
-    /// Whom to tell; null means the postmaster alone. Of a hold the postmaster is told in any case.
+    /// Whom to tell; null means the postmaster alone, or those whom a rule names. Of a hold the postmaster is told in any case.
     pub to: ReversePath,
     pub recipient: Address,
     /// What the sender asked for the whole message, and for this recipient.
@@ -62,6 +62,8 @@ impl Queue {
         }
         let receipts = store.receipt_jobs(limit + handed + 1).await?;
         rows.extend(receipts.into_iter().map(|row| (row, Some(About::Taken))));
+        let matched = store.rule_notice_jobs(limit + handed + 1).await?;
+        rows.extend(matched.into_iter().map(|row| (row, Some(About::Matched))));
         let mut owed = Vec::new();
         for (row, about) in rows {
             let id = row.id;

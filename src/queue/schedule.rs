@@ -240,7 +240,7 @@ fn told(about: About, owes: Owes) -> Option<About> {
         Owes::Nobody => return None,
     };
     match about {
-        About::Delayed | About::Relayed | About::Taken => Some(about).filter(|_| sender),
+        About::Delayed | About::Relayed | About::Taken | About::Matched => Some(about).filter(|_| sender),
         About::Failed | About::Expired | About::Held | About::Unanswered | About::Rejected | About::Undeliverable => {
             Some(about)
         }
@@ -255,6 +255,8 @@ pub fn hears(notify: Notify, about: About) -> bool {
         About::Relayed => notify.asks_for(Occasion::Success),
         // No word of NOTIFY either; whoever wants no report wants no receipt.
         About::Taken => notify.asks_for(Occasion::Failure) || notify.asks_for(Occasion::Success),
+        // What a rule tells is for the clinic.
+        About::Matched => false,
         About::Held => notify.asks_for(Occasion::Failure) || notify.asks_for(Occasion::Delay),
         // What the postmaster has to look into; to the sender it is a delay.
         About::Unanswered => false,

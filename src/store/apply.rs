@@ -69,6 +69,9 @@ async fn clear_owed(connection: &mut AnyConnection, owed: &OwedId) -> sqlx::Resu
         About::Taken => {
             sqlx::query("update job set receipt = 0 where id = $1 and receipt = 1").bind(owed.job.to_string())
         }
+        About::Matched => {
+            sqlx::query("update job set rule_notice = 0 where id = $1 and rule_notice = 1").bind(owed.job.to_string())
+        }
         about => sqlx::query("update job set owed = null where id = $1 and owed = $2")
             .bind(owed.job.to_string())
             .bind(about.word()),
@@ -295,7 +298,8 @@ async fn mark_erased(connection: &mut AnyConnection, some: &[(MessageId, Timesta
     let finished = text("with finished (id, at) as (", 2, some.len())
         + ") update message set erased = finished.at from finished \
            where message.id = finished.id and message.erased is null and not exists (select 1 from job \
-           where job.message = message.id and (job.state <> 'ended' or job.owed is not null or job.receipt = 1)) returning message.id";
+           where job.message = message.id and (job.state <> 'ended' or job.owed is not null or job.receipt = 1 \
+           or job.rule_notice = 1)) returning message.id";
     let mut statement = sqlx::query_scalar(AssertSqlSafe(finished));
     for (message, at) in some {
         statement = statement.bind(message.to_string()).bind(at.millis());

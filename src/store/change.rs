@@ -53,7 +53,7 @@ pub struct NewMessage {
     pub body: Body,
     pub jobs: Vec<NewJob>,
     pub evidence: SealedEvidence,
-    /// Who is owed a receipt; the first job carries the debt.
+    /// Who is owed word that it was accepted; the first job carries the debts.
     pub tell: Tell,
     /// The notice that this message is. Expects it to be still owed.
     pub settles: Option<OwedId>,
@@ -132,16 +132,41 @@ pub enum About {
     Rejected,
     /// No allowed method was left, and the policy wants no hold.
     Undeliverable,
-    /// It was accepted: a receipt. The only thing that a job may owe beside another.
+    /// It was accepted: a receipt. A job may owe it beside another.
     Taken,
+    /// A rule matched it that names whom to tell. A job may owe it beside another.
+    Matched,
 }
 
-/// Whether the sender is owed a receipt for a message.
+/// Who is owed word of a message as soon as it is accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tell {
     #[default]
     Nobody,
+    /// A receipt.
     Sender,
+    /// Those whom a rule names.
+    Named,
+    SenderAndNamed,
+}
+
+impl Tell {
+    pub fn of(sender: bool, named: bool) -> Tell {
+        match (sender, named) {
+            (false, false) => Tell::Nobody,
+            (true, false) => Tell::Sender,
+            (false, true) => Tell::Named,
+            (true, true) => Tell::SenderAndNamed,
+        }
+    }
+
+    pub fn sender(self) -> bool {
+        matches!(self, Tell::Sender | Tell::SenderAndNamed)
+    }
+
+    pub fn named(self) -> bool {
+        matches!(self, Tell::Named | Tell::SenderAndNamed)
+    }
 }
 
 /// Names one owed notice.
@@ -333,6 +358,7 @@ impl Word for About {
         About::Rejected,
         About::Undeliverable,
         About::Taken,
+        About::Matched,
     ];
 
     fn word(self) -> &'static str {
@@ -346,6 +372,7 @@ impl Word for About {
             About::Rejected => "rejected",
             About::Undeliverable => "undeliverable",
             About::Taken => "taken",
+            About::Matched => "matched",
         }
     }
 }

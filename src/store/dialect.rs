@@ -59,11 +59,13 @@ impl Dialect {
                 (1, "spine", include_str!("../../migrations/sqlite/0001_spine.sql")),
                 (2, "unanswered", include_str!("../../migrations/sqlite/0002_unanswered.sql")),
                 (3, "mistakes", include_str!("../../migrations/sqlite/0003_mistakes.sql")),
+                (4, "rule_notice", include_str!("../../migrations/sqlite/0004_rule_notice.sql")),
             ],
             Dialect::Postgres => [
                 (1, "spine", include_str!("../../migrations/postgres/0001_spine.sql")),
                 (2, "unanswered", include_str!("../../migrations/postgres/0002_unanswered.sql")),
                 (3, "mistakes", include_str!("../../migrations/postgres/0003_mistakes.sql")),
+                (4, "rule_notice", include_str!("../../migrations/postgres/0004_rule_notice.sql")),
             ],
         };
         let migration = |(version, name, text): (i64, &'static str, &'static str)| {

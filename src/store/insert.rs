@@ -8,7 +8,7 @@ use crate::audit::Entry;
 use crate::mail::{JobId, MessageId};
 use crate::store::change::{Word, methods_column, state_columns};
 use crate::store::history::count_written;
-use crate::store::{Body, NewJob, NewMessage, SealedAttempt, SealedEvidence, Tell, Written};
+use crate::store::{Body, NewJob, NewMessage, SealedAttempt, SealedEvidence, Written};
 
 /// Rows in one statement are a power of two up to this, so that few statements are prepared once and used again.
 const MOST_ROWS: usize = 32;
@@ -115,8 +115,9 @@ async fn insert_jobs(
 ) -> sqlx::Result<()> {
     let into = "insert into job (id, message, accepted, content, owes, client, domain, epoch, envelope, wrapped_key, \
                 methods, last, state, cause, ended_as, due, wake, expires, attempts, delay_told, \
-                lease_node, lease_boot, fence, owed, moved, receipt)";
-    insert(connection, (into, 26), rows, |statement, (message, job)| {
+                lease_node, lease_boot, fence, owed, moved, receipt, rule_notice)";
+    insert(connection, (into, 27), rows, |statement, (message, job)| {
+        let is_first = message.jobs.first().is_some_and(|first| first.id == job.id);
         let standing = &job.standing;
         let (state, cause, ended_as, due) = state_columns(&standing.state);
         let (node, boot, wake) = match job.leased {
@@ -149,9 +150,8 @@ async fn insert_jobs(
             .bind(0_i64)
             .bind(standing.owed.map(Word::word))
             .bind(message.accepted.millis())
-            .bind(i64::from(
-                message.tell == Tell::Sender && message.jobs.first().is_some_and(|first| first.id == job.id),
-            ))
+            .bind(i64::from(is_first && message.tell.sender()))
+            .bind(i64::from(is_first && message.tell.named()))
     })
     .await
 }

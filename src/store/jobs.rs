@@ -15,7 +15,8 @@ use crate::store::{Delay, Fence, Owes, Standing, Store, StoreError, Tell, failed
 macro_rules! job_columns {
     () => {
         "id, message, accepted, content, owes, client, domain, epoch, envelope, wrapped_key, methods, last, state, \
-         cause, ended_as, due, wake, expires, attempts, floor_since, delay_told, unanswered, lease_node, fence, owed, receipt"
+         cause, ended_as, due, wake, expires, attempts, floor_since, delay_told, unanswered, lease_node, fence, owed, receipt, \
+         rule_notice"
     };
 }
 
@@ -34,7 +35,7 @@ pub struct JobRow {
     pub envelope: Option<Vec<u8>>,
     pub wrapped_key: Option<Vec<u8>>,
     pub standing: Standing,
-    /// Who is owed a receipt, beside what `standing` owes.
+    /// Who is owed word that it was accepted, beside what `standing` owes.
     pub tell: Tell,
     /// Until when a worker holds it, when one does.
     pub leased: Option<Timestamp>,
@@ -218,6 +219,17 @@ impl Store {
         self.read_jobs(&rows).await
     }
 
+    /// Jobs of whose message those are still to be told whom a rule names.
+    pub async fn rule_notice_jobs(&self, limit: usize) -> Result<Vec<JobRow>, StoreError> {
+        let rows =
+            sqlx::query(concat!("select ", job_columns!(), " from job where rule_notice = 1 order by moved limit $1"))
+                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+                .fetch_all(&self.inner.readers)
+                .await
+                .map_err(failed("reading which notices rules ask for"))?;
+        self.read_jobs(&rows).await
+    }
+
     /// When a job next becomes due, its lease runs out, or its time does.
     pub async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
         let row = sqlx::query(
@@ -285,7 +297,7 @@ fn job(row: &AnyRow) -> sqlx::Result<JobRow> {
         envelope: row.try_get("envelope")?,
         wrapped_key: row.try_get("wrapped_key")?,
         standing: standing(row)?,
-        tell: if number("receipt")? == 0 { Tell::Nobody } else { Tell::Sender },
+        tell: Tell::of(number("receipt")? != 0, number("rule_notice")? != 0),
         leased: if leased { Some(moment("wake")?) } else { None },
         fence: Fence(number("fence")?),
     })

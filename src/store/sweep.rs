@@ -115,7 +115,8 @@ impl Store {
     pub async fn finished_messages(&self, limit: usize) -> Result<Vec<MessageId>, StoreError> {
         let found: Vec<String> = sqlx::query_scalar(
             "select id from message where erased is null and not exists \
-             (select 1 from job where job.message = message.id and (job.state <> 'ended' or job.owed is not null or job.receipt = 1)) \
+             (select 1 from job where job.message = message.id and (job.state <> 'ended' or job.owed is not null or job.receipt = 1 \
+             or job.rule_notice = 1)) \
              order by id limit $1",
         )
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))

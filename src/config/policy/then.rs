@@ -63,6 +63,8 @@ pub struct Adds {
     pub footer: Option<String>,
     /// Who gets a copy, under the same protection.
     pub archive: Option<Address>,
+    /// Who is told that the rule matched.
+    pub notify: Vec<Address>,
     pub move_subject: bool,
     /// The notice of 42 CFR 2.32.
     pub part2_notice: bool,
@@ -71,7 +73,8 @@ pub struct Adds {
     pub verify: Option<Verification>,
 }
 
-const KEYS: [&str; 7] = ["add_headers", "footer", "archive", "move_subject", "part2_notice", "expire", "verify"];
+const KEYS: [&str; 8] =
+    ["add_headers", "footer", "archive", "notify", "move_subject", "part2_notice", "expire", "verify"];
 
 const FOR_THE_PORTAL: [&str; 2] = ["expire", "verify"];
 
@@ -117,6 +120,11 @@ impl Then {
 pub(super) fn check(table: &mut Table<'_, '_>, written: &[(usize, &'static str)], then: Option<&Then>) {
     for (line, key) in written.iter().copied() {
         match then {
+            Some(Then::Reject(_)) if key == "notify" => {
+                let text =
+                    "stands beside reject, and of what is refused nothing is kept to tell of: take it out, or hold";
+                table.mistake(line, key, text);
+            }
             Some(Then::Reject(_)) => {
                 table.mistake(line, key, "stands beside reject, and what is refused carries nothing: take it out");
             }
@@ -144,6 +152,11 @@ impl Adds {
             headers: headers(table),
             footer: table.optional("footer", footer),
             archive: table.optional("archive", value::address),
+            notify: table
+                .filled("notify", Absent::Nothing, value::address)
+                .into_iter()
+                .map(|each| each.value)
+                .collect(),
             move_subject: table.setting("move_subject", value::flag),
             part2_notice: table.setting("part2_notice", value::flag),
             expire: table.optional("expire", value::duration),

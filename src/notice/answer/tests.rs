@@ -16,7 +16,7 @@ fn address(text: &str) -> Address {
     Address::parse(text).unwrap()
 }
 
-fn owed(about: About, to: &str) -> Owed {
+pub(in crate::notice) fn owed(about: About, to: &str) -> Owed {
     let job = JobId::from_parts(START, 1);
     let to = if to.is_empty() { ReversePath::Null } else { ReversePath::Mailbox(address(to)) };
     Owed {
@@ -68,6 +68,7 @@ pub(in crate::notice) fn story(action: Action) -> Story {
         recipients: vec![recipient("other@lab.example", action.clone()), recipient("results@lab.example", action)],
         conventions: Vec::new(),
         reason: None,
+        notified: Vec::new(),
         edits: Vec::new(),
         observed: false,
         versions: Versions { config: Digest::ZERO, classifier: "1".into(), sealpost: "1".into() },
@@ -117,16 +118,20 @@ fn journey(job: u128, attempts: Vec<MadeAttempt>) -> Journey {
 
 const UNTIL: Timestamp = Timestamp::from_millis(9_000);
 
-#[test]
-fn the_sender_is_told_and_the_postmaster_of_what_waits_or_ran_out() {
-    let voice = Voice {
+pub(in crate::notice) fn voice() -> Voice {
+    Voice {
         hostname: Domain::parse("relay.clinic.example").unwrap(),
         from: address("postmaster@clinic.example"),
         postmaster: address("it@clinic.example"),
         digest_hour: 6,
         legacy: Vec::new(),
         public_url: None,
-    };
+    }
+}
+
+#[test]
+fn the_sender_is_told_and_the_postmaster_of_what_waits_or_ran_out() {
+    let voice = voice();
     let (ann, it) = ("ann@clinic.example", "it@clinic.example");
     for (about, to, expected) in [
         (About::Failed, ann, &[ann][..]),

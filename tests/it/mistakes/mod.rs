@@ -4,6 +4,7 @@ mod answered;
 mod misdirected;
 mod sent_again;
 mod take_back;
+mod told_by_a_rule;
 
 use crate::house::{ANN, House, SOON, send, text};
 use crate::world::client::Mail;
