@@ -26,6 +26,13 @@ pub(super) const MOST: Most = Most { people: 100_000, domains: 10_000 };
 /// How long a message is compared with others, as `duplicate_window` at most.
 const COMPARED_MILLIS: i64 = 7 * 24 * 60 * 60 * 1000;
 
+const DOMAINS: &str = "select domain, times from written_domain where client = $1 order by times desc, domain limit $2";
+const ALIKE: &str = "select message, kept from evidence where likeness = $1 and kept >= $2 order by kept desc limit 1";
+const SENT: &str = "select count(*) from person join message on message.id = person.message \
+                    where person.hash = $1 and person.message >= $2 and message.client = $3";
+const PEOPLE: &str = "select hash from person where message = $1 limit $2";
+const FORGET_LIKENESS: &str = "update evidence set likeness = null where likeness is not null and kept < $1";
+
 /// A message of a client reached somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
@@ -48,9 +55,7 @@ impl Store {
         let mut rest = people;
         while !rest.is_empty() {
             let (some, others) = rest.split_at(rows_together(rest.len()));
-            let question = text("select person, times from written_to where person in (", 1, some.len())
-                + &format!(") and client = ${}", some.len() + 1);
-            let mut statement = sqlx::query(AssertSqlSafe(question));
+            let mut statement = sqlx::query(AssertSqlSafe(written_to(some.len())));
             for person in some {
                 statement = statement.bind(person.as_bytes().to_vec());
             }
@@ -71,14 +76,12 @@ impl Store {
 
     /// The domains that a client's mail reached most often, the most frequent first.
     pub async fn domains_written(&self, client: &ClientName, limit: usize) -> Result<Vec<(Domain, u64)>, StoreError> {
-        let rows = sqlx::query(
-            "select domain, times from written_domain where client = $1 order by times desc, domain limit $2",
-        )
-        .bind(client.0.clone())
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&self.inner.readers)
-        .await
-        .map_err(failed("reading to which domains a client has written"))?;
+        let rows = sqlx::query(DOMAINS)
+            .bind(client.0.clone())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.inner.readers)
+            .await
+            .map_err(failed("reading to which domains a client has written"))?;
         let read = |row| {
             let domain: String = column(row, "domain")?;
             let domain = Domain::parse(&domain).map_err(|_| StoreError::StrangeRow("domain"))?;
@@ -93,14 +96,12 @@ impl Store {
         likeness: Digest,
         since: Timestamp,
     ) -> Result<Option<(MessageId, Timestamp)>, StoreError> {
-        let row = sqlx::query(
-            "select message, kept from evidence where likeness = $1 and kept >= $2 order by kept desc limit 1",
-        )
-        .bind(likeness.as_bytes().to_vec())
-        .bind(since.millis())
-        .fetch_optional(&self.inner.readers)
-        .await
-        .map_err(failed("looking for a message that is alike"))?;
+        let row = sqlx::query(ALIKE)
+            .bind(likeness.as_bytes().to_vec())
+            .bind(since.millis())
+            .fetch_optional(&self.inner.readers)
+            .await
+            .map_err(failed("looking for a message that is alike"))?;
         let Some(row) = row else { return Ok(None) };
         let message: String = column(&row, "message")?;
         let message = message.parse().map_err(|_| StoreError::StrangeRow("message"))?;
@@ -109,23 +110,20 @@ impl Store {
 
     /// How many messages of a client went to somebody, by the hash that evidence has of them, since then.
     pub async fn sent_since(&self, client: &ClientName, person: Digest, since: Timestamp) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar(
-            "select count(*) from person join message on message.id = person.message \
-             where person.hash = $1 and person.message >= $2 and message.client = $3",
-        )
-        .bind(person.as_bytes().to_vec())
-        // An id begins with its time.
-        .bind(MessageId::from_parts(since, 0).to_string())
-        .bind(client.0.clone())
-        .fetch_one(&self.inner.readers)
-        .await
-        .map_err(failed("counting what a client sent"))?;
+        let count: i64 = sqlx::query_scalar(SENT)
+            .bind(person.as_bytes().to_vec())
+            // An id begins with its time.
+            .bind(MessageId::from_parts(since, 0).to_string())
+            .bind(client.0.clone())
+            .fetch_one(&self.inner.readers)
+            .await
+            .map_err(failed("counting what a client sent"))?;
         Ok(count.unsigned_abs())
     }
 
     /// The hashes of the people of a message; none at all where they are more than `most`.
     pub async fn people_of(&self, message: MessageId, most: usize) -> Result<Option<BTreeSet<Digest>>, StoreError> {
-        let rows: Vec<Vec<u8>> = sqlx::query_scalar("select hash from person where message = $1 limit $2")
+        let rows: Vec<Vec<u8>> = sqlx::query_scalar(PEOPLE)
             .bind(message.to_string())
             .bind(i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1))
             .fetch_all(&self.inner.readers)
@@ -137,6 +135,11 @@ impl Store {
         let read = |row: &Vec<u8>| Digest::from_slice(row).ok_or(StoreError::StrangeRow("hash"));
         rows.iter().map(read).collect::<Result<_, _>>().map(Some)
     }
+}
+
+fn written_to(people: usize) -> String {
+    text("select person, times from written_to where person in (", 1, people)
+        + &format!(") and client = ${}", people + 1)
 }
 
 /// A row to be counted: whose, of what, and how often and when last.
@@ -190,10 +193,7 @@ async fn count<K: ?Sized>(
 /// Forgets whom a client has not written to for long, and of what is beyond the most what is longest ago.
 pub(super) async fn forget(connection: &mut AnyConnection, now: Timestamp, most: Most) -> sqlx::Result<()> {
     // Behind the longest window nobody compares with it.
-    sqlx::query("update evidence set likeness = null where likeness is not null and kept < $1")
-        .bind(now.millis() - COMPARED_MILLIS)
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query(FORGET_LIKENESS).bind(now.millis() - COMPARED_MILLIS).execute(&mut *connection).await?;
     for (table, most) in [("written_to", most.people), ("written_domain", most.domains)] {
         let old = format!("delete from {table} where last < $1");
         sqlx::query(AssertSqlSafe(old)).bind(now.millis() - REMEMBERED_MILLIS).execute(&mut *connection).await?;
@@ -215,49 +215,4 @@ pub(super) async fn forget(connection: &mut AnyConnection, now: Timestamp, most:
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::clock::{Clock, ManualClock};
-    use crate::config;
-    use crate::crypto::{Key, sha256};
-
-    const DAY: i64 = 24 * 60 * 60 * 1000;
-
-    #[tokio::test]
-    async fn what_is_remembered_is_bounded_by_time_and_by_number() {
-        let folder = tempfile::tempdir().unwrap();
-        let now = Timestamp::from_millis(1_795_493_220_000);
-        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(now));
-        let database = config::Database { url: "sqlite".into(), body_file_bytes: 1 << 16 };
-        let store = Store::open(&database, folder.path(), Key::generate().unwrap(), clock).await.unwrap();
-        let written = |client: &str, number: u8| Written {
-            client: ClientName(client.into()),
-            person: sha256(&[number]),
-            domain: Domain::parse(&format!("d{number}.example")).unwrap(),
-        };
-        let all = [
-            (written("ehr", 1), now.millis() - 731 * DAY),
-            (written("ehr", 2), now.millis() - 3 * DAY),
-            (written("ehr", 3), now.millis() - 2 * DAY),
-            (written("ehr", 4), now.millis() - DAY),
-            (written("scanner", 2), now.millis() - 9 * DAY),
-        ];
-        let rows: Vec<(&Written, i64)> = all.iter().map(|(written, at)| (written, *at)).collect();
-        let mut connection = store.inner.readers.acquire().await.unwrap();
-        count_written(&mut connection, &rows).await.unwrap();
-        forget(&mut connection, now, Most { people: 2, domains: 3 }).await.unwrap();
-        drop(connection);
-        let ehr = ClientName("ehr".into());
-        let people: Vec<Digest> = (1..=4).map(|number| sha256(&[number])).collect();
-        assert_eq!(store.times_written(&ehr, &people).await.unwrap(), [0, 0, 1, 1]);
-        let domains = store.domains_written(&ehr, 9).await.unwrap();
-        assert_eq!(
-            domains.iter().map(|(domain, _)| domain.as_str()).collect::<Vec<_>>(),
-            ["d2.example", "d3.example", "d4.example"]
-        );
-        assert_eq!(store.times_written(&ClientName("scanner".into()), &people).await.unwrap(), [0, 1, 0, 0]);
-        store.close().await;
-    }
-}
+mod tests;

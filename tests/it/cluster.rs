@@ -44,6 +44,18 @@ impl Cluster {
         cluster
     }
 
+    /// A further database; gives its URL.
+    pub(crate) fn database(&self, name: &str) -> String {
+        let made = Command::new(format!("{BINARIES}/createdb"))
+            .args(["-U", "postgres", "-h"])
+            .arg(self.folder.path())
+            .arg(name)
+            .status()
+            .unwrap();
+        assert!(made.success(), "createdb");
+        self.url.replace("/postgres?", &format!("/{name}?"))
+    }
+
     fn await_ready(&self) {
         for _ in 0..300 {
             let ready = Command::new(format!("{BINARIES}/pg_isready"))

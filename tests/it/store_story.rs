@@ -23,6 +23,7 @@ use crate::cluster::Cluster;
 const VALID: Method = Method::Tls(Assurance::Valid);
 const CANARY: &str = "canary-5f3a-Maribel-Quist";
 const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 struct World {
     folder: tempfile::TempDir,
@@ -385,15 +386,68 @@ fn assert_no_canary(folder: &Path) {
     assert!(seen > 0 || folder.ends_with("bodies"), "{}", folder.display());
 }
 
+/// To whom a client has written stays known, and what a message is like for a week.
+async fn remembered(url: &str) {
+    let world = World::new(url);
+    let (store, queue) = world.open().await.unwrap();
+    let client = ClientName("openemr".into());
+    let person = store.vault().keyed_hash("person", b"ann@lab.example");
+    let (likeness, start) = (sha256(b"likeness"), world.clock.now());
+    let mut newest = None;
+    for _ in 0..2 {
+        world.clock.advance(MINUTE);
+        let mut accept = mail(&store, &queue, (100, vec![deliver("ann@lab.example"), deliver("bob@lab.example")]));
+        accept.evidence.likeness = Some(likeness);
+        newest = Some((accept.id, world.clock.now()));
+        queue.accept(accept, Actor::System).await.unwrap();
+        let mut jobs = queue.claim(10).await;
+        let (one, other) = (jobs.pop().unwrap(), jobs.pop().unwrap());
+        let delivered = || outcome(&store, Progress::Delivered);
+        // At the same time, so that one statement may count both.
+        let (one, other) = tokio::join!(queue.settle(one, delivered()), queue.settle(other, delivered()));
+        one.unwrap();
+        other.unwrap();
+    }
+    let people = ["ann@lab.example", "zoe@lab.example"].map(|to| store.correspondent(&Address::parse(to).unwrap()));
+    assert_eq!(store.times_written(&client, &people).await.unwrap(), [2, 0]);
+    let many: Vec<_> = (0..45).flat_map(|_| people).collect();
+    assert_eq!(store.times_written(&client, &many).await.unwrap().iter().sum::<u64>(), 90);
+    let domains = store.domains_written(&client, 9).await.unwrap();
+    assert_eq!(domains, [(sealpost::mail::Domain::parse("lab.example").unwrap(), 4)]);
+
+    let (id, accepted) = newest.unwrap();
+    assert_eq!(store.alike(likeness, start).await.unwrap(), newest);
+    assert_eq!(store.alike(likeness, accepted.plus(MINUTE)).await.unwrap(), None);
+    assert_eq!(store.sent_since(&client, person, start).await.unwrap(), 2);
+    assert_eq!(store.sent_since(&client, person, accepted).await.unwrap(), 1);
+    assert_eq!(store.sent_since(&ClientName("scanner".into()), person, start).await.unwrap(), 0);
+    assert_eq!(store.people_of(id, 2).await.unwrap().unwrap().len(), 2);
+    assert_eq!(store.people_of(id, 1).await.unwrap(), None);
+
+    // The daily round forgets the likeness of what is a week old, and nothing else.
+    world.clock.advance(6 * DAY);
+    store.renew_epochs().await.unwrap();
+    assert_eq!(store.alike(likeness, start).await.unwrap(), newest);
+    world.clock.advance(2 * DAY);
+    store.renew_epochs().await.unwrap();
+    assert_eq!(store.alike(likeness, start).await.unwrap(), None);
+    assert_eq!(store.times_written(&client, &people).await.unwrap(), [2, 0]);
+    assert!(store.evidence(id).await.unwrap().is_some());
+    drop(queue);
+    store.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_story_on_sqlite() {
     story("sqlite").await;
+    remembered("sqlite").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_story_on_postgres() {
     let cluster = Cluster::start();
     story(&cluster.url).await;
+    remembered(&cluster.database("past")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

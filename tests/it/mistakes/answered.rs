@@ -14,7 +14,11 @@ delay = "2s"
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_beyond_those_who_had_a_part_waits_and_its_sender_is_told() {
-    let house = House::open(183, CONFIG).await;
+    scenario(183, "").await;
+}
+
+pub(super) async fn scenario(net: u8, more: &str) {
+    let house = House::open(net, &format!("{CONFIG}{more}")).await;
     let lab = house.partner(11, "lab.example", Behaviour::default()).await;
     let (bo, cy) = ("bo@lab.example", "cy@lab.example");
     let first = write(&house, &[bo], &format!("Message-ID: <1@clinic.example>\nTo: {bo}\n\n{CHART}")).await;

@@ -20,7 +20,11 @@ async fn chart(house: &House, to: &[&str]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_to_a_domain_one_slip_away_is_held_and_its_sender_told_why() {
-    let house = House::open(182, CONFIG).await;
+    scenario(182, "").await;
+}
+
+pub(super) async fn scenario(net: u8, more: &str) {
+    let house = House::open(net, &format!("{CONFIG}{more}")).await;
     let practice = house.partner(11, "riverside-practice.example", Behaviour::default()).await;
     let slip = house.partner(12, "riverside-practise.example", Behaviour::default()).await;
 

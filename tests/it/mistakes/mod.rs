@@ -6,12 +6,23 @@ mod sent_again;
 mod take_back;
 mod told_by_a_rule;
 
+use crate::cluster::Cluster;
 use crate::house::{ANN, House, SOON, send, text};
 use crate::world::client::Mail;
 use crate::world::until;
 
 /// Someone's health, in a few words.
 const CHART: &str = "Patient: Maria Quist, MRN 00482913, has asthma. Albuterol 90 mcg.";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_are_caught_and_undone_on_postgresql_too() {
+    let cluster = Cluster::start();
+    let database = |name: &str| format!("[database]\nurl = \"{}\"\n", cluster.database(name));
+    take_back::scenario(185, &database("take_back")).await;
+    misdirected::scenario(186, &database("misdirected")).await;
+    answered::scenario(187, &database("answered")).await;
+    sent_again::scenario(188, &database("sent_again")).await;
+}
 
 /// Sends what Ann wrote, header and all, to these people; gives the id that the 250 names.
 async fn write(house: &House, to: &[&str], text: &str) -> String {

@@ -4,9 +4,15 @@ use super::write;
 use crate::house::House;
 use crate::world::behaviour::Behaviour;
 
+const CONFIG: &str = "[[policy.rule]]\nname = \"By TLS\"\ndeliver = [\"tls:valid\"]\n";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_is_held_also_after_a_restart_and_so_is_a_burst() {
-    let mut house = House::furnish(184, "[[policy.rule]]\nname = \"By TLS\"\ndeliver = [\"tls:valid\"]\n").await;
+    scenario(184, "").await;
+}
+
+pub(super) async fn scenario(net: u8, more: &str) {
+    let mut house = House::furnish(net, &format!("{CONFIG}{more}")).await;
     let text = std::fs::read_to_string(&house.daemon.config).unwrap();
     let name = "name = \"ehr\"\n";
     assert!(text.contains(name), "{text}");

@@ -58,7 +58,11 @@ async fn receipt(house: &House, id: &str) -> (String, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sender_takes_a_message_back_and_only_the_button_does_it() {
-    let house = House::open(180, &config(180)).await;
+    scenario(180, "").await;
+}
+
+pub(super) async fn scenario(net: u8, more: &str) {
+    let house = House::open(net, &format!("{}{more}", config(net))).await;
     let freemail = house.partner(11, "freemail.example", Behaviour::default()).await;
     let id = house.submit(&["maribel@freemail.example"], "Knee").await;
     let (told, link) = receipt(&house, &id).await;
