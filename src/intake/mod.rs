@@ -7,6 +7,7 @@ mod read;
 mod record;
 mod refusal;
 pub mod trial;
+mod twins;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -70,6 +71,7 @@ pub struct Intake {
     /// processors read no faster.
     reading: Arc<Semaphore>,
     readers: Arc<Readers>,
+    twins: twins::Twins,
 }
 
 /// What one config says about taking mail, and the directory that was built from it.
@@ -131,12 +133,11 @@ impl Intake {
         let readers = std::thread::available_parallelism().map_or(1, usize::from);
         let settings = RwLock::new(Arc::new(Settings::new(loaded)));
         let reading = Arc::new(Semaphore::new(readers));
-        Intake { rooms, settings, reading, readers: Arc::default() }
+        Intake { rooms, settings, reading, readers: Arc::default(), twins: twins::Twins::default() }
     }
 
     pub fn reload(&self, loaded: Loaded<'_>) {
-        let settings = Arc::new(Settings::new(loaded));
-        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Settings::new(loaded));
     }
 
     /// Keeps a submission. The receipt exists once the message, its decisions and its evidence are on disk.
@@ -167,6 +168,7 @@ impl Intake {
         let letter = Letter::of(&message);
         let mut facts = settings.directory.facts(&envelope).await;
         let likeness = self.likeness(&allowed.care, Said::of(&client, &envelope, &tree), &message).await?;
+        let _turn = self.twins.turn(likeness).await?;
         let guarded = verdict.phi && allowed.care.guarded;
         if guarded || allowed.care.asks_for_repeats() {
             facts.past = settings
@@ -192,7 +194,6 @@ impl Intake {
             Content::Observed => each_way(&examination.decisions, now),
         };
         let told = Told::of(&examination, &message, &ways);
-
         let taken = Taken { envelope, message, peer, ways, content: allowed.content, likeness };
         let receipt = self.keep(terms, examination, taken).await?;
         told.tell(&receipt, (&client, allowed.content), self.rooms.clock.now().since(started));

@@ -233,7 +233,13 @@ async fn desk() -> Desk {
     let settings = Settings { terms: terms(), directory: Directory::new(store.clone(), &[]) };
     let reading = Arc::new(Semaphore::new(2));
     Desk {
-        intake: Intake { rooms, settings: RwLock::new(Arc::new(settings)), reading, readers: Arc::default() },
+        intake: Intake {
+            rooms,
+            settings: RwLock::new(Arc::new(settings)),
+            reading,
+            readers: Arc::default(),
+            twins: twins::Twins::default(),
+        },
         store,
         _dir: dir,
     }

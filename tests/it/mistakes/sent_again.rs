@@ -41,5 +41,16 @@ pub(super) async fn scenario(net: u8, more: &str) {
     let other = write(&house, &["cy@lab.example"], &reminder(5, "Monday")).await;
     assert_eq!(house.settled(&other).await, ["delivered"]);
     assert_eq!(lab.took().len(), 3);
+    // Of many that come in at the same instant, one goes.
+    let text = reminder(6, "Thursday").replace("bo@", "di@");
+    let again = || write(&house, &["di@lab.example"], &text);
+    let copies = tokio::join!(again(), again(), again(), again(), again());
+    let mut ends = Vec::new();
+    for copy in <[String; 5]>::from(copies) {
+        ends.extend(house.settled(&copy).await);
+    }
+    ends.sort_unstable();
+    let held = "held:policy";
+    assert_eq!(ends, ["delivered", held, held, held, held]);
     house.audited();
 }
