@@ -133,9 +133,11 @@ pub(super) fn text(slip: &Slip, now: Timestamp) -> Text {
 
 /// What becomes of it for each recipient, as far as a mail should list them.
 pub(super) fn listed(lines: &[Line]) -> Vec<String> {
-    let more = lines.len().checked_sub(LISTED).filter(|more| *more > 0);
-    let told = lines.iter().take(LISTED).enumerate().map(|(at, line)| told(at + 1, line));
-    told.chain(more.map(|more| format!("and {more} more recipients."))).collect()
+    let (listed, more) = lines.split_at(lines.len().min(LISTED));
+    let held = more.iter().filter(|line| matches!(line.standing, Standing::Held { .. })).count();
+    let count = more.len();
+    let more = (count > 0).then(|| format!("and {count} more recipients, of whom {held} wait for somebody to look."));
+    listed.iter().enumerate().map(|(at, line)| told(at + 1, line)).chain(more).collect()
 }
 
 fn headline(slip: &Slip) -> &'static str {

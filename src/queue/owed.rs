@@ -7,7 +7,7 @@ use crate::audit::JobState;
 use crate::clock::Timestamp;
 use crate::mail::{Address, Asked, ClientName, Content, JobId, MessageId, ReversePath, Wishes};
 use crate::queue::{Queue, QueueError, STORE_PAUSE, accept, schedule};
-use crate::store::{About, JobRow, OwedId, Owes, StoreError};
+use crate::store::{About, Fence, JobRow, OwedId, Owes, StoreError};
 
 /// How long somebody may take to compose a notice before it is given out again.
 const COMPOSE: Duration = Duration::from_secs(60);
@@ -19,7 +19,8 @@ pub struct Owed {
     pub job: JobId,
     pub message: MessageId,
     pub about: About,
-    /// Whom to tell; null means the postmaster alone, or those whom a rule names. Of a hold the postmaster is told in any case.
+    /// Whom to tell; null means the postmaster alone, or those whom a rule names. Of a hold the postmaster is told in any case,
+    /// and the sender by the receipt where there is one.
     pub to: ReversePath,
     pub recipient: Address,
     /// What the sender asked for the whole message, and for this recipient.
@@ -72,7 +73,7 @@ impl Queue {
                 self.inner.owed_alarm.set(self.now());
                 break;
             }
-            match self.owed_of(row, about) {
+            match self.owed_of(row, about).await {
                 Ok(Some(notice)) if self.hand_out(notice.id) => owed.push(notice),
                 Ok(Some(_) | None) => {}
                 Err(error) => tracing::error!(job.id = %id, store.error = %error, "cannot open what is owed"),
@@ -81,10 +82,11 @@ impl Queue {
         Ok(owed)
     }
 
-    fn owed_of(&self, row: JobRow, about: Option<About>) -> Result<Option<Owed>, StoreError> {
+    async fn owed_of(&self, row: JobRow, about: Option<About>) -> Result<Option<Owed>, StoreError> {
         let Some(about) = about else { return Ok(None) };
         let envelope = accept::open_envelope(&self.inner.store, &row)?;
         let to = match row.owes {
+            Owes::Sender(_) if about == About::Held && self.receipt_tells(&row).await? => ReversePath::Null,
             Owes::Sender(notify) if schedule::hears(notify, about) => envelope.sender,
             Owes::Sender(_) | Owes::Postmaster | Owes::Nobody => ReversePath::Null,
         };
@@ -104,6 +106,15 @@ impl Queue {
             attempts: row.standing.attempts,
             state: row.standing.state,
         }))
+    }
+
+    /// Whether the receipt for a message tells its sender of this hold: one mail about the same is enough.
+    async fn receipt_tells(&self, row: &JobRow) -> Result<bool, StoreError> {
+        // Held since it was accepted: nobody has moved it.
+        if row.fence != Fence::FIRST {
+            return Ok(false);
+        }
+        Ok(self.inner.store.jobs(row.message).await?.iter().any(|job| job.tell.sender()))
     }
 
     fn hand_out(&self, id: OwedId) -> bool {

@@ -66,8 +66,9 @@ async fn accept<'b>(
 
 async fn clear_owed(connection: &mut AnyConnection, owed: &OwedId) -> sqlx::Result<u64> {
     let cleared = match owed.about {
+        // It is not forgotten that the sender was told.
         About::Taken => {
-            sqlx::query("update job set receipt = 0 where id = $1 and receipt = 1").bind(owed.job.to_string())
+            sqlx::query("update job set receipt = 2 where id = $1 and receipt = 1").bind(owed.job.to_string())
         }
         About::Matched => {
             sqlx::query("update job set rule_notice = 0 where id = $1 and rule_notice = 1").bind(owed.job.to_string())

@@ -35,7 +35,7 @@ pub struct JobRow {
     pub envelope: Option<Vec<u8>>,
     pub wrapped_key: Option<Vec<u8>>,
     pub standing: Standing,
-    /// Who is owed word that it was accepted, beside what `standing` owes.
+    /// Who is owed word that it was accepted, or has got it, beside what `standing` owes.
     pub tell: Tell,
     /// Until when a worker holds it, when one does.
     pub leased: Option<Timestamp>,

@@ -1,7 +1,7 @@
 //! An address that may be a slip: held, kept waiting or let go, as the config says; after mail has reached it, it is known.
 
 use super::{CHART, warned, write};
-use crate::house::House;
+use crate::house::{ANN, House, text};
 use crate::world::behaviour::Behaviour;
 
 const CONFIG: &str = r#"
@@ -56,5 +56,9 @@ pub(super) async fn scenario(net: u8, more: &str) {
     let known = chart(&house, &["ann@riverside-practise.example"]).await;
     assert_eq!(house.settled(&known).await, ["delivered"]);
     assert_eq!((practice.took().len(), slip.took().len()), (4, 2));
+    // Of the hold the sender was told by the receipt, and the postmaster by the notice.
+    let told = house.home.took().into_iter().filter(|told| text(told).contains("A message is held here"));
+    let told: Vec<String> = told.flat_map(|told| told.recipients).collect();
+    assert!(!told.is_empty() && !told.contains(&ANN.to_owned()), "{told:?}");
     house.audited();
 }
