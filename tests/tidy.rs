@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -132,6 +132,7 @@ fn faults(root: &Path) -> Vec<String> {
             ));
         }
     }
+    check_modules(root, &mut found);
     check_map(root, &mut found);
     check_migrations(root, &mut found);
     check_links(root, &mut found);
@@ -266,6 +267,37 @@ impl Source {
                 found.push(format!("{}:{at}: exposes PHI without a comment that says why", self.name));
             }
         }
+    }
+}
+
+/// A file that no `mod` names is never compiled, and its tests never run: the compiler says nothing of it.
+fn check_modules(root: &Path, found: &mut Vec<String>) {
+    let source = root.join("src");
+    let roots = ["lib.rs", "main.rs"].map(|name| source.join(name));
+    if !roots[0].exists() {
+        return;
+    }
+    let declares =
+        Regex::new(r#"(?m)(?:#\[path = "([\w/]+\.rs)"\]\s+)?^\s*(?:pub(?:\([a-z:: ]+\))? )?mod (\w+);"#).unwrap();
+    let files = rust_files(&source);
+    let mut named = BTreeSet::new();
+    for file in &files {
+        let text = fs::read_to_string(file).unwrap();
+        let stem = file.file_stem().unwrap();
+        let owns = ["mod", "lib", "main"].iter().any(|name| stem == *name);
+        let folder = if owns { file.parent().unwrap().to_owned() } else { file.with_extension("") };
+        for module in declares.captures_iter(&text) {
+            match module.get(1) {
+                Some(path) => named.insert(file.with_file_name(path.as_str())),
+                None => {
+                    named.insert(folder.join(&module[2]).join("mod.rs"));
+                    named.insert(folder.join(format!("{}.rs", &module[2])))
+                }
+            };
+        }
+    }
+    for file in files.iter().filter(|file| !named.contains(*file) && !roots.contains(file)) {
+        found.push(format!("{}: no `mod` names it: it is never compiled", file.strip_prefix(root).unwrap().display()));
     }
 }
 

@@ -17,7 +17,7 @@ mod reference;
 mod route;
 mod server;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trial;
 mod value;
 

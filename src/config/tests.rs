@@ -8,7 +8,7 @@ use super::reader::{Absent, Reader};
 use super::*;
 
 /// The smallest config: what has no default, and nothing else.
-const SMALLEST: &str = r#"
+pub(crate) const SMALLEST: &str = r#"
 [server]
 hostname = "relay.clinic.example"
 [notify]
@@ -20,6 +20,14 @@ key = "tls/key.pem"
 role = "submission"
 bind = "127.0.0.1:2587"
 "#;
+
+/// The table of a client with a login.
+pub(crate) fn client(name: &str, senders: &str) -> String {
+    format!(
+        "[[client]]\nname = \"{name}\"\nlogin = \"{name}\"\nsenders = [\"{senders}\"]\n\
+         password_hash = \"$argon2id$v=19$m=19456,t=2,p=1$writtenBy$sealpostClientPasswd\"\n"
+    )
+}
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)

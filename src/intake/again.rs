@@ -48,7 +48,7 @@ impl Again {
         let known = asked().map(|recipient| Some(facts(&recipient.known, recipient.address.domain())));
         let read = Read {
             tree: features.tree(record),
-            verdict: features.verdict(record),
+            verdict: features.verdict(record).at(self.terms.point),
             facts: Facts { recipients: known.collect(), ..Facts::default() },
             seen: features.seen(record),
             signs: features.signs.clone(),

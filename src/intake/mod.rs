@@ -164,10 +164,16 @@ impl Intake {
             return Err(Refusal::Loop);
         }
         let (tree, verdict) = self.read(terms, &message).await?;
+        let verdict = verdict.at(terms.point);
         check_from(&tree.from, &allowed.senders)?;
         let letter = Letter::of(&message);
         let mut facts = settings.directory.facts(&envelope).await;
-        let likeness = self.likeness(&allowed.care, Said::of(&client, &envelope, &tree), &message).await?;
+        let likeness = match allowed.care.duplicates {
+            Response::Off => None,
+            Response::Warn | Response::Delay | Response::Hold => {
+                Some(self.likeness(Said::of(&client, &envelope, &tree), &message).await?)
+            }
+        };
         let _turn = self.twins.turn(likeness).await?;
         let guarded = verdict.phi && allowed.care.guarded;
         if guarded || allowed.care.asks_for_repeats() {
@@ -222,10 +228,7 @@ impl Intake {
     }
 
     /// By what a copy of a message is known, where its client's copies are looked for.
-    async fn likeness(&self, care: &Care, said: Said, message: &Message) -> Result<Option<Digest>, Refusal> {
-        if care.duplicates == Response::Off {
-            return Ok(None);
-        }
+    async fn likeness(&self, said: Said, message: &Message) -> Result<Digest, Refusal> {
         let digest = if message.len() <= READ_INLINE_BYTES {
             said.likeness(message)
         } else {
@@ -233,7 +236,7 @@ impl Intake {
             let digesting = tokio::task::spawn_blocking(move || said.likeness(&message));
             digesting.await.map_err(|_| Refusal::Unavailable(Fault::Reading))?
         };
-        Ok(Some(self.rooms.evidence.likeness(digest)))
+        Ok(self.rooms.evidence.likeness(digest))
     }
 
     /// Seals the evidence, makes the edits, and hands all of it to the queue.
@@ -299,6 +302,7 @@ fn examine_under(terms: &Terms, config: &Config, unsent: Unsent<'_>) -> Examinat
     let Unsent { message, envelope, client, facts } = unsent;
     let read = mime::read(message, &terms.budget);
     let (tree, verdict) = classified(read, &Readers::default(), &terms.allowance);
+    let verdict = verdict.at(terms.point);
     let known = config.clients.iter().find(|known| client == Some(&known.name));
     let proof = known.map(|known| if known.is_known_by_network() { Proof::Network } else { Proof::Password });
     let seen = Seen::of(&terms.rules, message, &tree);
@@ -394,14 +398,13 @@ impl Terms {
         read: Read,
     ) -> Examination {
         let Read { tree, verdict, facts, seen, signs } = read;
-        let verdict = verdict.at(self.point);
         let allowed = client.and_then(|client| self.clients.get(client));
         let permission = allowed.map_or(Permission::NotGranted, |allowed| allowed.permission);
         let belief = self.belief(client, proof);
         let submission = Submission { client, marks: belief, permission, envelope, tree: &tree, seen: &seen };
         let marks = policy::marks(&self.rules, &submission);
-        let mut decisions = policy::decide(&self.rules, &submission, &verdict, &facts);
-        self.guard(client, &signs, &mut decisions);
+        let mut decisions = policy::decide(&self.rules, (&submission, &marks), &verdict, &facts);
+        self.guard(allowed, &signs, &mut decisions);
         if allowed.is_some_and(Allowed::must_not_be_refused) {
             decisions.iter_mut().for_each(held_instead);
         }
@@ -414,11 +417,10 @@ impl Terms {
         policy::edits(&self.rules, policy::Decided { tree, seen, marks, decisions }, id)
     }
 
-    fn guard(&self, client: Option<&ClientName>, signs: &Signs, decisions: &mut [Decision]) {
-        let care = client.and_then(|client| self.clients.get(client)).map(|allowed| allowed.care.clone());
-        let care = care.unwrap_or_default();
-        let nothing = Guard::default();
-        policy::guard((if care.guarded { &self.guard } else { &nothing }, &care), signs, decisions);
+    fn guard(&self, allowed: Option<&Allowed>, signs: &Signs, decisions: &mut [Decision]) {
+        let (nobody, nothing) = (Care::default(), Guard::default());
+        let care = allowed.map_or(&nobody, |allowed| &allowed.care);
+        policy::guard((if care.guarded { &self.guard } else { &nothing }, care), signs, decisions);
     }
 }
 

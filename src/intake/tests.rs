@@ -335,3 +335,22 @@ async fn large_messages_are_read_in_turns_and_small_ones_pass_them() {
     assert_eq!(desk.intake.reading.available_permits(), turns);
     desk.store.close().await;
 }
+
+#[test]
+fn the_guard_goes_by_the_operating_point_of_the_policy() {
+    let mail = "From: ann@clinic.example\r\nSubject: hello\r\n\r\n\
+                Your appointment with the cardiology clinic is on Tuesday.\r\n";
+    let held = |point: &str| {
+        let policy = format!("[policy]\ndefault = [\"tls:valid\"]\noperating_point = \"{point}\"\n");
+        let client = config::tests::client("front-desk", "*@clinic.example");
+        let config = config::parse(&format!("{}{client}{policy}", config::tests::SMALLEST)).unwrap();
+        let sender = ReversePath::Mailbox(Address::parse("ann@clinic.example").unwrap());
+        let envelope = Envelope::new(sender, Address::parse("pat@gmial.com").unwrap(), Vec::new());
+        let client = ClientName("front-desk".into());
+        let unsent =
+            Unsent { message: &message(mail), envelope: &envelope, client: Some(&client), facts: Facts::default() };
+        matches!(super::examine(&config, unsent).decisions[0].action, Action::Hold { .. })
+    };
+    assert!(held("strict"));
+    assert!(!held("balanced"));
+}

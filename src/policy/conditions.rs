@@ -218,3 +218,6 @@ impl Case<'_> {
 pub(super) fn any(patterns: &[String], address: &Address) -> bool {
     patterns.iter().any(|pattern| address.matches(pattern))
 }
+
+#[cfg(test)]
+mod tests;

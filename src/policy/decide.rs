@@ -9,7 +9,7 @@ use crate::config::{self, Compat, Last, Level, OperatingPoint, Permission, PhiSu
 use crate::mail::{Address, Method};
 use crate::policy::adds::{Additions, SubjectFate};
 use crate::policy::conditions::{Case, any};
-use crate::policy::marks::{Means, OptingOut, Tag, marks, tags};
+use crate::policy::marks::{Marks, Means, OptingOut, Tag, tags};
 use crate::policy::protection::{Plan, raise};
 use crate::policy::seen::Ends;
 use crate::policy::{
@@ -81,10 +81,16 @@ impl Rules {
 /// for everybody matched: an operator's rule replaces it, a sender's wish can only add to it. The most protective wins (see
 /// `protection`), of equals the first in the config. A rule, or the default, that may be relaxed stands back where one of
 /// a narrower scope matches. The sender's wish and the subject only add protection. What wins is held to REQUIRETLS. See docs/decisions/0028-rules-in-scopes.md.
-pub fn decide(rules: &Rules, submission: &Submission<'_>, verdict: &Verdict, facts: &Facts) -> Vec<Decision> {
-    let marks = marks(rules, submission);
+///
+/// `marks` are what `marks` read of the same submission.
+pub fn decide(
+    rules: &Rules,
+    (submission, marks): (&Submission<'_>, &Marks),
+    verdict: &Verdict,
+    facts: &Facts,
+) -> Vec<Decision> {
     let decide_one = |(at, recipient): (usize, &Address)| {
-        let case = Case { rules, submission, verdict, marks: &marks, recipient };
+        let case = Case { rules, submission, verdict, marks, recipient };
         let mut decision = case.decide();
         decision.remarks.extend(marks.remarks.iter().cloned());
         decision.remarks.extend(known(recipient, facts.of(at)));

@@ -2,6 +2,7 @@
 
 use crate::classify::{Finding, Grounds, Points, Verdict};
 use crate::config;
+use crate::config::tests::{SMALLEST, client};
 use crate::mail::{Address, ClientName, Envelope, Message, MessageId, ReversePath, WireLimits};
 use crate::mime::{self, Budget};
 use crate::phi::Kind;
@@ -9,29 +10,10 @@ use crate::policy::{
     Action, Belief, Decided, Decision, Facts, RuleResult, Rules, Seen, Submission, Tried, decide, edits, marks,
 };
 
-const HOUSE: &str = r#"
-[server]
-hostname = "relay.clinic.example"
-[notify]
-postmaster = "it@clinic.example"
-[[tls.certificate]]
-chain = "tls/chain.pem"
-key = "tls/key.pem"
-[[listener]]
-role = "submission"
-bind = "127.0.0.1:2587"
-[[client]]
-name = "front-desk"
-login = "front-desk"
-password_hash = "$argon2id$v=19$m=19456,t=2,p=1$writtenBy$sealpostClientPasswd"
-senders = ["*@clinic.example"]
-[[client]]
-name = "lawyers"
-login = "lawyers"
-password_hash = "$argon2id$v=19$m=19456,t=2,p=1$writtenBy$sealpostClientPasswd"
-senders = ["*@clinic.example"]
-may_opt_out = true
-"#;
+fn house() -> String {
+    let (one, two) = (client("front-desk", "*@clinic.example"), client("lawyers", "*@clinic.example"));
+    format!("{SMALLEST}{one}{two}may_opt_out = true\n")
+}
 
 const HELLO: &str = "From: ann@clinic.example\nSubject: hello\n\nGood morning\n";
 const VALID: &str = "[policy]\ndefault = [\"tls:valid\"]\n";
@@ -53,7 +35,7 @@ struct Outcome {
 }
 
 fn outcome(policy: &str, mail: Mail<'_>) -> Outcome {
-    let config = config::parse(&format!("{HOUSE}{policy}"));
+    let config = config::parse(&format!("{}{policy}", house()));
     let config = config.unwrap_or_else(|mistakes| panic!("{policy}: {}", mistakes[0]));
     let rules = Rules::compile(&config.policy);
     let limits = WireLimits { message_bytes: 1 << 20, header_bytes: 1 << 16, line_bytes: 2000 };
@@ -92,7 +74,7 @@ fn outcome(policy: &str, mail: Mail<'_>) -> Outcome {
         seen: &seen,
     };
     let marks = marks(&rules, &submission);
-    let decisions = decide(&rules, &submission, &verdict, &Facts::default());
+    let decisions = decide(&rules, (&submission, &marks), &verdict, &Facts::default());
     let decided = Decided { tree: &tree, seen: &seen, marks: &marks, decisions: &decisions };
     let edits = edits(&rules, decided, MessageId::from_parts(crate::clock::Timestamp::from_millis(0), 1));
     let left = String::from_utf8(mime::edit(&message, &edits).bytes().to_vec()).unwrap().replace("\r\n", "\n");

@@ -3,29 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::config::tests::{SMALLEST, client};
 
-const HOUSE: &str = r#"
-[server]
-hostname = "relay.clinic.example"
-[notify]
-postmaster = "it@clinic.example"
-[[tls.certificate]]
-chain = "tls/chain.pem"
-key = "tls/key.pem"
-[[listener]]
-role = "submission"
-bind = "127.0.0.1:2587"
-[[client]]
-name = "north"
-login = "north"
-password_hash = "$argon2id$v=19$m=19456,t=2,p=1$writtenBy$sealpostClientPasswd"
-senders = ["*@north.example"]
-[[client]]
-name = "ehr"
-login = "ehr"
-password_hash = "$argon2id$v=19$m=19456,t=2,p=1$writtenBy$sealpostClientPasswd"
-senders = ["*@clinic.example"]
-"#;
+fn house() -> String {
+    let (one, two) = (client("north", "*@north.example"), client("ehr", "*@clinic.example"));
+    format!("{SMALLEST}{one}{two}")
+}
 
 const CHART: &str = "Patient: Maribel Quist, MRN 00482913, DOB 03/14/1962, has type 2 diabetes and takes metformin.";
 
@@ -86,7 +69,7 @@ fn each_recipe_of_the_page_decides_what_its_cases_say() {
     std::fs::create_dir_all(&folder).unwrap();
     mail(&folder);
     for Recipe { title, rules, cases } in recipes {
-        let config = config::parse(&format!("{HOUSE}{rules}"));
+        let config = config::parse(&format!("{}{rules}", house()));
         let config = config.unwrap_or_else(|mistakes| panic!("{title}: {mistakes:?}"));
         let file = folder.join("policy-tests.toml");
         std::fs::write(&file, cases).unwrap();

@@ -1,35 +1,16 @@
 //! Conditions as a config writes them, against one message.
 
 use super::*;
-use crate::classify::Finding;
+use crate::classify::{Finding, Grounds, Points};
 use crate::config;
+use crate::config::tests::{SMALLEST, client};
 use crate::mail::{ClientName, Envelope, Message, ReversePath, WireLimits};
 use crate::mime::Budget;
 use crate::phi::Kind;
 use crate::policy::{Facts, RuleResult};
 use crate::policy::{Seen, decide, marks};
 
-const HOUSE: &str = r#"
-[server]
-hostname = "relay.clinic.example"
-[notify]
-postmaster = "it@clinic.example"
-[[tls.certificate]]
-chain = "tls/chain.pem"
-key = "tls/key.pem"
-[[listener]]
-role = "submission"
-bind = "127.0.0.1:2587"
-[[client]]
-name = "front-desk"
-login = "front-desk"
-password_hash = "$argon2id$v=19$m=19456,t=2,p=1$writtenBy$sealpostClientPasswd"
-senders = ["*@clinic.example"]
-[[client]]
-name = "openemr"
-login = "openemr"
-password_hash = "$argon2id$v=19$m=19456,t=2,p=1$writtenBy$sealpostClientPasswd"
-senders = ["*@clinic.example"]
+const GROUPS: &str = r#"
 [[policy.group]]
 name = "billing"
 members = ["ann@clinic.example"]
@@ -37,6 +18,11 @@ members = ["ann@clinic.example"]
 name = "labs"
 members = ["lab.example", "*.imaging.example"]
 "#;
+
+fn house() -> String {
+    let (one, two) = (client("front-desk", "*@clinic.example"), client("openemr", "*@clinic.example"));
+    format!("{SMALLEST}{one}{two}{GROUPS}")
+}
 
 /// From the front desk to a lab and to a patient: a text, a letter of 300 octets, and a program that nobody can read.
 const MAIL: &str = "From: Ann <ann@clinic.example>
@@ -66,6 +52,8 @@ fn verdict() -> Verdict {
     Verdict {
         phi: false,
         score: 0.42,
+        points: Points { strict: true, balanced: false },
+        grounds: Grounds::default(),
         findings: [Kind::Mrn, Kind::Mrn, Kind::Name].map(finding).to_vec(),
         persons: 21,
         labels: vec![Label::Part2],
@@ -75,7 +63,7 @@ fn verdict() -> Verdict {
 
 /// The condition that does not hold, if one does not.
 fn unmet(when: &str, mail: &str, belief: Belief) -> Option<String> {
-    let config = config::parse(&format!("{HOUSE}[[policy.rule]]\nname = \"it\"\nwhen = {when}\nhold = \"look\"\n"));
+    let config = config::parse(&format!("{}[[policy.rule]]\nname = \"it\"\nwhen = {when}\nhold = \"look\"\n", house()));
     let config = config.unwrap_or_else(|mistakes| panic!("{when}: {}", mistakes[0]));
     let rules = Rules::compile(&config.policy);
     let limits = WireLimits { message_bytes: 1 << 20, header_bytes: 1 << 16, line_bytes: 2000 };
@@ -88,7 +76,7 @@ fn unmet(when: &str, mail: &str, belief: Belief) -> Option<String> {
     let envelope = Envelope::new(sender, address("Results@lab.example"), vec![address("pat@mail.example")]);
     let client = ClientName("front-desk".into());
     let submission = submission(&client, belief, (&envelope, &tree, &seen));
-    let decisions = decide(&rules, &submission, &verdict(), &Facts::default());
+    let decisions = decide(&rules, (&submission, &marks(&rules, &submission)), &verdict(), &Facts::default());
     match &decisions[0].tried[0].result {
         RuleResult::NotMatched { condition } => Some(condition.clone()),
         _ => None,
@@ -210,7 +198,8 @@ fn conditions_are_left_out_and_chosen_between() {
 #[test]
 fn a_tag_of_a_rule_comes_off_where_it_is_believed() {
     let config = config::parse(&format!(
-        "{HOUSE}[[policy.rule]]\nname = \"it\"\nwhen = {{ tags = [\"[fax]\"] }}\nhold = \"look\"\n"
+        "{}[[policy.rule]]\nname = \"it\"\nwhen = {{ tags = [\"[fax]\"] }}\nhold = \"look\"\n",
+        house()
     ));
     let rules = Rules::compile(&config.unwrap().policy);
     let bo = Address::parse("bo@lab.example").unwrap();
@@ -224,7 +213,8 @@ fn a_tag_of_a_rule_comes_off_where_it_is_believed() {
         control: Vec::new(),
     };
     let (tree, seen) = (subject("Re: [Fax] the letter [secure]"), Seen::default());
-    let left =
-        |belief| crate::policy::marks::edits(&marks(&rules, &submission(&client, belief, (&envelope, &tree, &seen)))).len();
+    let left = |belief| {
+        crate::policy::marks::edits(&marks(&rules, &submission(&client, belief, (&envelope, &tree, &seen)))).len()
+    };
     assert_eq!((left(Belief::Believed), left(Belief::NotBelieved)), (1, 0));
 }

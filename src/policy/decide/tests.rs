@@ -75,7 +75,7 @@ fn decide_with(rules: &Rules, subject: &str, kinds: &[Kind]) -> Vec<Decision> {
         tree: &tree,
         seen: &Seen::default(),
     };
-    decide(rules, &submission, &verdict(kinds), &Facts::default())
+    decide(rules, (&submission, &crate::policy::marks(rules, &submission)), &verdict(kinds), &Facts::default())
 }
 
 fn ways(decision: &Decision) -> String {

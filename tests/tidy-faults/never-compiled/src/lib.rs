@@ -1,0 +1,3 @@
+//! A house.
+
+pub mod mail;
