@@ -167,8 +167,6 @@ fn read<'a>(tree: &'a Tree, grams: &mut weigh::Grams) -> Reading<'a> {
                 let (found, tokens) = detect(text, MAX_HITS - kept);
                 let Hits { kept: hits, lowering, topics: spoken, complete, .. } = found;
                 kept += hits.len();
-                // What was found behind the limit is not known, and may be the one thing that counts.
-                findings.extend((!complete).then(|| unreadable(part)));
                 // Who writes and is written to is nobody whom the message is about.
                 let speaks = part.origin() != Origin::Names;
                 if speaks {
@@ -177,10 +175,14 @@ fn read<'a>(tree: &'a Tree, grams: &mut weigh::Grams) -> Reading<'a> {
                 topics.join(&spoken);
                 hits.iter().for_each(|hit| topics.hit(text, hit));
                 findings.extend(located(&hits, text, &part.path));
+                let mut complete = complete;
                 if speaks {
                     let said = weigh::Said::of(tokens, &hits, grams);
+                    complete &= said.complete;
                     parts.push(weigh::Read { part, text, hits, said, lowering });
                 }
+                // What is said behind the limit is not known, and may be the one thing that counts.
+                findings.extend((!complete).then(|| unreadable(part)));
             }
             Content::Unreadable(_) => findings.push(unreadable(part)),
         }
@@ -188,10 +190,10 @@ fn read<'a>(tree: &'a Tree, grams: &mut weigh::Grams) -> Reading<'a> {
     Reading { parts, findings, persons: persons.count(), labels: topics.labels() }
 }
 
-/// Names the rules, lexicons and weights that make a verdict; it changes with them.
+/// Names what makes a verdict: the program, with its rules and lexicons, and the weights.
 pub fn version() -> String {
     let model = Model::shipped().map_or("none", |model| model.name.as_str());
-    format!("evidence-{MODEL_FORM}-{model}")
+    format!("{}-{model}", env!("CARGO_PKG_VERSION"))
 }
 
 /// Whether a verdict says that a message is health information, at an operating point.
@@ -288,6 +290,27 @@ mod tests {
         check("Patient: Maribel Quist, MRN 00482913, has type 2 diabetes and takes metformin.", true);
         check("Mrs. Quist called about her refill of lisinopril.", true);
         check("Su cita con el doctor es el martes. Sus resultados están listos.", true);
+    }
+
+    #[test]
+    fn a_patient_is_not_hidden_by_what_a_letter_looks_like() {
+        let mut letter = tree(&[(
+            "1",
+            "Please see the hiring policy. MRN 00482913 metformin 500 mg, newsletter, webinar, HIPAA training. Register for \
+             the class. Sale ends soon. See the ticket.",
+        )]);
+        letter.subject = Phi::new("Job posting policy".into());
+        let verdict = classify(&letter);
+        let Ok(model) = Model::shipped() else { panic!("no model") };
+        assert!(verdict.phi && verdict.score <= model.balanced, "by the lift alone: {verdict:?}");
+    }
+
+    #[test]
+    fn a_record_of_a_patient_decides_by_itself() {
+        let record =
+            "MSH|^~\\&|LAB|CLINIC|EHR|CLINIC|20261124||ORU^R01|1|P|2.5\rPID|1||00482913||QUIST^MARIBEL||19620314|F\r";
+        let verdict = classify(&tree(&[("1", record)]));
+        assert!(verdict.phi && verdict.score >= 0.99, "{verdict:?}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::classify::evidence::Evidence;
+use crate::classify::evidence::{Evidence, Lifts};
 use crate::classify::{Hit, Sense};
 use crate::mime::{Origin, Part, Tree};
 use crate::phi::Kind;
@@ -31,11 +31,6 @@ use features::Tally;
 /// The score of a message with a part that cannot be read.
 pub(super) const UNREADABLE: f32 = 0.9;
 const RECORD: f32 = 0.99;
-/// From here on the rule takes a message for PHI, and below that the model rules it out.
-const RULED: f32 = 0.5;
-const DOUBTFUL: f32 = 0.4;
-/// A patient who is bound to health as surely as this is one, whatever else the message says.
-const SURELY: f32 = 0.6;
 /// Bound pairs and reasons that are kept of one message.
 const MOST_PAIRS: usize = 20;
 const MOST_REASONS: usize = 8;
@@ -56,11 +51,6 @@ pub(super) struct Read<'a> {
 impl Read<'_> {
     fn is_subject(&self) -> bool {
         self.part.origin() == Origin::Subject
-    }
-
-    /// Names in a header are those of whoever writes and is written to, not of whom the subject speaks.
-    fn is_of_the_envelope(&self) -> bool {
-        self.part.origin() == Origin::Names
     }
 }
 
@@ -101,17 +91,18 @@ pub(super) struct Weighed {
     pub(super) evidence: Evidence,
     pairs: Vec<Pair>,
     record: bool,
-    surely: f32,
-    /// What the rule makes of it, alone.
-    ruled: f32,
 }
 
 pub(super) fn weigh(tree: &Tree, read: &[Read<'_>], grams: Grams) -> Weighed {
-    let casts: Vec<Cast> = read.iter().map(bind::cast).collect();
+    let with_health = |cast: Cast| {
+        let health = cast.health();
+        (cast, health)
+    };
+    let casts: Vec<(Cast, (f32, f32))> = read.iter().map(bind::cast).map(with_health).collect();
     let mut subject = Subject::default();
-    for (_, cast) in read.iter().zip(&casts).filter(|(part, _)| part.is_subject()) {
+    for (_, (cast, health)) in read.iter().zip(&casts).filter(|(part, _)| part.is_subject()) {
         subject.identified = subject.identified.max(cast.identified());
-        subject.health = subject.health.max(cast.health().0);
+        subject.health = subject.health.max(health.0);
     }
     let listed = is_listed(tree);
     let mut tally = Tally::of(listed, grams.words);
@@ -119,31 +110,31 @@ pub(super) fn weigh(tree: &Tree, read: &[Read<'_>], grams: Grams) -> Weighed {
     tally.attached = read.iter().filter(|part| part.part.origin() == Origin::FileName).count();
     let mut bound = Bound::default();
     let mut pairs = Vec::new();
-    let against: BTreeSet<&str> = read.iter().flat_map(|part| part.lowering.iter().copied()).collect();
-    tally.against = against.len();
-    for (part, cast) in read.iter().zip(&casts) {
+    tally.against = tally.ruled.topics;
+    for (part, (cast, health)) in read.iter().zip(&casts) {
         part.hits.iter().for_each(|hit| tally.hit(hit));
         part.said.cues.iter().for_each(|cue| tally.topic(cue.topic));
         tally.large += part.said.large;
-        if !part.is_of_the_envelope() {
-            let (health, strong) = cast.health();
-            tally.health = tally.health.max(health);
-            tally.strong = tally.strong.max(strong);
-        }
+        let (health, strong) = *health;
+        tally.health = tally.health.max(health);
+        tally.strong = tally.strong.max(strong);
         tally.identified = tally.identified.max(cast.identified());
-        let mut found =
-            cast.bind(if part.is_subject() || part.is_of_the_envelope() { &Subject::NONE } else { &subject });
+        let mut found = cast.bind(if part.is_subject() { &Subject::NONE } else { &subject }, health);
         pairs.extend(strongest(std::mem::take(&mut found.pairs), &part.part.path));
         bound.join(&found);
     }
     pairs.sort_by(|one, other| other.strength.total_cmp(&one.strength));
     pairs.truncate(MOST_PAIRS);
+    let surely = casts.iter().map(|(cast, _)| bind::surely(cast)).fold(0.0, f32::max);
     Weighed {
-        evidence: Evidence { dense: tally.features(&bound), bins: grams.bins, somebody: tally.somebody(&bound) },
+        evidence: Evidence {
+            dense: tally.features(&bound),
+            bins: grams.bins,
+            somebody: tally.somebody(&bound),
+            lifts: Lifts { ruled: tally.ruled.lowered, surely },
+        },
         pairs,
         record: read.iter().flat_map(|part| &part.hits).any(|hit| hit.sense == Sense::Record),
-        ruled: tally.ruled.lowered,
-        surely: casts.iter().map(bind::surely).fold(0.0, f32::max),
     }
 }
 
@@ -187,16 +178,11 @@ impl Weighed {
             score.max(least)
         };
         let mut score = likely;
-        if self.ruled >= RULED && score >= DOUBTFUL {
-            // What one of the two finds and the other does not rule out, `strict` does not miss.
-            score = raise(score, model.strict, "a person and health together, by rule alone");
-        }
-        if self.surely >= SURELY {
-            // Whatever the letter looks like, it tells of somebody's health.
-            score = raise(score, model.balanced, "surely a patient, beside words of health");
+        if let Some((least, words)) = self.evidence.lifts.least(score, (model.strict, model.balanced)) {
+            score = raise(score, least, words);
         }
         if self.record {
-            score = raise(score, RECORD, "a patient's record in a format of health care");
+            score = raise(score, RECORD.max(model.balanced), "a patient's record in a format of health care");
         }
         if unreadable {
             // What cannot be read is treated as PHI: nobody can say that it is none.

@@ -11,7 +11,7 @@ use clap::Args;
 use data_encoding::BASE64;
 use serde::Serialize;
 
-use crate::classify::{Finding, Verdict, classify};
+use crate::classify::{Finding, Grounds, Points, Verdict, classify};
 use crate::cli::output::{Failed, Format};
 use crate::extract::{self, Allowance, Readers};
 use crate::mail::{Malformed, Message, WireLimits, wire_lines};
@@ -52,6 +52,8 @@ struct Line<'a> {
     file: String,
     phi: bool,
     score: f32,
+    points: Points,
+    grounds: &'a Grounds,
     findings: &'a [Finding],
 }
 
@@ -62,6 +64,9 @@ enum Unreadable {
     #[error("is no message: {0}")]
     Message(#[from] Malformed),
 }
+
+/// Reasons that people are shown; `--json` has them all.
+const SHOWN: usize = 3;
 
 /// A file is not bound by what a connection may send; the work on it is.
 const LIMITS: WireLimits = WireLimits { message_bytes: usize::MAX, header_bytes: usize::MAX, line_bytes: usize::MAX };
@@ -160,13 +165,23 @@ fn print(path: &Path, verdict: &Verdict, out: &mut dyn Write, format: Format) ->
     let file = path.display().to_string();
     match format {
         Format::Json => {
-            let line = Line { file, phi: verdict.phi, score: verdict.score, findings: &verdict.findings };
+            let Verdict { phi, score, points, grounds, findings, .. } = verdict;
+            let line = Line { file, phi: *phi, score: *score, points: *points, grounds, findings };
             serde_json::to_writer(&mut *out, &line)?;
             writeln!(out)
         }
         Format::Text => {
-            let word = if verdict.phi { "PHI" } else { "no PHI" };
-            writeln!(out, "{file}: {word}, score {:.2}{}", verdict.score, kinds(&verdict.findings))
+            let word = match verdict.points {
+                Points { balanced: true, .. } => "PHI",
+                Points { strict: true, .. } => "PHI at the operating point strict only",
+                Points { .. } => "no PHI",
+            };
+            writeln!(out, "{file}: {word}, score {:.2}{}", verdict.score, kinds(&verdict.findings))?;
+            for reason in verdict.grounds.reasons.iter().take(SHOWN) {
+                let side = if reason.weight > 0.0 { "for" } else { "against" };
+                writeln!(out, "  {side}: {} ({:+.1})", reason.words, reason.weight)?;
+            }
+            Ok(())
         }
     }
 }
@@ -214,6 +229,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a.eml"), "Subject: x\n\nTakes metformin and lisinopril\n").unwrap();
         let (_, out) = output(&[folder.path().to_path_buf()], Format::Text);
-        assert!(out.trim_end().ends_with("; DRUG 2"), "{out}");
+        let lines: Vec<&str> = out.lines().collect();
+        assert!(lines[0].ends_with("; DRUG 2"), "{out}");
+        assert!(
+            lines.len() > 1
+                && lines[1..].iter().all(|line| line.starts_with("  for: ") || line.starts_with("  against: "))
+        );
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::classify::weigh::Read;
 use crate::classify::weigh::cues::Topic;
-use crate::classify::weigh::words::Said;
+use crate::classify::weigh::words::{Cue, Said};
 use crate::classify::{Hit, Sense};
 use crate::phi::{Axis, Kind};
 
@@ -214,7 +214,7 @@ impl Cast {
             cast.hit(text, hit, said);
         }
         for cue in &said.cues {
-            cast.cue(cue.topic, (cue.start, cue.end), said);
+            cast.cue(text, cue, said);
         }
         cast.persons.sort_by_key(|person| (person.start, person.end, person.who));
         cast.health.sort_by_key(|health| (health.start, health.end, health.kind));
@@ -245,7 +245,8 @@ impl Cast {
         }
     }
 
-    fn cue(&mut self, topic: Topic, (start, end): (u32, u32), said: &Said) {
+    fn cue(&mut self, text: &str, cue: &Cue, said: &Said) {
+        let Cue { topic, start, end } = *cue;
         let sentence = said.sentence(start);
         let who = match topic {
             Topic::You => Some(Who::Reader),
@@ -264,7 +265,7 @@ impl Cast {
         }
         let weight = topic.health();
         if weight > 0.0 {
-            let word = topic as u32 ^ (start << 8);
+            let word = hash(text.get(start as usize..end as usize).unwrap_or_default());
             self.health.push(Health { start, end, sentence, kind: Kind::Care, weight, word });
         }
     }
@@ -290,12 +291,11 @@ impl Cast {
         self.persons.iter().map(strength).fold(0.0, f32::max)
     }
 
-    /// How strongly the persons of the text are bound to health, with what the subject says.
-    pub(super) fn bind(&self, subject: &Subject) -> Bound {
+    /// How strongly the persons of the text are bound to health, with what the subject says; `whole` is its `health`.
+    pub(super) fn bind(&self, subject: &Subject, whole: f32) -> Bound {
         let mut bound = Bound::default();
         let different: std::collections::HashSet<u32> =
             self.health.iter().take(1000).map(|health| health.word).collect();
-        let whole = self.health().0;
         let dense = if different.len() >= DENSE { WHOLE * whole } else { 0.0 };
         // Each kind of mention has its own bound, so that a long text's "you" does not hide its names.
         let mut met = [0_usize; Who::ALL.len()];
@@ -441,7 +441,7 @@ fn hash(word: &str) -> u32 {
     word.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193))
 }
 
-fn weight(hit: &Hit) -> f32 {
+pub(super) fn weight(hit: &Hit) -> f32 {
     match (hit.kind.axis(), hit.kind) {
         (Axis::Health, _) => hit.confidence,
         // A number that only health care gives, beside a name, tells that the person is somebody's patient or member.

@@ -27,7 +27,7 @@ pub struct Model {
     offset: f32,
     pub strict: f32,
     pub balanced: f32,
-    /// The first digits of the weights' hash: which model said so.
+    /// The first digits of the file's hash: which weights and operating points said so.
     pub name: String,
 }
 
@@ -82,7 +82,7 @@ impl Model {
             offset: number("offset")?,
             strict: number("strict")?,
             balanced: number("balanced")?,
-            name: hash.chars().take(8).collect(),
+            name: crypto::sha256(file).to_string().chars().take(8).collect(),
         })
     }
 

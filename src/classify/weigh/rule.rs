@@ -11,6 +11,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::classify::weigh::Read;
+use crate::classify::weigh::bind::weight;
 use crate::classify::{Hit, Sense};
 use crate::phi::{Axis, Kind};
 
@@ -35,19 +36,23 @@ const MOST_PERSONS: usize = 2000;
 pub(super) struct Ruled {
     pub(super) joined: f32,
     pub(super) lowered: f32,
+    /// How many topics speak of no patient.
+    pub(super) topics: usize,
 }
 
 pub(super) fn rule(read: &[Read<'_>], listed: bool) -> Ruled {
     let subject = Subject::of(read);
-    let bound = read.iter().map(|part| bind(part, &subject, points_at)).fold((0.0, 0.0), strongest);
+    let bound = read.iter().map(|part| strongest_of(part, &subject)).fold((0.0, 0.0), strongest);
     let health = together(health_anywhere(read));
     let addressed = read.iter().map(|part| addressed(part, health)).fold(0.0, f32::max);
     let (best, second) = strongest(bound, (addressed, 0.0));
     let joined = 1.0 - (1.0 - best) * (1.0 - 0.5 * second);
     let topics: BTreeSet<&str> = read.iter().flat_map(|part| part.lowering.iter().copied()).collect();
-    let topics = i32::try_from(topics.len()).unwrap_or(i32::MAX);
+    let topics = topics.len();
     let listed = if listed { LISTED } else { 1.0 };
-    Ruled { joined, lowered: joined * LOWERED.powi(topics) * listed }
+    // Not `powi`: its last digits are another machine's own.
+    let lowered = std::iter::repeat_n(LOWERED, topics).product::<f32>();
+    Ruled { joined, lowered: joined * lowered * listed, topics }
 }
 
 /// How strongly a part ties the reader to health: surely by its own words, or by weaker ones with others anywhere.
@@ -60,13 +65,9 @@ fn addressed(part: &Read<'_>, others: f32) -> f32 {
     strength + 0.5 * others * (1.0 - strength)
 }
 
-/// Health words that are put to nobody, in all parts but the names of who writes and is written to, such as "Radiology Desk".
-/// Looked for once: part by part, many parts would cost their square.
+/// Health words that are put to nobody, in all parts. Looked for once: part by part, many parts would cost their square.
 fn health_anywhere<'a>(read: &'a [Read<'_>]) -> impl Iterator<Item = (&'a str, f32)> {
-    let all = read
-        .iter()
-        .filter(|part| !part.is_of_the_envelope())
-        .flat_map(|part| part.hits.iter().map(move |hit| (part, hit)));
+    let all = read.iter().flat_map(|part| part.hits.iter().map(move |hit| (part, hit)));
     let health = all.filter(|(_, hit)| hit.sense == Sense::Plain && hit.kind.axis() == Axis::Health);
     health.map(|(part, hit)| (&part.text[hit.span.clone()], hit.confidence)).take(MOST_WORDS)
 }
@@ -90,32 +91,30 @@ impl<'a> Subject<'a> {
         };
         let health = hits().filter(|(_, hit)| tells_of_health(hit)).take(MOST_WORDS);
         Subject {
-            words: health.map(|(part, hit)| (&part.text[hit.span.clone()], health_weight(hit))).collect(),
+            words: health.map(|(part, hit)| (&part.text[hit.span.clone()], weight(hit))).collect(),
             people: hits().map(|(_, hit)| hit).filter(|hit| points_at(hit) > 0.0).take(MOST_PERSONS).collect(),
         }
     }
 }
 
-/// The two strongest bindings of persons in a part, or in the subject, to health in the part; `points` says how surely a hit
-/// is a person.
-fn bind(part: &Read<'_>, subject: &Subject<'_>, points: fn(&Hit) -> f32) -> (f32, f32) {
+/// The two strongest bindings of persons in a part, or in the subject, to health in the part.
+fn strongest_of(part: &Read<'_>, subject: &Subject<'_>) -> (f32, f32) {
     let health: Vec<&Hit> = part.hits.iter().filter(|hit| tells_of_health(hit)).collect();
     let word = |hit: &Hit| part.text.get(hit.span.clone()).unwrap_or_default();
     let different: HashSet<&str> = health.iter().map(|hit| word(hit)).collect();
-    let apart = part.is_subject() || part.is_of_the_envelope();
-    let shared: &[(&str, f32)] = if apart { &[] } else { &subject.words };
+    let shared: &[(&str, f32)] = if part.is_subject() { &[] } else { &subject.words };
     let mut best = (0.0, 0.0);
-    for person in part.hits.iter().filter(|hit| points(hit) > 0.0).take(MOST_PERSONS) {
+    for person in part.hits.iter().filter(|hit| points_at(hit) > 0.0).take(MOST_PERSONS) {
         let near = if different.len() >= DENSE { health.as_slice() } else { within(&health, person) };
         let near = near.iter().filter(|hit| hit.span != person.span).take(MOST_WORDS);
-        let near = near.map(|hit| (word(hit), health_weight(hit))).chain(shared.iter().copied());
-        best = strongest(best, (points(person) * together(near), 0.0));
+        let near = near.map(|hit| (word(hit), weight(hit))).chain(shared.iter().copied());
+        best = strongest(best, (points_at(person) * together(near), 0.0));
     }
     if part.is_subject() {
         return best;
     }
-    let whole = together(health.iter().take(MOST_WORDS).map(|hit| (word(hit), health_weight(hit))));
-    let named = subject.people.iter().map(|person| points(person)).fold(0.0, f32::max);
+    let whole = together(health.iter().take(MOST_WORDS).map(|hit| (word(hit), weight(hit))));
+    let named = subject.people.iter().map(|person| points_at(person)).fold(0.0, f32::max);
     strongest(best, (named * whole, 0.0))
 }
 
@@ -139,17 +138,7 @@ fn together<'a>(words: impl Iterator<Item = (&'a str, f32)>) -> f32 {
 }
 
 fn tells_of_health(hit: &Hit) -> bool {
-    health_weight(hit) > 0.0
-}
-
-fn health_weight(hit: &Hit) -> f32 {
-    match (hit.kind.axis(), hit.kind) {
-        (Axis::Health, _) => hit.confidence,
-        // A number that only health care gives, beside a name, tells that the person is somebody's patient or member.
-        (_, Kind::Mrn | Kind::Mbi) => 0.85,
-        (_, Kind::MemberId) => 0.6,
-        (Axis::Identifier | Axis::Unreadable, _) => 0.0,
-    }
+    weight(hit) > 0.0
 }
 
 /// How surely a hit points at one person who is not there as a health worker.

@@ -11,7 +11,7 @@ pub const BINS: usize = 1 << BITS;
 const BITS: u32 = 18;
 /// A line that is shorter than this was ended by its writer, not by the edge of the page.
 const WRAPPED: u32 = 60;
-/// Cues that are kept of one text: a bound on memory, not met by a text that anybody has written.
+/// Cues that are kept of one message: a bound on memory, not met by what anybody has written.
 const MAX_CUES: usize = 200_000;
 
 /// The words and pairs of a message, each once.
@@ -20,11 +20,13 @@ pub(in crate::classify) struct Grams {
     seen: Vec<u64>,
     pub(super) bins: Vec<u32>,
     pub(super) words: usize,
+    /// Cues that are kept of all texts.
+    cues: usize,
 }
 
 impl Grams {
     pub(in crate::classify) fn new() -> Grams {
-        Grams { seen: vec![0; BINS / 64], bins: Vec::new(), words: 0 }
+        Grams { seen: vec![0; BINS / 64], bins: Vec::new(), words: 0, cues: 0 }
     }
 
     fn add(&mut self, hash: u32) {
@@ -54,16 +56,17 @@ pub(in crate::classify) struct Said {
     pub(super) cues: Vec<Cue>,
     /// Where each sentence, line or cell begins.
     pub(super) sentences: Vec<u32>,
-    /// Words in capitals, and all words.
+    /// Words in capitals.
     pub(super) large: usize,
-    pub(super) words: usize,
+    /// Whether there was room for all that it says.
+    pub(in crate::classify) complete: bool,
 }
 
 impl Said {
     /// What a whole text says. `last` are the tokens of its last block, which for most texts is the only one; `hits` are
     /// those of the text, in its order.
     pub(in crate::classify) fn of(last: Tokens<'_>, hits: &[Hit], grams: &mut Grams) -> Said {
-        let mut said = Said::default();
+        let mut said = Said { complete: true, ..Said::default() };
         let mut tokens = last;
         for block in Tokens::blocks(tokens.text) {
             if tokens.block != block {
@@ -91,7 +94,6 @@ impl Said {
                 self.sentences.push(token.start);
                 before = START;
             }
-            self.words += 1;
             self.large += usize::from(token.class.begins_large() && token.length() > 1 && is_shouted(tokens, token));
             if token.start < covered {
                 continue;
@@ -112,17 +114,20 @@ impl Said {
             grams.add(word);
             grams.add(before.rotate_left(13).wrapping_mul(0xc2b2_ae35) ^ word);
             before = word;
-            self.cue(&tokens.list[at..]);
+            self.cue(&tokens.list[at..], &mut grams.cues);
         }
         grams.words += tokens.list.len();
     }
 
-    fn cue(&mut self, tokens: &[Token]) {
+    fn cue(&mut self, tokens: &[Token], kept: &mut usize) {
         let Some((length, topic)) = cues::phrase(tokens, goes_on) else { return };
-        if let (Some(first), Some(last)) = (tokens.first(), tokens.get(length - 1))
-            && self.cues.len() < MAX_CUES
-        {
+        if *kept == MAX_CUES {
+            self.complete = false;
+            return;
+        }
+        if let (Some(first), Some(last)) = (tokens.first(), tokens.get(length - 1)) {
             self.cues.push(Cue { topic, start: first.start, end: last.end });
+            *kept += 1;
         }
     }
 

@@ -16,7 +16,7 @@ notify = ["compliance@clinic.example"]
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_that_only_adds_tells_whom_it_names_once_and_nothing_of_the_message() {
-    let house = House::open(187, CONFIG).await;
+    let house = House::open(189, CONFIG).await;
     let _lab = house.partner(11, "lab.example", Behaviour::default()).await;
     let id = house.submit(&["results@lab.example", "maribel@lab.example"], "Knee").await;
     let told = house.notice("Subject: A rule matched").await;
