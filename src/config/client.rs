@@ -13,7 +13,7 @@ use crate::config::login::{Certified, Login, certified};
 use crate::config::profile::Profile;
 use crate::config::rate::Rates;
 use crate::config::reader::{Absent, Seen, Table};
-use crate::config::value;
+use crate::config::value::{self, nearest};
 use crate::mail::ClientName;
 
 /// What a client is answered when policy refuses its message.
@@ -56,6 +56,20 @@ pub struct Client {
 pub(super) struct Clients {
     pub(super) all: Vec<Client>,
     pub(super) names: BTreeSet<String>,
+}
+
+impl Clients {
+    /// Notes a mistake where no client has this name.
+    pub(super) fn check(&self, table: &mut Table<'_, '_>, (line, key): (usize, &str), name: &str) {
+        if self.names.contains(name) {
+            return;
+        }
+        let text = match nearest(name, self.names.iter().map(String::as_str)) {
+            Some(near) => format!("no [[client]] has this name; did you mean \"{near}\"?"),
+            None => "no [[client]] has this name: add the client, or take the name out".to_owned(),
+        };
+        table.mistake(line, key, text);
+    }
 }
 
 /// Whether the people behind a client may opt out of protection.

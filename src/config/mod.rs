@@ -8,6 +8,7 @@ mod guard;
 mod limits;
 mod listener;
 mod login;
+pub mod names;
 mod policy;
 mod profile;
 mod queue;

@@ -17,9 +17,10 @@ pub use when::{Cannot, Counted, HeaderIs, OperatingPoint, When};
 
 use crate::config::client::Clients;
 use crate::config::guard::Guard;
+use crate::config::names;
 use crate::config::reader::{Absent, Given, Seen, Table};
 use crate::config::trial::Trial;
-use crate::config::value::{self, nearest};
+use crate::config::value;
 use crate::mail::{ClientName, Method};
 use when::Depth;
 
@@ -102,19 +103,6 @@ pub(super) struct Known<'a> {
     groups: BTreeSet<String>,
 }
 
-impl Known<'_> {
-    fn check_client(&self, table: &mut Table<'_, '_>, (line, key): (usize, &str), name: &str) {
-        if self.clients.names.contains(name) {
-            return;
-        }
-        let text = match nearest(name, self.clients.names.iter().map(String::as_str)) {
-            Some(near) => format!("no [[client]] has this name; did you mean \"{near}\"?"),
-            None => "no [[client]] has this name: add the client, or take the name out".to_owned(),
-        };
-        table.mistake(line, key, text);
-    }
-}
-
 impl Policy {
     pub(super) fn read(table: &mut Table<'_, '_>, clients: &Clients) -> Policy {
         let groups = group::read_all(table);
@@ -138,12 +126,15 @@ impl Policy {
 }
 
 fn rules(table: &mut Table<'_, '_>, known: &Known<'_>) -> Vec<Rule> {
-    let mut names = Seen::default();
+    let mut earlier = Seen::default();
     table.tables("rule", |table| {
         let line = table.line_of("name");
         let name = table.required("name", value::text);
-        if let Some(first) = name.as_ref().and_then(|name| names.earlier(name, line)) {
+        if let Some(first) = name.as_ref().and_then(|name| earlier.earlier(name, line)) {
             table.mistake(line, "name", format!("the rule on line {first} has this name already: choose another"));
+        }
+        if name.as_deref().is_some_and(names::is_taken) {
+            table.mistake(line, "name", "decisions that no rule makes are called so: choose another");
         }
         let scope = table.table("scope", |table| Scope::read(table, known));
         let when = table.table("when", |table| When::read(table, known, Depth::Top));
@@ -173,7 +164,7 @@ impl Scope {
         let domains = values(table.filled("domain", Absent::Nothing, value::domain_pattern));
         let clients = table.filled("client", Absent::Nothing, value::text);
         for Given { line, value: name } in &clients {
-            known.check_client(table, (*line, "client"), name);
+            known.clients.check(table, (*line, "client"), name);
         }
         let users = values(table.filled("user", Absent::Nothing, value::address_pattern));
         match written.first().copied() {
@@ -194,9 +185,7 @@ impl Scope {
     }
 }
 
-impl Level {
-    pub const ALL: [Level; 4] = [Level::Everybody, Level::Domain, Level::Client, Level::User];
-}
+impl Level {}
 
 /// `Debug` shows no pattern: it may name a person.
 impl std::fmt::Debug for Scope {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::client::Clients;
 use crate::config::reader::{Absent, Given, Table};
-use crate::config::value::{self, nearest};
+use crate::config::value;
 use crate::mail::ClientName;
 
 /// How policy is tried before it counts.
@@ -22,13 +22,7 @@ impl Trial {
         let tests = policy.optional("tests", value::path);
         let mut observer = Vec::new();
         for Given { line, value: name } in policy.filled("observer", Absent::Nothing, value::text) {
-            if !clients.names.contains(&name) {
-                let text = match nearest(&name, clients.names.iter().map(String::as_str)) {
-                    Some(near) => format!("no [[client]] has this name; did you mean \"{near}\"?"),
-                    None => "no [[client]] has this name: add the client, or take the name out".to_owned(),
-                };
-                policy.mistake(line, "observer", text);
-            }
+            clients.check(policy, (line, "observer"), &name);
             observer.push(ClientName(name));
         }
         Trial { tests, observer }

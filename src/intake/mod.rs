@@ -408,6 +408,8 @@ impl Terms {
         if allowed.is_some_and(Allowed::must_not_be_refused) {
             decisions.iter_mut().for_each(held_instead);
         }
+        // Last: a copy fares as the message does.
+        decisions.extend(policy::copies(&decisions));
         Examination { tree, verdict, facts, signs, decisions, marks, seen }
     }
 

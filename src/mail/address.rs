@@ -69,7 +69,7 @@ impl Address {
     /// of these.
     pub fn matches(&self, pattern: &str) -> bool {
         let Some((local, domain)) = pattern.rsplit_once('@') else { return false };
-        (local == "*" || folded(local) == folded(self.expose_local())) && self.domain.matches(domain)
+        self.domain.matches(domain) && (local == "*" || folded(local) == folded(self.expose_local()))
     }
 
     /// Whether a next hop must know SMTPUTF8 to be given this address (RFC 6531 §3.6).

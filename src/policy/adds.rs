@@ -9,8 +9,9 @@ use crate::mail::Address;
 /// What is added to a message for one recipient.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Additions {
-    pub headers: Vec<(String, String)>,
-    pub footers: Vec<String>,
+    /// With the place of the rule in the config.
+    pub headers: Vec<(usize, (String, String))>,
+    pub footers: Vec<(usize, String)>,
     pub archive: Vec<Address>,
     /// Who is told, by which rule.
     pub notify: Vec<Notified>,
@@ -38,15 +39,15 @@ pub enum SubjectFate {
 
 impl Additions {
     /// Adds what one rule adds, and says so in words.
-    pub(super) fn add(&mut self, rule: &Rule) -> Vec<String> {
+    pub(super) fn add(&mut self, (at, rule): (usize, &Rule)) -> Vec<String> {
         let adds = &rule.adds;
         let mut words = Vec::new();
         for (name, value) in &adds.headers {
-            words.push(self.add_header(name, value));
+            words.push(self.add_header(at, (name, value)));
         }
         if let Some(footer) = &adds.footer {
             words.push("puts a footer under it".to_owned());
-            extend(&mut self.footers, std::slice::from_ref(footer));
+            self.add_footer(at, footer);
         }
         if let Some(archive) = &adds.archive {
             words.push("sends a copy to the archive".into());
@@ -69,13 +70,19 @@ impl Additions {
         words
     }
 
-    fn add_header(&mut self, name: &str, value: &str) -> String {
-        let earlier = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    fn add_footer(&mut self, at: usize, footer: &str) {
+        if !self.footers.iter().any(|(_, known)| known == footer) {
+            self.footers.push((at, footer.to_owned()));
+        }
+    }
+
+    fn add_header(&mut self, at: usize, (name, value): (&str, &str)) -> String {
+        let earlier = self.headers.iter().find(|(_, (known, _))| known.eq_ignore_ascii_case(name));
         match earlier {
-            Some((_, known)) if known == value => format!("adds {name}, as another rule does"),
+            Some((_, (_, known))) if known == value => format!("adds {name}, as another rule does"),
             Some(_) => format!("{name} gives way to that of a rule further up"),
             None => {
-                self.headers.push((name.to_owned(), value.to_owned()));
+                self.headers.push((at, (name.to_owned(), value.to_owned())));
                 format!("adds {name}")
             }
         }
@@ -107,17 +114,25 @@ impl Additions {
     /// What holds for the whole message is what any of its recipients calls for: one text is kept for all.
     pub fn united<'a>(all: impl IntoIterator<Item = &'a Additions>) -> Additions {
         let mut united = Additions::default();
+        let (mut headers, mut footers) = (Vec::new(), Vec::new());
         for each in all {
-            for (name, value) in &each.headers {
-                united.add_header(name, value);
-            }
-            extend(&mut united.footers, &each.footers);
+            headers.extend(&each.headers);
+            footers.extend(&each.footers);
             extend(&mut united.archive, &each.archive);
             extend(&mut united.notify, &each.notify);
             if each.subject == SubjectFate::Moves {
                 united.subject = SubjectFate::Moves;
             }
             united.part2_notice |= each.part2_notice;
+        }
+        // Whoever comes first among the recipients: the rule further up does.
+        headers.sort_by_key(|(at, _)| *at);
+        footers.sort_by_key(|(at, _)| *at);
+        for (at, (name, value)) in headers {
+            united.add_header(*at, (name, value));
+        }
+        for (at, footer) in footers {
+            united.add_footer(*at, footer);
         }
         united
     }

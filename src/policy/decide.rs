@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::audit::HoldCause;
 use crate::classify::{self, Verdict};
+use crate::config::names::{ASKED, DEFAULT, OPTED_OUT, REFUSED, SUBJECT};
 use crate::config::{self, Compat, Last, Level, OperatingPoint, Permission, PhiSubject, Rule};
 use crate::mail::{Address, Method};
 use crate::policy::adds::{Additions, SubjectFate};
@@ -12,20 +13,7 @@ use crate::policy::conditions::{Case, any};
 use crate::policy::marks::{Marks, Means, OptingOut, Tag, tags};
 use crate::policy::protection::{Plan, raise};
 use crate::policy::seen::Ends;
-use crate::policy::{
-    Action, Decision, Facts, RecipientFacts, RuleResult, Submission, Tried, archive, require_tls, subject,
-};
-
-/// The name under which a sender's own wish competes.
-const ASKED: &str = "sender asked for protection";
-/// The name under which a sender's wish for less competes.
-const OPTED_OUT: &str = "sender opted out";
-/// The name under which `[policy] phi_subject` competes when it holds a message.
-const SUBJECT: &str = "health information in the subject";
-/// The name under which a subject is refused for what it holds.
-const REFUSED: &str = "a password in the subject";
-/// The name under which `[policy] default` competes.
-const DEFAULT: &str = "default";
+use crate::policy::{Action, Decision, Facts, RecipientFacts, RuleResult, Submission, Tried, require_tls, subject};
 
 /// The rules of one config, compiled.
 #[derive(Debug)]
@@ -75,7 +63,7 @@ impl Rules {
     }
 }
 
-/// One decision per recipient, in the order of the envelope; behind them one per archive that gets a copy.
+/// One decision per recipient, in the order of the envelope.
 ///
 /// Every rule whose conditions hold competes, and so does what the sender asked for. The default competes when no rule
 /// for everybody matched: an operator's rule replaces it, a sender's wish can only add to it. The most protective wins (see
@@ -98,8 +86,6 @@ pub fn decide(
     };
     let mut decisions: Vec<_> = submission.envelope.recipients().iter().enumerate().map(decide_one).collect();
     require_tls::obey(&mut decisions, submission.envelope, submission.tree);
-    let copies = archive::copies(&decisions);
-    decisions.extend(copies);
     decisions
 }
 
@@ -144,14 +130,14 @@ impl Case<'_> {
         let rules = self.rules;
         let mut adds = Additions::default();
         let mut candidates: Vec<Candidate<'_>> =
-            rules.rules.iter().map(|rule| self.candidate(rule, &mut adds)).collect();
+            rules.rules.iter().enumerate().map(|rule| self.candidate(rule, &mut adds)).collect();
         let default = Plan::deliver(&rules.default, Last::Hold);
         let of_everybody =
             |candidate: &Candidate<'_>| candidate.level == Level::Everybody && candidate.plan().is_some();
         let ruled = candidates.iter().any(of_everybody);
         let written = candidates.len();
         candidates.extend(self.wishes(&mut adds));
-        let stands = if ruled { Err("no rule of the config matched".to_owned()) } else { Ok(default.clone()) };
+        let stands = if ruled { Err("no rule for everybody matched".to_owned()) } else { Ok(default.clone()) };
         candidates.push(Candidate { may_relax: rules.default_may_relax, ..Candidate::of_ours(DEFAULT, stands) });
 
         let winner = winner(&candidates, written);
@@ -164,7 +150,7 @@ impl Case<'_> {
             recipient: self.recipient.clone(),
             action: plan.action.clone(),
             cause: plan.cause,
-            released: released(&candidates, plan, &default),
+            released: released(&candidates, written, (plan, &default)),
             rule: candidates[winner].name.to_owned(),
             tried: tried(&candidates, winner),
             remarks: plan.remarks.iter().cloned().chain(slowest.map(waits)).collect(),
@@ -178,11 +164,11 @@ impl Case<'_> {
         decision
     }
 
-    fn candidate<'r>(&self, rule: &'r Rule, adds: &mut Additions) -> Candidate<'r> {
+    fn candidate<'r>(&self, (at, rule): (usize, &'r Rule), adds: &mut Additions) -> Candidate<'r> {
         let (fate, added) = match (self.unmet(rule), &rule.then) {
             (Some(condition), _) => (Fate::Unmet(condition), Vec::new()),
-            (None, Some(then)) => (Fate::Competes(Plan::of(then)), adds.add(rule)),
-            (None, None) => (Fate::Adds, adds.add(rule)),
+            (None, Some(then)) => (Fate::Competes(Plan::of(then)), adds.add((at, rule))),
+            (None, None) => (Fate::Adds, adds.add((at, rule))),
         };
         Candidate { name: &rule.name, level: rule.scope.level(), may_relax: rule.may_relax, fate, adds: added }
     }
@@ -237,18 +223,16 @@ impl Case<'_> {
     /// What a subject with health information calls for: to be moved, or the plan to hold the message.
     fn subject(&self, adds: &mut Additions) -> Option<Plan> {
         let holds = classify::is_phi(self.verdict, self.rules.point) && subject::holds_phi(self.verdict);
-        let sealed = self.submission.seen.ends == Ends::Sealed || subject::further(self.submission.tree).is_none();
-        match self.rules.phi_subject {
-            PhiSubject::Hold if holds => Some(Plan::hold("the subject holds health information")),
-            PhiSubject::Move if holds && sealed => {
-                Some(Plan::hold("the subject holds health information, and the message must not be edited"))
-            }
-            PhiSubject::Move if holds => {
-                adds.subject = SubjectFate::Moves;
-                None
-            }
-            PhiSubject::Hold | PhiSubject::Move | PhiSubject::Leave => None,
+        if holds && self.rules.phi_subject == PhiSubject::Hold {
+            return Some(Plan::hold("the subject holds health information"));
         }
+        if holds && self.rules.phi_subject == PhiSubject::Move {
+            adds.subject = SubjectFate::Moves;
+        }
+        // Rules have added theirs.
+        let moves = adds.subject == SubjectFate::Moves;
+        let stays = self.submission.seen.ends == Ends::Sealed || subject::further(self.submission.tree).is_none();
+        (moves && stays).then(|| Plan::hold("the subject is to move inside, and the message must not be edited"))
     }
 
     /// What holds whichever rule won.
@@ -265,12 +249,8 @@ impl Case<'_> {
         let wished = self.marks.verify.map(|verify| decision.adds.add_verification(verify));
         decision.remarks.extend(wished.map(|told| format!("the sender {told}")));
         let sealed = self.submission.seen.ends == Ends::Sealed;
-        if decision.adds.subject == SubjectFate::Moves {
-            decision.remarks.push(if sealed {
-                "the subject stays: a message that is signed or sealed end to end is not edited".into()
-            } else {
-                "the subject is moved inside".into()
-            });
+        if decision.adds.subject == SubjectFate::Moves && !sealed {
+            decision.remarks.push("the subject is moved inside".into());
         }
         let edits = !decision.adds.footers.is_empty() || decision.adds.part2_notice;
         if sealed && edits {
@@ -295,36 +275,43 @@ fn more(one: &Candidate<'_>, than: &Candidate<'_>) -> bool {
 /// Which candidate decides: of the first `written`, which are the config's rules, and the last, which is the default, the
 /// most protective that is in force; then the wishes.
 fn winner(candidates: &[Candidate<'_>], written: usize) -> usize {
-    let (rules, wishes) = candidates.split_at(written);
+    let rules = &candidates[..written];
     let default = candidates.len() - 1;
     let narrowest = rules.iter().filter(|rule| rule.plan().is_some()).map(|rule| rule.level).max();
     // A wider scope gives way to a narrower one only where it says so.
     let in_force = |candidate: &Candidate<'_>| !candidate.may_relax || narrowest.is_none_or(|n| n <= candidate.level);
-    let standing = (0..written).chain([default]).filter(|at| in_force(&candidates[*at]));
+    let wished = || (written..default).filter(|at| candidates[*at].plan().is_some());
+    // Who may opt out does so of the default, and competes in its place; a rule was written for a reason.
+    let opted_out = wished().find(|at| candidates[*at].name == OPTED_OUT);
+    let stands = candidates[default].plan().is_some() && in_force(&candidates[default]);
+    let fallback = opted_out.filter(|_| stands).unwrap_or(default);
+    let standing = (0..written).chain([fallback]).filter(|at| in_force(&candidates[*at]));
     let stronger = |one: usize, two: usize| if more(&candidates[two], &candidates[one]) { two } else { one };
     let mut current = standing.reduce(stronger).unwrap_or(default);
-    for (at, wish) in wishes.iter().enumerate().map(|(at, wish)| (written + at, wish)) {
-        // Who may opt out does so of the default; a rule was written for a reason.
-        let decides = if wish.name == OPTED_OUT {
-            current == default && wish.plan().is_some()
-        } else {
-            let ties = current == default && wish.plan().is_some() && !more(&candidates[default], wish);
-            at != default && (ties || more(wish, &candidates[current]))
-        };
-        if decides {
+    for at in wished().filter(|at| Some(*at) != opted_out) {
+        let ties = current == fallback && !more(&candidates[fallback], &candidates[at]);
+        if ties || more(&candidates[at], &candidates[current]) {
             current = at;
         }
     }
     current
 }
+
 /// The methods of the most protective list that matched, for a message that is held or refused. Where the list that won
-/// has no method that exists, there is none: another rule's would protect less.
-fn released(candidates: &[Candidate<'_>], winner: &Plan, default: &Plan) -> Vec<Method> {
+/// has no method that exists, there is none: another rule's would protect less. What holds all mail names no way for it, so
+/// the default competes unless a rule for everybody does.
+fn released(candidates: &[Candidate<'_>], written: usize, (winner, default): (&Plan, &Plan)) -> Vec<Method> {
     if winner.cause == Some(HoldCause::MethodsExhausted) {
         return Vec::new();
     }
+    let for_everybody = |candidate: &Candidate<'_>| {
+        candidate.level == Level::Everybody && candidate.plan().is_some_and(Plan::is_a_list)
+    };
+    let listed = candidates[..written].iter().any(for_everybody);
+    let opts_out = |at: usize| at >= written && candidates[at].name == OPTED_OUT;
     // The first of equals, as everywhere: `max_by` takes the last.
-    let matched = candidates.iter().rev().filter(|candidate| candidate.name != OPTED_OUT).filter_map(Candidate::plan);
+    let matched = candidates.iter().enumerate().rev().filter(|(at, _)| !opts_out(*at));
+    let matched = (!listed).then_some(default).into_iter().chain(matched.filter_map(|(_, found)| found.plan()));
     let lists = matched.filter(|plan| plan.is_a_list()).max_by(|one, other| one.protection.cmp(&other.protection));
     match &lists.unwrap_or(default).action {
         Action::Deliver { methods, last: _ } => methods.clone(),

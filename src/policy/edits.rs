@@ -39,7 +39,7 @@ pub fn edits(rules: &Rules, decided: Decided<'_>, reference: MessageId) -> Vec<E
             }
         }
     }
-    edits.extend(adds.headers.iter().map(|(name, value)| Edit::Prepend(format!("{name}: {value}\r\n"))));
+    edits.extend(adds.headers.iter().map(|(_, (name, value))| Edit::Prepend(format!("{name}: {value}\r\n"))));
     edits
 }
 
@@ -53,7 +53,7 @@ fn moved(first: &Phi<String>, further: &[&Phi<String>]) -> Phi<String> {
 
 fn below(adds: &Additions) -> Option<String> {
     let notice = adds.part2_notice.then_some(PART2_NOTICE);
-    let texts: Vec<&str> = adds.footers.iter().map(String::as_str).chain(notice).collect();
+    let texts: Vec<&str> = adds.footers.iter().map(|(_, footer)| footer.as_str()).chain(notice).collect();
     (!texts.is_empty()).then(|| texts.join("\n\n"))
 }
 
@@ -63,8 +63,10 @@ mod tests {
 
     #[test]
     fn footers_stand_in_the_order_of_the_rules_and_the_notice_last() {
-        let adds =
-            Additions { footers: vec!["One.".into(), "Two.".into()], part2_notice: true, ..Additions::default() };
+        let footer = |at, text: &str| Additions { footers: vec![(at, text.into())], ..Additions::default() };
+        let notice = Additions { part2_notice: true, ..Additions::default() };
+        // In the order of the recipients, the second rule's comes first.
+        let adds = Additions::united([&footer(1, "Two."), &footer(0, "One."), &notice]);
         assert_eq!(below(&adds).unwrap(), format!("One.\n\nTwo.\n\n{PART2_NOTICE}"));
         assert_eq!(below(&Additions::default()), None);
     }

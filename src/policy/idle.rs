@@ -179,13 +179,18 @@ fn shadow(at: usize, policy: &Policy, all: &[Conditions]) -> Option<Vec<String>>
     }
     let relaxed = policy.may_relax || rules.iter().any(|rule| rule.may_relax);
     let stronger = |other: usize| {
+        // What may be relaxed stands back where this one need not.
+        if rules[other].may_relax && !rule.may_relax {
+            return false;
+        }
         let level = rules[other].scope.level().cmp(&rule.scope.level());
         match (compare_rules(rules[other].then.as_ref(), rule.then.as_ref()), level) {
             (None | Some(Ordering::Less), _) | (_, Ordering::Greater) => false,
             (Some(Ordering::Greater), Ordering::Equal) => true,
             (Some(Ordering::Equal), Ordering::Equal) => other < at,
             // docs/decisions/0028-rules-in-scopes.md: what is narrower decides where it protects more, or may relax.
-            (Some(_), Ordering::Less) => !relaxed,
+            (Some(Ordering::Greater), Ordering::Less) => !relaxed,
+            (Some(Ordering::Equal), Ordering::Less) => !relaxed && other < at,
         }
     };
     let rivals: Vec<(&Rule, &Conditions)> = (0..rules.len())
@@ -408,9 +413,13 @@ mod tests {
         };
         let expected = [("narrow".to_owned(), vec!["wide".to_owned()])];
         assert_eq!(shadowed(&wide, &narrow(VALID)), expected);
-        assert_eq!(shadowed(&narrow(HOLD), &wide), expected);
+        // The narrow one stands first, and of equals the first decides.
+        assert_eq!(shadowed(&narrow(HOLD), &wide), []);
         assert_eq!(shadowed(&wide, &narrow("reject = \"no\"")), []);
         assert_eq!(shadowed(&rule("wide", "phi = true", &format!("{HOLD}\nmay_relax = true")), &narrow(VALID)), []);
+        // What stands back for a narrower rule covers nothing that does not.
+        let relaxed = rule("wide", "phi = true", &format!("{HOLD}\nmay_relax = true"));
+        assert_eq!(shadowed(&relaxed, &rule("other", "phi = true", VALID)), []);
         // A wide rule stands in for the default, whatever a narrower one says.
         assert_eq!(shadowed(&rule("wide", "phi = true", VALID), &narrow(HOLD)), []);
     }

@@ -233,8 +233,12 @@ impl Marks {
         match name.to_ascii_lowercase().as_str() {
             "x-sealpost-min-tls" => self.least_tls = self.least_tls.max(least_tls(&word)),
             "x-sealpost-label" => {
-                let known = word.split(',').filter_map(Label::from_name);
-                self.labels.extend(known);
+                for word in word.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+                    match Label::from_name(word) {
+                        Some(label) => self.labels.push(label),
+                        None => self.remarks.push("X-Sealpost-Label has a word that is not known".into()),
+                    }
+                }
             }
             "x-sealpost-expire" => match humantime::parse_duration(value.trim()) {
                 Ok(expire) if !expire.is_zero() => self.expire = Some(self.expire.map_or(expire, |o| o.min(expire))),

@@ -22,6 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use adds::{Additions, Notified, SubjectFate};
+pub use archive::copies;
 pub use decide::{Rules, decide};
 pub use edits::{Decided, edits};
 pub use guard::{Letter, Sight, Sign, Signs, WholeRecord, guard, signs};

@@ -7,7 +7,7 @@ use crate::mail::{Address, ClientName, Envelope, Message, MessageId, ReversePath
 use crate::mime::{self, Budget};
 use crate::phi::Kind;
 use crate::policy::{
-    Action, Belief, Decided, Decision, Facts, RuleResult, Rules, Seen, Submission, Tried, decide, edits, marks,
+    Action, Belief, Decided, Decision, Facts, RuleResult, Rules, Seen, Submission, Tried, copies, decide, edits, marks,
 };
 
 fn house() -> String {
@@ -74,7 +74,8 @@ fn outcome(policy: &str, mail: Mail<'_>) -> Outcome {
         seen: &seen,
     };
     let marks = marks(&rules, &submission);
-    let decisions = decide(&rules, (&submission, &marks), &verdict, &Facts::default());
+    let mut decisions = decide(&rules, (&submission, &marks), &verdict, &Facts::default());
+    decisions.extend(copies(&decisions));
     let decided = Decided { tree: &tree, seen: &seen, marks: &marks, decisions: &decisions };
     let edits = edits(&rules, decided, MessageId::from_parts(crate::clock::Timestamp::from_millis(0), 1));
     let left = String::from_utf8(mime::edit(&message, &edits).bytes().to_vec()).unwrap().replace("\r\n", "\n");
@@ -204,7 +205,7 @@ fn a_subject_with_health_information_moves_inside_or_holds_the_message() {
     let own = "[policy]\ndefault = [\"tls:valid\"]\nsubject = \"From the clinic ({reference})\"\n";
     assert!(outcome(own, mail).left.contains("\nSubject: From the clinic (00000000000000000000000001)\n"));
     let hold = "[policy]\ndefault = [\"tls:valid\"]\nphi_subject = \"hold\"\n";
-    assert_eq!(decided(hold, mail), "hold by health information in the subject");
+    assert_eq!(decided(hold, mail), "hold by the subject");
     let leave = "[policy]\ndefault = [\"tls:valid\"]\nphi_subject = \"leave\"\n";
     assert!(outcome(leave, mail).left.contains("Subject: Result of Maribel Quist\n\nGood"));
     // Nothing is moved of other mail, nor where only the text tells something.
@@ -221,12 +222,15 @@ fn what_is_signed_or_sealed_end_to_end_is_not_edited() {
     for text in [signed, armored] {
         let found = &[("subject", Kind::Name)];
         let mail = Mail { text, found, ..PLAIN };
-        assert_eq!(decided(VALID, mail), "hold by health information in the subject", "{text}");
-        let adds = rule("adds", "footer = \"Bye\"\nmove_subject = true\npart2_notice = true");
+        assert_eq!(decided(VALID, mail), "hold by the subject", "{text}");
+        let adds = rule("adds", "footer = \"Bye\"\npart2_notice = true");
         let out = outcome(&format!("{VALID}{adds}"), Mail { found: &[], ..mail });
         assert_eq!(out.left, text);
         let told = out.decisions[0].remarks.join("\n");
-        assert!(told.contains("no footer") && told.contains("the subject stays"), "{told}");
+        assert!(told.contains("no footer"), "{told}");
+        // What a rule moves must not leave as it is either.
+        let moves = format!("{VALID}{}", rule("moves", "move_subject = true"));
+        assert_eq!(decided(&moves, Mail { found: &[], ..mail }), "hold by the subject", "{text}");
     }
 }
 
@@ -325,4 +329,42 @@ fn marks_of_other_products_decide_from_one_table_that_can_be_switched_off() {
     }
     let secret = HELLO.replace("hello", "[PW:hunter2] hello");
     assert_eq!(decided(on, Mail { text: &secret, ..PLAIN }), "reject by a password in the subject");
+}
+
+#[test]
+fn what_is_held_is_released_by_no_less_than_it_would_have_gone_by() {
+    let held = rule("look", "hold = \"look\"");
+    let lax = rule("lax", "scope = { domain = [\"clinic.example\"] }\ndeliver = [\"tls:encrypted\"]");
+    let decision = &outcome(&[VALID, &held, &lax].concat(), PLAIN).decisions[0];
+    let released: Vec<&str> = decision.released.iter().map(|method| method.name()).collect();
+    assert_eq!((way(decision).as_str(), released.as_slice()), ("hold by look", ["tls:valid"].as_slice()));
+}
+
+#[test]
+fn opting_out_undoes_no_rule_that_somebody_wrote() {
+    let policy = "[policy]\ndefault = [\"tls:authenticated\"]\nopted_out = [\"tls:encrypted\"]\n";
+    let clinic = rule("clinic", "scope = { domain = [\"clinic.example\"] }\ndeliver = [\"tls:valid\"]");
+    let text = format!("X-Sealpost-Secure: none\nX-Sealpost-Reason: it is a menu\n{HELLO}");
+    let mail = Mail { text: &text, client: "lawyers", found: &[] };
+    assert_eq!(decided(policy, mail), "tls:encrypted by sender opted out");
+    assert_eq!(decided(&format!("{policy}{clinic}"), mail), "tls:valid by clinic");
+}
+
+#[test]
+fn an_archive_gets_its_copy_though_another_recipient_is_refused() {
+    let policy = [
+        VALID.to_owned(),
+        rule("all", "archive = \"archive@clinic.example\""),
+        rule("no", "when = { recipient_domain = [\"lab.example\"] }\nreject = \"no\""),
+    ];
+    let out = outcome(&policy.concat(), PLAIN);
+    let ways: Vec<String> = out.decisions.iter().map(way).collect();
+    assert_eq!(ways, ["reject by no", "tls:valid by default", "tls:valid by default"]);
+}
+
+#[test]
+fn a_topic_that_is_not_known_is_told() {
+    let text = format!("X-Sealpost-Label: part-2, hiv\n{HELLO}");
+    let decision = &outcome(VALID, Mail { text: &text, ..PLAIN }).decisions[0];
+    assert!(decision.remarks.contains(&"X-Sealpost-Label has a word that is not known".to_owned()), "{decision:?}");
 }

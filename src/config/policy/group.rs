@@ -70,8 +70,9 @@ impl Group {
         if members.is_empty() && self.members.is_empty() {
             return Err(mistake("the file lists nobody, and a rule about the group would never hold".into()));
         }
-        if members.len() > MAX_MEMBERS {
-            return Err(mistake(format!("the file lists {}; {MAX_MEMBERS} are the most", members.len())));
+        let all = self.members.len() + members.len();
+        if all > MAX_MEMBERS {
+            return Err(mistake(format!("with the file, the group has {all} members; {MAX_MEMBERS} are the most")));
         }
         self.members.extend(members);
         Ok(())

@@ -191,7 +191,7 @@ fn condition<T>(
 fn clients(table: &mut Table<'_, '_>, known: &Known<'_>) -> Vec<ClientName> {
     let given = table.filled("client", Absent::Nothing, value::text);
     for Given { line, value: name } in &given {
-        known.check_client(table, (*line, "client"), name);
+        known.clients.check(table, (*line, "client"), name);
     }
     given.into_iter().map(|given| ClientName(given.value)).collect()
 }

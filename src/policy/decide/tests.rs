@@ -200,7 +200,7 @@ fn the_trace_names_every_rule() {
     assert_eq!(names, ["a", "b", "c", "sender asked for protection", "default"]);
     assert_eq!(tried[0].result, RuleResult::Outdone { by: "c".into() });
     assert_eq!(tried[2].result, RuleResult::Won);
-    assert_eq!(tried[4].result, RuleResult::NotMatched { condition: "no rule of the config matched".into() });
+    assert_eq!(tried[4].result, RuleResult::NotMatched { condition: "no rule for everybody matched".into() });
 }
 
 #[test]

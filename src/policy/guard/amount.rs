@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::classify::Verdict;
-use crate::mime::{Content, Part, Tree};
+use crate::mime::{self, Content, Part, Tree};
 use crate::phi::{Axis, Kind};
 
 /// Such a long attachment with so much of health in it is a chart.
@@ -42,9 +42,9 @@ pub(super) fn whole_record(tree: &Tree, verdict: &Verdict) -> Option<WholeRecord
 
 fn by_its_name(part: &Part) -> Option<WholeRecord> {
     // What a file's name ends with says what it is, and not whose.
-    let name = part.name.as_ref().map(|name| name.expose().to_ascii_lowercase()).unwrap_or_default();
-    let ccda =
-        part.media_type == "application/hl7-cda+xml" || [".ccda", ".ccd", ".cda"].iter().any(|end| name.ends_with(end));
+    let end = part.name.as_ref().and_then(|name| mime::extension(name.expose()));
+    let named = end.is_some_and(|end| ["ccda", "ccd", "cda"].contains(&end.as_str()));
+    let ccda = part.media_type == "application/hl7-cda+xml" || named;
     ccda.then_some(WholeRecord::Ccda)
 }
 
