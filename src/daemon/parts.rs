@@ -352,7 +352,7 @@ async fn open_pages(
     let socket = wellknown::bind(bind)
         .await
         .map_err(|error| StartError::Io { what: format!("[http] cannot listen on {bind}"), error })?;
-    let pages = wellknown::Pages::new(desk.queue.clone(), Arc::clone(&parts.clock));
+    let pages = wellknown::Pages::new(desk.queue.clone(), desk.evidence.clone(), Arc::clone(&parts.clock));
     let until = rest.clone();
     rooms.spawn(async move {
         if let Err(error) = wellknown::serve_pages(socket, pages, until).await {

@@ -8,13 +8,15 @@ use crate::clock::Timestamp;
 use crate::crypto::Digest;
 use crate::directory::{Directory, PATIENCE};
 use crate::evidence::{Evidence, EvidenceError};
-use crate::mail::{ClientName, Envelope};
+use crate::mail::{Address, ClientName, Domain, Envelope};
 use crate::policy::{Alike, Letter, Past};
 
 /// Recipients of one message that are asked about; whoever writes to more at once writes to a list.
 const ASKED: usize = 100;
 /// The domains of a client that a recipient's is compared with.
 const DOMAINS: usize = 300;
+/// Messages to one recipient that are counted; more are a burst in any case.
+const COUNTED: usize = 1_000;
 /// People of an earlier message that are looked through.
 const PEOPLE: usize = 1_000;
 
@@ -45,20 +47,30 @@ impl Directory {
     }
 
     async fn find(&self, past: &mut Past, question: Question<'_>) -> Result<(), EvidenceError> {
-        let Question { client, envelope, letter, guarded, likeness, burst_since } = question;
+        let Question { client, envelope, letter: _, guarded, likeness, burst_since } = question;
         if let Some((likeness, since)) = likeness {
             let alike = self.store.alike(likeness, since).await?;
             past.alike = alike.map(|(message, at)| Alike { message, at });
         }
+        if guarded {
+            self.find_habits(past, question).await?;
+        }
+        // The longest question comes last.
         if let Some(since) = burst_since {
             past.lately = self.lately(client, envelope, since).await?;
         }
-        if !guarded {
-            return Ok(());
-        }
+        Ok(())
+    }
+
+    async fn find_habits(&self, past: &mut Past, question: Question<'_>) -> Result<(), EvidenceError> {
+        let Question { client, envelope, letter, .. } = question;
+        let asked = || envelope.recipients().iter().take(ASKED);
         past.domains = self.store.domains_written(client, DOMAINS).await?;
-        let people: Vec<Digest> =
-            envelope.recipients().iter().take(ASKED).map(|to| self.store.correspondent(to)).collect();
+        // However seldom: what was written to is no slip.
+        let rare: BTreeSet<&Domain> = asked().map(Address::domain).collect();
+        let rare: Vec<&Domain> = rare.into_iter().filter(|domain| past.times(domain) == 0).collect();
+        past.domains.extend(self.store.times_domains(client, &rare).await?);
+        let people: Vec<Digest> = asked().map(|to| self.store.correspondent(to)).collect();
         past.written = self.store.times_written(client, &people).await?;
         past.took_part = self.took_part(envelope, letter).await?;
         Ok(())
@@ -74,7 +86,7 @@ impl Directory {
         let mut lately = Vec::new();
         for recipient in envelope.recipients().iter().take(ASKED) {
             let [to, _] = evidence.names_of(recipient);
-            lately.push(self.store.sent_since(client, to, since).await?);
+            lately.push(self.store.sent_since(client, to, (since, COUNTED)).await?);
         }
         Ok(lately)
     }
@@ -85,7 +97,7 @@ impl Directory {
         let mut people = BTreeSet::new();
         for id in &letter.answers {
             // It goes into a keyed hash.
-            let Some(message) = evidence.find_message_id(id.expose()).await?.first().copied() else { continue };
+            let Some(message) = evidence.newest_with_message_id(id.expose()).await? else { continue };
             match self.store.people_of(message, PEOPLE).await? {
                 Some(more) => people.extend(more),
                 // A list: whoever answers it knows that they answer many.

@@ -7,11 +7,11 @@ use crate::classify::{Finding, Grounds, Points, Verdict};
 use crate::evidence::record::{Classified, Found, Record};
 use crate::evidence::sealed;
 use crate::mail::Address;
-use crate::mime::{Attached, Content, Part, Tree, Unreadable};
+use crate::mime::{self, Attached, Content, Part, Tree, Unreadable};
 use crate::phi::{Label, Phi};
 use crate::policy::{Ends, Seen, Signs};
 
-/// Parts, and attachments, that are told apart; what is behind them is only counted.
+/// Parts, and attachments, that are told apart; what is behind them is left out.
 const MOST_PARTS: usize = 256;
 /// Octets of a steering field that are kept: those that mean something are short.
 const LONGEST_VALUE: usize = 128;
@@ -34,8 +34,6 @@ pub struct Features {
     #[serde(with = "sealed::texts")]
     pub values: Vec<Phi<String>>,
     pub parts: Vec<PartSeen>,
-    /// Parts beyond those.
-    pub more_parts: usize,
     /// Attachments as the message's structure has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attached>,
@@ -62,12 +60,10 @@ pub struct PartSeen {
     pub extension: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<Unreadable>,
-    /// Octets of its text.
-    pub bytes: u64,
 }
 
 impl Features {
-    pub fn of(tree: &Tree, verdict: &Verdict, seen: &Seen) -> Features {
+    pub fn of(tree: &Tree, verdict: &Verdict, seen: &Seen, signs: &Signs) -> Features {
         // Only words that may be tags are taken out of it.
         let (opening, closing) = bracketed(tree.subject.expose());
         let control = tree.control.iter().filter(|(name, _)| steers(name));
@@ -84,12 +80,11 @@ impl Features {
             fields: kept.clone().map(|(name, _)| name.clone()).collect(),
             values: values.collect(),
             parts: tree.parts.iter().take(MOST_PARTS).map(PartSeen::of).collect(),
-            more_parts: tree.parts.len().saturating_sub(MOST_PARTS),
             attachments: seen.attachments.iter().take(MOST_PARTS).cloned().collect(),
             ends: seen.ends,
             labels: verdict.labels.clone(),
             persons: verdict.persons,
-            signs: Signs::default(),
+            signs: signs.clone(),
             points: verdict.points,
         }
     }
@@ -145,20 +140,13 @@ impl Features {
 
 impl PartSeen {
     fn of(part: &Part) -> PartSeen {
-        let (unreadable, bytes) = match &part.content {
-            // Its length.
-            Content::Text(text) => (None, text.expose().len()),
-            Content::Unreadable(why) => (Some(*why), 0),
+        let unreadable = match &part.content {
+            Content::Text(_) => None,
+            Content::Unreadable(why) => Some(*why),
         };
         // The end of a name says what a file is, and not whose.
-        let extension = part.name.as_ref().and_then(|name| extension(name.expose()));
-        PartSeen {
-            path: part.path.clone(),
-            media_type: part.media_type.clone(),
-            extension,
-            unreadable,
-            bytes: bytes as u64,
-        }
+        let extension = part.name.as_ref().and_then(|name| mime::extension(name.expose()));
+        PartSeen { path: part.path.clone(), media_type: part.media_type.clone(), extension, unreadable }
     }
 
     fn part(&self) -> Part {
@@ -186,12 +174,6 @@ fn marks(record: &Record) -> String {
 /// What mailing lists write holds tokens of their subscribers, and steers nothing.
 fn steers(name: &str) -> bool {
     !name.starts_with("list-") && name != "precedence"
-}
-
-fn extension(name: &str) -> Option<String> {
-    let (_, end) = name.rsplit_once('.')?;
-    let plain = !end.is_empty() && end.len() <= 8 && end.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    plain.then(|| end.to_ascii_lowercase())
 }
 
 /// The bracketed words at the beginning, between and behind answer prefixes, and those at the end.
@@ -293,11 +275,11 @@ mod tests {
             ],
             ends: Ends::Sealed,
         };
-        let features = Features::of(&tree, &verdict, &seen);
+        let features = Features::of(&tree, &verdict, &seen, &Signs::default());
         let text = serde_json::to_string(&features).unwrap();
         assert!(!text.to_lowercase().contains("quist") && !text.contains("maria"), "{text}");
         assert_eq!(serde_json::from_str::<Features>(&text).unwrap(), features);
-        assert_eq!((features.parts[0].extension.as_deref(), features.parts[1].bytes), (Some("pdf"), 22));
+        assert_eq!(features.parts[0].extension.as_deref(), Some("pdf"));
         assert_eq!(features.fields, ["x-sealpost-secure", "x-clinic-desk"]);
         assert_eq!((&features.attachments, features.ends), (&seen.attachments, Ends::Sealed));
     }

@@ -99,6 +99,14 @@ impl Evidence {
         }
     }
 
+    /// The last of them.
+    pub async fn newest_with_message_id(&self, value: &str) -> Result<Option<MessageId>, EvidenceError> {
+        match self.message_id_hash(value) {
+            Some(hash) => Ok(self.store.newest_evidence_by_message_id(hash).await?),
+            None => Ok(None),
+        }
+    }
+
     /// The messages that were received with the octets of this SHA-256.
     pub async fn matching(&self, content: Digest) -> Result<Vec<MessageId>, EvidenceError> {
         Ok(newest_first(self.store.evidence_by_content(self.content_hash(content)).await?))

@@ -41,7 +41,8 @@ impl Said {
 fn is_a_mark(line: &[u8]) -> bool {
     let begins = |start: &str| line.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start.as_bytes()));
     let holds = |word: &[u8]| line.windows(word.len()).any(|place| place.eq_ignore_ascii_case(word));
-    begins("--") || begins("content-id:") || begins("x-attachment-id:") || (line.len() < 200 && holds(b"boundary="))
+    let is_between_parts = begins("--") && !line.trim_ascii().contains(&b' ');
+    is_between_parts || begins("content-id:") || begins("x-attachment-id:") || (line.len() < 200 && holds(b"boundary="))
 }
 
 #[cfg(test)]
@@ -79,6 +80,7 @@ mod tests {
             of("scanner", &to, &letter(1, "Maribel")),
             of("openemr", &to, &letter(1, "Maribel").replace("Your visit", "Your bill")),
             of("openemr", &to, &letter(1, "Maribel").replace("ann@", "bob@")),
+            of("openemr", &to, &letter(1, "Maribel").replace("Dear", "-- Metformin 500 mg\nDear")),
         ] {
             assert_ne!(first, other);
         }

@@ -26,7 +26,7 @@ use crate::crypto::Digest;
 use crate::directory::{Directory, Question};
 use crate::evidence::Evidence;
 use crate::extract::{self, Allowance, Readers};
-use crate::intake::read::Read;
+use crate::intake::read::{Copies, Looked, Read};
 use crate::mail::{Address, ClientName, Content, Domain, Envelope, Message, MessageId, Notify, Peer, Proof, Wishes};
 use crate::mime::{self, Budget, Edit, File, Tree};
 use crate::phi::Phi;
@@ -163,17 +163,14 @@ impl Intake {
         if edits::received_count(&message) > MAX_RECEIVED {
             return Err(Refusal::Loop);
         }
-        let (tree, verdict) = self.read(terms, &message).await?;
-        let verdict = verdict.at(terms.point);
-        check_from(&tree.from, &allowed.senders)?;
-        let letter = Letter::of(&message);
-        let mut facts = settings.directory.facts(&envelope).await;
-        let likeness = match allowed.care.duplicates {
-            Response::Off => None,
-            Response::Warn | Response::Delay | Response::Hold => {
-                Some(self.likeness(Said::of(&client, &envelope, &tree), &message).await?)
-            }
+        let copies = match allowed.care.duplicates {
+            Response::Off => Copies::NotAsked,
+            Response::Warn | Response::Delay | Response::Hold => Copies::Of(client.clone(), envelope.clone()),
         };
+        let Looked { tree, verdict, letter, seen, likeness } = self.read(&settings, &message, copies).await?;
+        check_from(&tree.from, &allowed.senders)?;
+        let mut facts = settings.directory.facts(&envelope).await;
+        let likeness = likeness.map(|likeness| self.rooms.evidence.likeness(likeness));
         let _turn = self.twins.turn(likeness).await?;
         let guarded = verdict.phi && allowed.care.guarded;
         if guarded || allowed.care.asks_for_repeats() {
@@ -189,7 +186,6 @@ impl Intake {
                 })
                 .await;
         }
-        let seen = Seen::of(&terms.rules, &message, &tree);
         let read = Read::new((tree, verdict), (&letter, &envelope), facts, seen);
         let examination = terms.decide(&envelope, (Some(&client), peer.proof), read);
         let envelope = with_archives(envelope, &examination.decisions);
@@ -207,36 +203,26 @@ impl Intake {
     }
 
     /// Reads a small message at once; a large one, and one with attachments, when it is its turn.
-    async fn read(&self, terms: &Terms, message: &Message) -> Result<(Tree, Verdict), Refusal> {
-        let (budget, allowance) = (terms.budget, terms.allowance);
+    async fn read(&self, settings: &Arc<Settings>, message: &Message, copies: Copies) -> Result<Looked, Refusal> {
+        let budget = settings.terms.budget;
         let read = (message.len() <= READ_INLINE_BYTES).then(|| mime::read(message, &budget));
         let read = match read {
             // Nothing to wait for.
-            Some(read) if !extract::any_readable(&read.1) => return Ok(classified(read, &self.readers, &allowance)),
+            Some(read) if !extract::any_readable(&read.1) => {
+                return Ok(settings.terms.look(read, message, (&self.readers, &copies)));
+            }
             read => read,
         };
         let turn = tokio::time::timeout(TURN_WITHIN, self.reading.clone().acquire_owned()).await;
         let turn = turn.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Unavailable(Fault::Reading))?;
-        let (message, readers) = (message.clone(), Arc::clone(&self.readers));
+        let (message, readers, settings) = (message.clone(), Arc::clone(&self.readers), Arc::clone(settings));
         let reading = tokio::task::spawn_blocking(move || {
             // Held by the reading itself: it goes on when nobody waits for it any more.
             let _turn = turn;
             let read = read.unwrap_or_else(|| mime::read(&message, &budget));
-            classified(read, &readers, &allowance)
+            settings.terms.look(read, &message, (&readers, &copies))
         });
         reading.await.map_err(|_| Refusal::Unavailable(Fault::Reading))
-    }
-
-    /// By what a copy of a message is known, where its client's copies are looked for.
-    async fn likeness(&self, said: Said, message: &Message) -> Result<Digest, Refusal> {
-        let digest = if message.len() <= READ_INLINE_BYTES {
-            said.likeness(message)
-        } else {
-            let message = message.clone();
-            let digesting = tokio::task::spawn_blocking(move || said.likeness(&message));
-            digesting.await.map_err(|_| Refusal::Unavailable(Fault::Reading))?
-        };
-        Ok(self.rooms.evidence.likeness(digest))
     }
 
     /// Seals the evidence, makes the edits, and hands all of it to the queue.
@@ -246,7 +232,9 @@ impl Intake {
         let hop = Hop { hostname: &terms.hostname, id, at: self.rooms.clock.now() };
         let (mut edits, words) = edits::edits(&message, &hop, terms.policy_edits(&examination, id));
         edits.push(edits::received(&envelope, &peer, &hop));
-        let sent = mime::edit(&message, &edits);
+        // What is only observed is not kept, and needs no edits.
+        let observed = content == Content::Observed;
+        let sent = if observed { message.clone() } else { mime::edit(&message, &edits) };
         let kept = Kept {
             envelope: &envelope,
             peer: &peer,
@@ -254,7 +242,7 @@ impl Intake {
             message_id: message_id(&examination.tree, &hop),
             date: date(&message, &hop),
             edits: words,
-            observed: content == Content::Observed,
+            observed,
             at: hop.at,
         };
         let mut evidence = self.rooms.evidence.seal(id, &record(terms, &examination, kept), &message)?;
@@ -301,12 +289,11 @@ pub fn examine(config: &Config, unsent: Unsent<'_>) -> Examination {
 fn examine_under(terms: &Terms, config: &Config, unsent: Unsent<'_>) -> Examination {
     let Unsent { message, envelope, client, facts } = unsent;
     let read = mime::read(message, &terms.budget);
-    let (tree, verdict) = classified(read, &Readers::default(), &terms.allowance);
-    let verdict = verdict.at(terms.point);
+    let Looked { tree, verdict, letter, seen, .. } =
+        terms.look(read, message, (&Readers::default(), &Copies::NotAsked));
     let known = config.clients.iter().find(|known| client == Some(&known.name));
     let proof = known.map(|known| if known.is_known_by_network() { Proof::Network } else { Proof::Password });
-    let seen = Seen::of(&terms.rules, message, &tree);
-    let read = Read::new((tree, verdict), (&Letter::of(message), envelope), facts, seen);
+    let read = Read::new((tree, verdict), (&letter, envelope), facts, seen);
     terms.decide(envelope, (client, proof), read)
 }
 
@@ -370,6 +357,23 @@ impl Terms {
         match allowed.standing {
             Standing::Welcome => Ok(allowed),
             Standing::Suspended => Err(Refusal::ClientGone),
+        }
+    }
+
+    /// Has the attachments read, which waits for a child, and looks at all of it.
+    fn look(&self, read: (Tree, Vec<File>), message: &Message, (readers, copies): (&Readers, &Copies)) -> Looked {
+        let (mut tree, files) = read;
+        readers.fill(&mut tree, files, &self.allowance);
+        let likeness = match copies {
+            Copies::NotAsked => None,
+            Copies::Of(client, envelope) => Some(Said::of(client, envelope, &tree).likeness(message)),
+        };
+        Looked {
+            verdict: classify::classify(&tree).at(self.point),
+            letter: Letter::of(message),
+            seen: Seen::of(&self.rules, message, &tree),
+            likeness,
+            tree,
         }
     }
 
@@ -452,14 +456,6 @@ impl Allowed {
     fn must_not_be_refused(&self) -> bool {
         self.on_refusal == OnRefusal::AcceptAndHold
     }
-}
-
-/// Has the attachments read, which waits for a child, and looks at all of it.
-fn classified(read: (Tree, Vec<File>), readers: &Readers, allowance: &Allowance) -> (Tree, Verdict) {
-    let (mut tree, files) = read;
-    readers.fill(&mut tree, files, allowance);
-    let verdict = classify::classify(&tree);
-    (tree, verdict)
 }
 
 /// RFC 6409 §6.1: every author must be one that this client may speak for.

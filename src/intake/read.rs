@@ -1,9 +1,26 @@
 //! A message between being read and being decided on.
 
 use crate::classify::Verdict;
-use crate::mail::Envelope;
+use crate::crypto::Digest;
+use crate::mail::{ClientName, Envelope};
 use crate::mime::Tree;
 use crate::policy::{self, Facts, Letter, Seen, Sight, Signs};
+
+/// Whether copies of a message are looked for, and whose.
+pub(super) enum Copies {
+    NotAsked,
+    Of(ClientName, Envelope),
+}
+
+/// What a message says, from one look at the whole of it.
+pub(super) struct Looked {
+    pub(super) tree: Tree,
+    pub(super) verdict: Verdict,
+    pub(super) letter: Letter,
+    pub(super) seen: Seen,
+    /// By what a copy of it is known.
+    pub(super) likeness: Option<Digest>,
+}
 
 /// A message that has been read, and what is known of its recipients.
 pub(super) struct Read {

@@ -48,9 +48,6 @@ pub(super) fn record(terms: &Terms, examination: &Examination, kept: Kept<'_>) -
             classifier: examination.verdict.version.clone(),
             sealpost: env!("CARGO_PKG_VERSION").into(),
         },
-        features: Some(Features {
-            signs: examination.signs.clone(),
-            ..Features::of(&examination.tree, &examination.verdict, &examination.seen)
-        }),
+        features: Some(Features::of(&examination.tree, &examination.verdict, &examination.seen, &examination.signs)),
     }
 }

@@ -90,7 +90,9 @@ pub(super) fn day(voice: &Voice, report: &Day, stamp: Stamp) -> Result<Notice, N
 
 /// Without an encoding that would break the lines of the signed head: it is copied out of the mail, or the mail saved.
 fn verbatim(body: String) -> Result<SinglePart, NoticeError> {
-    if body.is_ascii() { part("text/plain; charset=us-ascii", &body) } else { Ok(SinglePart::plain(body)) }
+    // RFC 5321 §4.5.3.1.6: 998 octets. A reason that somebody wrote into the config may be longer.
+    let fits = body.is_ascii() && body.lines().all(|line| line.len() <= 998);
+    if fits { part("text/plain; charset=us-ascii", &body) } else { Ok(SinglePart::plain(body)) }
 }
 
 fn head(voice: &Voice, (to, why): (&[Address], AutoSubmitted), stamp: Stamp) -> Result<MessageBuilder, NoticeError> {

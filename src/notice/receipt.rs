@@ -276,6 +276,11 @@ mod tests {
         let text = String::from_utf8(notice.message().bytes().to_vec()).unwrap();
         assert!(text.lines().any(|line| line == link), "{text}");
         assert_eq!(notice.envelope().sender(), &ReversePath::Null);
+        // Somebody wrote more into the config than a line of mail holds.
+        let long = vec![Standing::Rejected { text: "not by mail ".repeat(150) }];
+        let ann = Address::parse("ann@clinic.example").unwrap();
+        let told = Notice::of_receipt(&voice, &slip(long, Some(&link)), ann, stamp).unwrap();
+        assert!(told.message().bytes().split(|octet| *octet == b'\n').all(|line| line.len() <= 999));
         assert!(
             text.contains("Auto-Submitted: auto-replied\r\n") && text.contains("In-Reply-To: <4711@clinic.example>")
         );

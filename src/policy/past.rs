@@ -29,7 +29,7 @@ pub struct Alike {
 
 impl Past {
     /// How often the client's mail reached a domain, among those that it reaches most often.
-    pub(super) fn times(&self, domain: &Domain) -> u64 {
+    pub fn times(&self, domain: &Domain) -> u64 {
         self.domains.iter().find(|(known, _)| known == domain).map_or(0, |(_, times)| *times)
     }
 }

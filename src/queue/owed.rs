@@ -7,7 +7,7 @@ use crate::audit::JobState;
 use crate::clock::Timestamp;
 use crate::mail::{Address, Asked, ClientName, Content, JobId, MessageId, ReversePath, Wishes};
 use crate::queue::{Queue, QueueError, STORE_PAUSE, accept, schedule};
-use crate::store::{About, Fence, JobRow, OwedId, Owes, StoreError};
+use crate::store::{About, Debt, Fence, JobRow, OwedId, Owes, StoreError};
 
 /// How long somebody may take to compose a notice before it is given out again.
 const COMPOSE: Duration = Duration::from_secs(60);
@@ -57,13 +57,13 @@ impl Queue {
         let handed = self.handed_count();
         let store = &self.inner.store;
         let mut rows: Vec<(JobRow, Option<About>)> = Vec::new();
-        for row in store.owing_jobs(limit + handed + 1).await? {
+        for row in store.owing_jobs(Debt::Fate, limit + handed + 1).await? {
             let about = row.standing.owed;
             rows.push((row, about));
         }
-        let receipts = store.receipt_jobs(limit + handed + 1).await?;
+        let receipts = store.owing_jobs(Debt::Receipt, limit + handed + 1).await?;
         rows.extend(receipts.into_iter().map(|row| (row, Some(About::Taken))));
-        let matched = store.rule_notice_jobs(limit + handed + 1).await?;
+        let matched = store.owing_jobs(Debt::RuleNotice, limit + handed + 1).await?;
         rows.extend(matched.into_iter().map(|row| (row, Some(About::Matched))));
         let mut owed = Vec::new();
         for (row, about) in rows {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::crypto::Digest;
+use crate::crypto::{Digest, equal};
 use crate::mail::MessageId;
 use crate::queue::Queue;
 
@@ -41,19 +41,14 @@ impl Queue {
             return None;
         }
         let (message, seconds): (MessageId, u32) = (message.parse().ok()?, seconds.parse().ok()?);
-        let expected = self.ticket_mark(message, i64::from(seconds)).to_string();
+        let mark = Digest::parse(mark)?;
         let until = Timestamp::from_millis(0).plus(Duration::from_secs(u64::from(seconds)));
-        same(expected.as_bytes(), mark.as_bytes()).then_some((message, until))
+        equal(&self.ticket_mark(message, i64::from(seconds)), &mark).then_some((message, until))
     }
 
     fn ticket_mark(&self, message: MessageId, seconds: i64) -> Digest {
         self.inner.store.vault().keyed_hash("take back", format!("{message} {seconds}").as_bytes())
     }
-}
-
-/// In a time that does not tell how much of it is right.
-fn same(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
 }
 
 #[cfg(test)]

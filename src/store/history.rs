@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::clock::Timestamp;
@@ -28,8 +29,8 @@ const COMPARED_MILLIS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 const DOMAINS: &str = "select domain, times from written_domain where client = $1 order by times desc, domain limit $2";
 const ALIKE: &str = "select message, kept from evidence where likeness = $1 and kept >= $2 order by kept desc limit 1";
-const SENT: &str = "select count(*) from person join message on message.id = person.message \
-                    where person.hash = $1 and person.message >= $2 and message.client = $3";
+const SENT: &str = "select count(*) from (select 1 from person join message on message.id = person.message \
+                    where person.hash = $1 and person.message >= $2 and message.client = $3 limit $4) as counted";
 const PEOPLE: &str = "select hash from person where message = $1 limit $2";
 const FORGET_LIKENESS: &str = "update evidence set likeness = null where likeness is not null and kept < $1";
 
@@ -82,12 +83,34 @@ impl Store {
             .fetch_all(&self.inner.readers)
             .await
             .map_err(failed("reading to which domains a client has written"))?;
-        let read = |row| {
-            let domain: String = column(row, "domain")?;
-            let domain = Domain::parse(&domain).map_err(|_| StoreError::StrangeRow("domain"))?;
-            Ok((domain, column::<i64>(row, "times")?.unsigned_abs()))
-        };
-        rows.iter().map(read).collect()
+        rows.iter().map(domain_times).collect()
+    }
+
+    /// How often a client's mail reached these domains, of those that it did reach.
+    pub async fn times_domains(
+        &self,
+        client: &ClientName,
+        domains: &[&Domain],
+    ) -> Result<Vec<(Domain, u64)>, StoreError> {
+        let mut found = Vec::new();
+        let mut rest = domains;
+        while !rest.is_empty() {
+            let (some, others) = rest.split_at(rows_together(rest.len()));
+            let mut statement = sqlx::query(AssertSqlSafe(domains_among(some.len())));
+            for domain in some {
+                statement = statement.bind(domain.as_str().to_owned());
+            }
+            let rows = statement
+                .bind(client.0.clone())
+                .fetch_all(&self.inner.readers)
+                .await
+                .map_err(failed("reading to which domains a client has written"))?;
+            for row in &rows {
+                found.push(domain_times(row)?);
+            }
+            rest = others;
+        }
+        Ok(found)
     }
 
     /// The newest message that is alike, and was accepted at or after `since`.
@@ -108,13 +131,19 @@ impl Store {
         Ok(Some((message, Timestamp::from_millis(column(&row, "kept")?))))
     }
 
-    /// How many messages of a client went to somebody, by the hash that evidence has of them, since then.
-    pub async fn sent_since(&self, client: &ClientName, person: Digest, since: Timestamp) -> Result<u64, StoreError> {
+    /// How many messages of a client went to somebody, by the hash that evidence has of them, since then; `most` are counted.
+    pub async fn sent_since(
+        &self,
+        client: &ClientName,
+        person: Digest,
+        (since, most): (Timestamp, usize),
+    ) -> Result<u64, StoreError> {
         let count: i64 = sqlx::query_scalar(SENT)
             .bind(person.as_bytes().to_vec())
             // An id begins with its time.
             .bind(MessageId::from_parts(since, 0).to_string())
             .bind(client.0.clone())
+            .bind(i64::try_from(most).unwrap_or(i64::MAX))
             .fetch_one(&self.inner.readers)
             .await
             .map_err(failed("counting what a client sent"))?;
@@ -135,6 +164,17 @@ impl Store {
         let read = |row: &Vec<u8>| Digest::from_slice(row).ok_or(StoreError::StrangeRow("hash"));
         rows.iter().map(read).collect::<Result<_, _>>().map(Some)
     }
+}
+
+fn domain_times(row: &AnyRow) -> Result<(Domain, u64), StoreError> {
+    let domain: String = column(row, "domain")?;
+    let domain = Domain::parse(&domain).map_err(|_| StoreError::StrangeRow("domain"))?;
+    Ok((domain, column::<i64>(row, "times")?.unsigned_abs()))
+}
+
+fn domains_among(domains: usize) -> String {
+    text("select domain, times from written_domain where domain in (", 1, domains)
+        + &format!(") and client = ${}", domains + 1)
 }
 
 fn written_to(people: usize) -> String {

@@ -20,6 +20,16 @@ macro_rules! job_columns {
     };
 }
 
+/// What somebody is to be told of a job. An index has the jobs of each.
+#[derive(Clone, Copy, Debug)]
+pub enum Debt {
+    /// What became of it.
+    Fate,
+    Receipt,
+    /// That a rule matched.
+    RuleNotice,
+}
+
 /// One job, its envelope still sealed.
 #[derive(Clone, Debug)]
 pub struct JobRow {
@@ -198,35 +208,21 @@ impl Store {
     }
 
     /// Jobs of which somebody is still to be told, in the order in which that came about.
-    pub async fn owing_jobs(&self, limit: usize) -> Result<Vec<JobRow>, StoreError> {
-        let rows =
-            sqlx::query(concat!("select ", job_columns!(), " from job where owed is not null order by moved limit $1"))
-                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-                .fetch_all(&self.inner.readers)
-                .await
-                .map_err(failed("reading what is owed"))?;
-        self.read_jobs(&rows).await
-    }
-
-    /// Jobs whose message's receipt is still to be written.
-    pub async fn receipt_jobs(&self, limit: usize) -> Result<Vec<JobRow>, StoreError> {
-        let rows =
-            sqlx::query(concat!("select ", job_columns!(), " from job where receipt = 1 order by moved limit $1"))
-                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-                .fetch_all(&self.inner.readers)
-                .await
-                .map_err(failed("reading which receipts are owed"))?;
-        self.read_jobs(&rows).await
-    }
-
-    /// Jobs of whose message those are still to be told whom a rule names.
-    pub async fn rule_notice_jobs(&self, limit: usize) -> Result<Vec<JobRow>, StoreError> {
-        let rows =
-            sqlx::query(concat!("select ", job_columns!(), " from job where rule_notice = 1 order by moved limit $1"))
-                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-                .fetch_all(&self.inner.readers)
-                .await
-                .map_err(failed("reading which notices rules ask for"))?;
+    pub async fn owing_jobs(&self, debt: Debt, limit: usize) -> Result<Vec<JobRow>, StoreError> {
+        let question = match debt {
+            Debt::Fate => {
+                concat!("select ", job_columns!(), " from job where owed is not null order by moved limit $1")
+            }
+            Debt::Receipt => concat!("select ", job_columns!(), " from job where receipt = 1 order by moved limit $1"),
+            Debt::RuleNotice => {
+                concat!("select ", job_columns!(), " from job where rule_notice = 1 order by moved limit $1")
+            }
+        };
+        let rows = sqlx::query(question)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.inner.readers)
+            .await
+            .map_err(failed("reading what is owed"))?;
         self.read_jobs(&rows).await
     }
 

@@ -33,7 +33,7 @@ pub use change::{
 };
 pub use dialect::Truncated;
 pub use history::Written;
-pub use jobs::{JobFilter, JobRow, StateCount, StateName, Tally};
+pub use jobs::{Debt, JobFilter, JobRow, StateCount, StateName, Tally};
 pub use read::{AttemptRow, ConfigRow, EvidenceRow};
 pub(crate) use vault::envelope_place;
 pub use vault::{Broken, Vault};

@@ -85,6 +85,11 @@ impl Store {
         self.messages_by("select message from evidence where message_id = $1 order by message desc", message_id).await
     }
 
+    pub async fn newest_evidence_by_message_id(&self, message_id: Digest) -> Result<Option<MessageId>, StoreError> {
+        let newest = "select message from evidence where message_id = $1 order by message desc limit 1";
+        Ok(self.messages_by(newest, message_id).await?.first().copied())
+    }
+
     pub async fn evidence_by_content(&self, content: Digest) -> Result<Vec<MessageId>, StoreError> {
         self.messages_by("select message from evidence where content = $1 order by message desc", content).await
     }

@@ -1,7 +1,7 @@
 //! The page on which a sender takes a message back, by the link in its receipt. To look changes nothing: programs that
 //! check mail follow links. Only the button does, and the ticket in the link says for which message.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Actor, JobState};
 use crate::clock::{Clock, Timestamp};
-use crate::mail::{Domain, End, MessageId};
-use crate::queue::{Listed, Queue, QueueError, Selection, Ticket};
+use crate::evidence::{Evidence, EvidenceError};
+use crate::mail::{Domain, End, JobId, MessageId};
+use crate::queue::{Listed, Queue, Selection, Ticket};
 
 const STYLE: &str = include_str!("take_back.css");
 /// One question a second for each message, and for all strange tickets together, after a burst.
@@ -48,6 +49,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
 #[derive(Clone)]
 pub struct Pages {
     queue: Queue,
+    evidence: Evidence,
     clock: Arc<dyn Clock>,
     /// When whoever asks for this message (or with a strange ticket) has used up what was asked so far.
     paces: Arc<Mutex<HashMap<Option<MessageId>, Timestamp>>>,
@@ -60,8 +62,22 @@ impl fmt::Debug for Pages {
 }
 
 impl Pages {
-    pub fn new(queue: Queue, clock: Arc<dyn Clock>) -> Pages {
-        Pages { queue, clock, paces: Arc::default() }
+    pub fn new(queue: Queue, evidence: Evidence, clock: Arc<dyn Clock>) -> Pages {
+        Pages { queue, evidence, clock, paces: Arc::default() }
+    }
+
+    /// The message's jobs for the recipients whom its sender named: of a copy for an archive the sender knows nothing.
+    async fn jobs(&self, message: MessageId) -> Result<Vec<Listed>, Box<Response>> {
+        let jobs = self.queue.show(message).await.map_err(|error| unavailable(&error))?;
+        let story = match self.evidence.story(message).await {
+            Ok(story) => story,
+            // What is erased has no recipients any more.
+            Err(EvidenceError::Unknown(_) | EvidenceError::Erased(_)) => return Ok(jobs),
+            Err(error) => return Err(unavailable(&error)),
+        };
+        let named = story.record.recipients.iter().zip(&story.journeys).filter(|(recipient, _)| !recipient.copy);
+        let named: HashSet<JobId> = named.map(|(_, journey)| journey.job).collect();
+        Ok(jobs.into_iter().filter(|job| named.contains(&job.job)).collect())
     }
 
     fn is_too_fast(&self, about: Option<MessageId>) -> bool {
@@ -70,9 +86,9 @@ impl Pages {
         if paces.len() >= PACED {
             paces.retain(|_, used| *used > now);
         }
-        let used = paces.get(&about).copied().unwrap_or(now).max(now);
         // More messages at once than anybody has receipts for: then all wait their turn together.
         let about = if paces.len() >= PACED { None } else { about };
+        let used = paces.get(&about).copied().unwrap_or(now).max(now);
         if used.since(now) > BURST {
             return true;
         }
@@ -92,9 +108,9 @@ pub async fn serve_pages(socket: TcpListener, pages: Pages, drain: CancellationT
 
 async fn look(State(pages): State<Pages>, Path(ticket): Path<String>) -> Response {
     match admit(&pages, &ticket) {
-        Ok(message) => match pages.queue.show(message).await {
+        Ok(message) => match pages.jobs(message).await {
             Ok(jobs) => seen(message, &jobs, pages.clock.now()),
-            Err(error) => unavailable(&error),
+            Err(page) => *page,
         },
         Err(page) => *page,
     }
@@ -107,14 +123,14 @@ async fn take(State(pages): State<Pages>, Path(ticket): Path<String>) -> Respons
     };
     let moved = match pages.queue.cancel(&Selection::Message(message), Actor::Sender).await {
         Ok(moved) => moved,
-        Err(error) => return unavailable(&error),
+        Err(error) => return *unavailable(&error),
     };
     if moved.moved > 0 {
         tracing::info!(message.id = %message, jobs.count = moved.moved, "a sender took message {message} back");
     }
-    match pages.queue.show(message).await {
+    match pages.jobs(message).await {
         Ok(jobs) => taken(message, &jobs, pages.clock.now()),
-        Err(error) => unavailable(&error),
+        Err(page) => *page,
     }
 }
 
@@ -248,13 +264,14 @@ fn past(message: MessageId, jobs: &[Listed], now: Timestamp) -> Response {
 /// One line for each domain and state, with how many recipients there are.
 fn list(jobs: &[Listed], now: Timestamp) -> String {
     let mut lines: Vec<(&Domain, Reach, usize)> = Vec::new();
+    let mut more = 0;
     for job in jobs {
         let reach = Reach::of(job);
         let place = lines.iter().position(|(domain, other, _)| **domain == job.domain && *other == reach);
         match place {
             Some(place) => lines[place].2 += 1,
             None if lines.len() < LISTED => lines.push((&job.domain, reach, 1)),
-            None => {}
+            None => more += 1,
         }
     }
     lines.sort_by(|one, other| (one.1, one.0).cmp(&(other.1, other.0)));
@@ -262,17 +279,18 @@ fn list(jobs: &[Listed], now: Timestamp) -> String {
         let people = if *count == 1 { "1 recipient".to_owned() } else { format!("{count} recipients") };
         format!("<li><b>{people} at {}</b><span>{}</span></li>", escaped(domain.as_str()), reach.words(now))
     };
-    format!("<ul>{}</ul>", lines.iter().map(line).collect::<String>())
+    let more = if more > 0 { format!("<li><b>and {more} more</b></li>") } else { String::new() };
+    format!("<ul>{}{more}</ul>", lines.iter().map(line).collect::<String>())
 }
 
 fn paragraph(text: &str) -> String {
     format!("<p>{text}</p>")
 }
 
-fn unavailable(error: &QueueError) -> Response {
-    tracing::error!(queue.error = %error, "a message could not be looked up for its sender");
+fn unavailable(error: &dyn std::error::Error) -> Box<Response> {
+    tracing::error!(page.error = %error, "a message could not be looked up for its sender");
     let text = "Something is wrong on our side. Please open the link again in a minute, or call your administrator.";
-    page(StatusCode::SERVICE_UNAVAILABLE, ("Please try again", &paragraph(text)), None)
+    Box::new(page(StatusCode::SERVICE_UNAVAILABLE, ("Please try again", &paragraph(text)), None))
 }
 
 fn page(status: StatusCode, (title, body): (&str, &str), message: Option<MessageId>) -> Response {

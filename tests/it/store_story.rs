@@ -415,12 +415,17 @@ async fn remembered(url: &str) {
     let domains = store.domains_written(&client, 9).await.unwrap();
     assert_eq!(domains, [(sealpost::mail::Domain::parse("lab.example").unwrap(), 4)]);
 
+    let known = ["lab.example", "rare.example"].map(|name| sealpost::mail::Domain::parse(name).unwrap());
+    let asked: Vec<_> = known.iter().collect();
+    assert_eq!(store.times_domains(&client, &asked).await.unwrap(), domains);
+
     let (id, accepted) = newest.unwrap();
+    assert_eq!(store.sent_since(&client, person, (start, 1)).await.unwrap(), 1, "no more are counted");
     assert_eq!(store.alike(likeness, start).await.unwrap(), newest);
     assert_eq!(store.alike(likeness, accepted.plus(MINUTE)).await.unwrap(), None);
-    assert_eq!(store.sent_since(&client, person, start).await.unwrap(), 2);
-    assert_eq!(store.sent_since(&client, person, accepted).await.unwrap(), 1);
-    assert_eq!(store.sent_since(&ClientName("scanner".into()), person, start).await.unwrap(), 0);
+    assert_eq!(store.sent_since(&client, person, (start, 100)).await.unwrap(), 2);
+    assert_eq!(store.sent_since(&client, person, (accepted, 100)).await.unwrap(), 1);
+    assert_eq!(store.sent_since(&ClientName("scanner".into()), person, (start, 100)).await.unwrap(), 0);
     assert_eq!(store.people_of(id, 2).await.unwrap().unwrap().len(), 2);
     assert_eq!(store.people_of(id, 1).await.unwrap(), None);
 

@@ -1,5 +1,7 @@
 //! Domains that look like others: mistyped ones, and ones that somebody made to look so.
 
+use std::sync::LazyLock;
+
 use crate::mail::Domain;
 
 /// Where people have their private mail. Most of the mail that goes to a wrong domain was meant for one of these.
@@ -77,6 +79,12 @@ enum Likeness {
     OtherEnd,
 }
 
+/// The domains of many people.
+static PROVIDERS: LazyLock<Vec<Name>> = LazyLock::new(|| {
+    let parsed = CONSUMER.iter().filter_map(|name| Domain::parse(name).ok());
+    parsed.map(|domain| Name::new(domain, false)).collect()
+});
+
 /// Whom mail was perhaps meant for: the domains that a client's mail reaches often, and those of many people.
 pub(super) struct Known(Vec<Name>);
 
@@ -93,9 +101,7 @@ impl Known {
     pub(super) fn of(reached: &[(Domain, u64)]) -> Known {
         let own =
             reached.iter().filter(|(_, times)| *times >= OFTEN).map(|(domain, _)| Name::new(domain.clone(), true));
-        let consumer =
-            CONSUMER.iter().filter_map(|name| Domain::parse(name).ok()).map(|domain| Name::new(domain, false));
-        Known(own.chain(consumer).collect())
+        Known(own.collect())
     }
 
     /// The first of them that a domain looks like, and is not.
@@ -104,7 +110,11 @@ impl Known {
             return None;
         }
         let typed = Name::new(domain.clone(), false);
-        self.0.iter().find(|known| likeness(&typed, known).is_some()).map(|known| known.domain.clone())
+        self.0
+            .iter()
+            .chain(PROVIDERS.iter())
+            .find(|known| likeness(&typed, known).is_some())
+            .map(|known| known.domain.clone())
     }
 }
 

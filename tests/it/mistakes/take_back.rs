@@ -21,6 +21,7 @@ when = {{ recipient_domain = ["freemail.example"] }}
 deliver = ["tls:valid"]
 delay = "10m"
 receipt = true
+archive = "archive@clinic.example"
 [[policy.rule]]
 name = "A short moment"
 when = {{ recipient_domain = ["lab.example"] }}
@@ -79,13 +80,15 @@ pub(super) async fn scenario(net: u8, more: &str) {
         assert!(!page.contains("evil.example") && !page.contains("maribel") && !page.contains("Knee"), "{page}");
     }
     let (_, page) = ask(&house, "GET", &link);
+    // Of the archive's copy, which waits as well, the sender knows nothing.
+    assert!(page.contains("It has not been sent yet.") && !page.contains("clinic.example<"), "{page}");
     assert!(page.matches("<button").count() == 1 && page.contains("<form method=\"post\">"), "{page}");
     assert!(page.contains("referrer-policy: no-referrer") && page.contains("frame-ancestors 'none'"), "{page}");
     assert_eq!(house.rows(&id)[0]["standing"]["state"], "queued", "a look changed something");
 
     let (status, page) = ask(&house, "POST", &link);
     assert!(status == 200 && page.contains("The message was taken back"), "{status} {page}");
-    assert_eq!(house.settled(&id).await, ["cancelled"]);
+    assert_eq!(house.settled(&id).await, ["cancelled", "cancelled"]);
     assert!(ask(&house, "POST", &link).1.contains("The message was taken back"), "twice is no mistake");
     let log = house.daemon.run(&["audit", "list", "--json", "--message", &id]).unwrap().good().unwrap();
     assert!(log.lines().any(|line| line.contains("\"cancelled\"") && line.contains("\"actor\":\"sender\"")), "{log}");
