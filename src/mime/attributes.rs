@@ -5,6 +5,8 @@ use mail_parser::decoders::charsets::map::charset_decoder;
 use mail_parser::decoders::html::add_html_token;
 use memchr::{memchr, memchr3};
 
+use crate::mime::transfer;
+
 /// No entity of HTML is longer than this.
 const LONGEST_ENTITY: usize = 40;
 /// A picture that is written into its page, in characters of base64; larger ones may show a document.
@@ -145,25 +147,12 @@ pub(super) fn link(links: &mut String, value: &str) {
     links.push('\n');
 }
 
-/// RFC 3986 §2.1; a plus sign is `plus`.
+/// A plus sign is `plus`.
 fn percent_decoded(text: &str, plus: &str) -> String {
     if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
         return text.to_owned();
     }
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let escaped = bytes.get(at + 1..at + 3).and_then(|digits| std::str::from_utf8(digits).ok());
-        let escaped = escaped.filter(|_| *byte == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match (escaped, byte) {
-            (Some(octet), _) => decoded.push(octet),
-            (None, b'+') => decoded.extend_from_slice(plus.as_bytes()),
-            (None, byte) => decoded.push(*byte),
-        }
-        at += if escaped.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
+    String::from_utf8_lossy(&transfer::percent(text, plus.as_bytes())).into_owned()
 }
 
 /// What an address holds instead of pointing at it (RFC 2397).

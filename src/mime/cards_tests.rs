@@ -95,7 +95,7 @@ fn what_is_packed_is_a_file() {
 
 #[test]
 fn a_key_says_nothing() {
-    card("3.0", "KEY;ENCODING=b:MIIBCgKCAQEA", &[]);
+    card("3.0", "KEY;ENCODING=b:MIEDYWJj", &[]);
     card("3.0", "PHOTO;ENCODING=b:MIID", &["[] 0\u{fffd}\u{3}"]);
 }
 

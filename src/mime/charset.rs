@@ -9,11 +9,12 @@ const LOOKED_AT: usize = 1 << 10;
 /// Of so many octets, one may be a control character that no text has: a slip, not another format.
 const SLIPS: usize = 32;
 /// How files begin that need a reader of their own, whatever they are called.
-const MAGIC: [&[u8]; 10] = [
+const MAGIC: [&[u8]; 11] = [
     b"{\\rtf",
     b"PK\x03\x04",
     b"PK\x05\x06",
     b"%PDF-",
+    b"%!PS",
     b"\x89PNG",
     b"GIF8",
     b"\xff\xd8\xff",
@@ -57,7 +58,9 @@ pub(super) fn guess(octets: &[u8]) -> Result<String, Unreadable> {
     if let Some(text) = wide(octets, "") {
         return Ok(text);
     }
-    let is_text = !octets.iter().any(|octet| is_control(*octet)) && !is_binary(octets);
+    // A drawing in words is a picture of whatever it shows.
+    let is_drawing = memchr::memmem::find(&octets[..octets.len().min(LOOKED_AT)], b"<svg").is_some();
+    let is_text = !is_drawing && !octets.iter().any(|octet| is_control(*octet)) && !is_binary(octets);
     if is_text && mostly_letters(octets) { Ok(unlabelled(octets)) } else { Err(Unreadable::NoReader) }
 }
 
@@ -125,7 +128,14 @@ fn mostly_letters(octets: &[u8]) -> bool {
 /// Whether it is the start of a known format, or has more control characters than slips explain.
 fn is_binary(octets: &[u8]) -> bool {
     MAGIC.iter().any(|magic| octets.starts_with(magic))
+        || is_late_pdf(octets)
         || octets.iter().filter(|octet| is_control(**octet)).count() * SLIPS > octets.len().max(SLIPS)
+}
+
+/// A PDF behind something else: readers look so far for its first line (ISO 32000 annex I), and for an object after that.
+fn is_late_pdf(octets: &[u8]) -> bool {
+    let begins = memchr::memmem::find(&octets[..octets.len().min(LOOKED_AT)], b"%PDF-");
+    begins.is_some_and(|at| memchr::memmem::find(&octets[at..], b" obj").is_some())
 }
 
 /// Control characters that no text has. A form feed, an escape and the separators of HL7 and X12 (11, 28 to 31) are text.
@@ -174,7 +184,10 @@ mod tests {
         check("x-unheard-of", b"\xe9\xe8\xe7a", Err(Unreadable::Broken));
         check("utf-8", b"PK\x03\x04", Err(Unreadable::NoReader));
         check("", b"%PDF-1.7 words", Err(Unreadable::NoReader));
+        check("", b"\r\n%PDF-1.7\n1 0 obj words", Err(Unreadable::NoReader));
+        check("", b"a file begins with %PDF-1.7", Ok(("a file begins with %PDF-1.7", None)));
         check("", b"\x01\x02\x03a", Err(Unreadable::NoReader));
+        assert_eq!(guess(b"<?xml version='1.0'?><svg><path/></svg>"), Err(Unreadable::NoReader));
         check(
             "",
             b"one bell\x07 in a line of many words is a slip",

@@ -45,12 +45,17 @@ pub(super) fn reader(head: &Head) -> Reader {
         (_, structured) if structured.ends_with("+json") || (structured.ends_with("+xml") && kind != "image") => {
             Reader::Plain
         }
+        // Octets that no reader of pictures would show: somebody's words under a wrong label.
+        ("image", "png" | "jpeg" | "jpg" | "pjpeg" | "gif" | "tiff" | "bmp" | "webp" | "heic" | "heif") => {
+            Reader::Guess
+        }
         ("image" | "audio" | "video" | "font" | "model", _) => Reader::None,
         _ if name.ends_with(".html") || name.ends_with(".htm") => Reader::Html,
         // Windows calls them `application/vnd.ms-excel`, as it does others that are no text.
         _ if is_table_name(&name) => Reader::Rows,
         _ if is_card(head) || TEXT_NAMES.iter().any(|end| name.ends_with(end)) => Reader::Plain,
-        ("application", "octet-stream") => Reader::Guess,
+        // Types that nobody knows; what proves to be no text goes to whoever reads its format.
+        ("application", _) => Reader::Guess,
         _ => Reader::None,
     }
 }
@@ -77,9 +82,20 @@ pub(super) fn is_signature(octets: &[u8]) -> bool {
         is_base64(line)
             || [&b"-----"[..], b"Version: ", b"Comment: ", b"Hash: "].iter().any(|start| line.starts_with(start))
     };
-    // X.690: a SEQUENCE whose length takes more than one octet, as that of every CMS signature does.
-    let is_der = matches!(octets, [0x30, 0x80..=0x84, ..]);
-    is_der || (is_armor && armor.split(|byte| *byte == b'\n').all(is_line))
+    is_der(octets) || (is_armor && armor.split(|byte| *byte == b'\n').all(is_line))
+}
+
+/// X.690 §8.1.3: one SEQUENCE and nothing behind it, whose length takes more than one octet, as that of every CMS signature
+/// does; or one without a length, up to its end.
+fn is_der(octets: &[u8]) -> bool {
+    match octets {
+        [0x30, 0x80, content @ ..] => content.ends_with(&[0, 0]),
+        [0x30, form @ 0x81..=0x84, rest @ ..] => {
+            let Some((length, content)) = rest.split_at_checked(usize::from(form & 0x7f)) else { return false };
+            length.iter().fold(0, |length, octet| length << 8 | usize::from(*octet)) == content.len()
+        }
+        _ => false,
+    }
 }
 
 /// A file inside the text, as mail had them before MIME; some readers still show it as an attachment.
@@ -128,12 +144,24 @@ mod tests {
         check("Content-Type: application/octet-stream; name=a.tsv\r\n", Reader::Rows);
         check("Content-Type: application/octet-stream\r\n", Reader::Guess);
         check("Content-Type: message/partial\r\n", Reader::None);
-        check("Content-Type: application/pdf\r\n", Reader::None);
+        check("Content-Type: application/pdf\r\n", Reader::Guess);
+        check("Content-Type: image/svg+xml\r\n", Reader::None);
         check("Content-Type: application/ics\r\n", Reader::Plain);
         check("Content-Type: application/x; name=\"A.VCF\"\r\n", Reader::Plain);
-        check("Content-Type: image/png; name=\"A.VCF\"\r\n", Reader::None);
+        check("Content-Type: image/png; name=\"A.VCF\"\r\n", Reader::Guess);
+        check("Content-Type: video/mp4; name=\"A.VCF\"\r\n", Reader::None);
         check("Content-Type: application/pkcs7-mime\r\n", Reader::Encrypted);
         check("Content-Type: application/pgp-encrypted\r\n", Reader::Encrypted);
         check("Content-Type: application/pgp-keys\r\n", Reader::Silent);
+    }
+
+    #[test]
+    fn a_signature_is_as_long_as_it_says() {
+        assert!(is_signature(b"\x30\x81\x03abc"));
+        assert!(is_signature(b"\x30\x82\x00\x03abc"));
+        assert!(is_signature(b"\x30\x80abc\0\0"));
+        assert!(!is_signature(b"\x30\x82\x00\x03abc and a list of patients"));
+        assert!(!is_signature(b"\x30\x80abc"));
+        assert!(!is_signature(b"\x30\x84\xff"));
     }
 }

@@ -70,8 +70,9 @@ fn begins(line: &str, names: &[&str]) -> bool {
     names.iter().any(|name| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
 }
 
-/// Whether octets begin as a message does, for files that are called otherwise.
-pub(super) fn is_message(text: &str) -> bool {
+/// Whether a text begins as a message does, for files that are called otherwise: with two of the fields that messages begin
+/// with (RFC 5322 §3.6).
+pub fn is_message(text: &str) -> bool {
     begins(text, &FIRST) && text.lines().take(MAX_LINES).filter(|line| begins(line, &FIRST)).count() >= 2
 }
 

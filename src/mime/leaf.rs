@@ -53,7 +53,10 @@ impl Walk<'_> {
         let (path, head) = (leaf.path, leaf.head);
         let transfer::Decoded { octets, others } = match self.transfer(body, head.encoding) {
             Ok(decoded) => decoded,
-            Err(why) => return self.unreadable(path, head, why),
+            Err(why) => {
+                self.logo(head, body);
+                return self.unreadable(path, head, why);
+            }
         };
         let mended = cards::mended(&octets);
         match characters(mended.as_deref().unwrap_or(&octets), head, reader) {
@@ -65,6 +68,7 @@ impl Walk<'_> {
             }
             // A format that is not what its name says, for whoever reads it.
             Err(Unreadable::NoReader) => {
+                self.logo(head, body);
                 self.keep(octets);
                 self.unreadable(path, head, Unreadable::NoReader);
             }
@@ -91,15 +95,29 @@ impl Walk<'_> {
         if text.len() > leaf.encoded.saturating_mul(self.budget.ratio) {
             return self.unreadable(leaf.path, leaf.head, Unreadable::RatioExceeded);
         }
-        self.decoded += text.len().saturating_sub(octets);
-        if self.decoded > self.budget.bytes {
-            return self.unreadable(leaf.path, leaf.head, Unreadable::TooLarge);
+        if self.grown(leaf, octets, text.len()) {
+            return;
         }
         match reader {
             Reader::Html => self.page(leaf, &text),
-            Reader::Rows => self.say(leaf, rows::text(&text)),
+            Reader::Rows => {
+                let table = rows::text(&text);
+                if !self.grown(leaf, text.len(), table.len()) {
+                    self.say(leaf, table);
+                }
+            }
             Reader::Plain | Reader::Guess | Reader::Encrypted | Reader::Silent | Reader::None => self.plain(leaf, text),
         }
+    }
+
+    /// Counts what reading has made of so many octets, and says when it is too much.
+    fn grown(&mut self, leaf: &Leaf<'_>, from: usize, to: usize) -> bool {
+        self.decoded += to.saturating_sub(from);
+        let too_much = self.decoded > self.budget.bytes;
+        if too_much {
+            self.unreadable(leaf.path, leaf.head, Unreadable::TooLarge);
+        }
+        too_much
     }
 
     fn plain(&mut self, leaf: &Leaf<'_>, text: String) {
@@ -143,9 +161,8 @@ impl Walk<'_> {
     /// Calendars and cards: their properties as lines, and the files in them.
     fn cards(&mut self, leaf: &Leaf<'_>, source: &str) {
         let cards::Cards { text, files, more } = cards::read(source, self.room_for_parts());
-        self.decoded += text.len().saturating_sub(source.len());
-        if self.decoded > self.budget.bytes {
-            return self.unreadable(leaf.path, leaf.head, Unreadable::TooLarge);
+        if self.grown(leaf, source.len(), text.len()) {
+            return;
         }
         self.inside(leaf, &text);
         if more {
@@ -182,7 +199,9 @@ impl Walk<'_> {
     fn page(&mut self, leaf: &Leaf<'_>, page: &str) {
         self.shown.extend(shown(page));
         let html::Page { seen, hidden, links, said, files } = html::read(page);
-        self.decoded += (seen.len() + hidden.len() + links.len() + said.len()).saturating_sub(page.len());
+        if self.grown(leaf, page.len(), seen.len() + hidden.len() + links.len() + said.len()) {
+            return;
+        }
         self.say(leaf, seen);
         for (name, text) in [("hidden", hidden), ("links", links), ("alt", said)] {
             if !text.is_empty() {

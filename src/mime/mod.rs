@@ -31,6 +31,7 @@ pub use addressees::{Addressee, addressees};
 pub use edit::{Edit, edit};
 pub use file::file_header;
 pub use insert::Inserted;
+pub use inside::is_message;
 pub use survey::{Attached, Survey, extension, survey, values};
 
 /// How much work reading one message may cost.

@@ -142,7 +142,7 @@ fn lines_that_flow_are_read_as_one() {
 #[test]
 fn words_in_the_headers_of_parts_are_read() {
     let text = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Description: chart of Ann\r\n\
-        Content-Type: image/png; name=a.png\r\nContent-Disposition: attachment; filename=ann-quist.png\r\n\r\nx\r\n--b--\r\n";
+        Content-Type: image/png; name=a.png\r\nContent-Disposition: attachment; filename=ann-quist.png\r\n\r\nGIF89a\r\n--b--\r\n";
     check(
         text,
         &["1.headers=Content-Description: chart of Ann", "1.name=ann-quist.png", "1.name~2=a.png", "1!NoReader"],

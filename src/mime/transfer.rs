@@ -191,6 +191,26 @@ fn looks_quoted_printable(start: &[u8]) -> bool {
     marks >= 2
 }
 
+/// RFC 3986 §2.1; a plus sign is `plus`.
+pub(super) fn percent(text: &str, plus: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let code = after.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        match (code.and_then(|digits| u8::from_str_radix(digits, 16).ok()), first) {
+            (Some(octet), _) => {
+                octets.push(octet);
+                rest = &after[2..];
+                continue;
+            }
+            (None, b'+') => octets.extend_from_slice(plus),
+            (None, octet) => octets.push(*octet),
+        }
+        rest = after;
+    }
+    octets
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

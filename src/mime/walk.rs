@@ -96,6 +96,8 @@ pub(super) struct Walk<'a> {
     turn: usize,
     readings: usize,
     again: usize,
+    /// Ways in which the entity at hand was cut so far.
+    passes: usize,
     /// Whether the entity at hand has readings that are not followed.
     more: bool,
     /// The Content-IDs that pages show, and the images that may be meant: at `parts[.0]`.
@@ -108,12 +110,26 @@ impl<'a> Walk<'a> {
     fn new(budget: &'a Budget) -> Walk<'a> {
         let (stack, parts, logos, files) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (shown, more) = (HashSet::new(), false);
-        Walk { budget, stack, parts, met: 0, decoded: 0, turn: 0, readings: 0, again: 0, more, shown, logos, files }
+        Walk {
+            budget,
+            stack,
+            parts,
+            met: 0,
+            decoded: 0,
+            turn: 0,
+            readings: 0,
+            again: 0,
+            passes: 0,
+            more,
+            shown,
+            logos,
+            files,
+        }
     }
 
     fn entity(&mut self, entity: &Entity) {
         self.met += 1;
-        (self.turn, self.more) = (0, false);
+        (self.turn, self.passes, self.more) = (0, 0, false);
         let default = if entity.place == Place::Digest { Default::Message } else { Default::Plain };
         let leaf = if entity.place == Place::Message { join(&entity.section, "1") } else { entity.section.clone() };
         for (number, (mut header, body)) in cuts(&entity.bytes).into_iter().enumerate() {
@@ -164,6 +180,19 @@ impl<'a> Walk<'a> {
         }
         self.turn += 1;
         Some(self.turn)
+    }
+
+    /// Whether octets may be gone through once more to see where they are cut: the first time is each entity's own.
+    fn pass(&mut self, octets: usize) -> bool {
+        if self.passes > 0 {
+            if self.again + octets > self.budget.bytes {
+                self.more = true;
+                return false;
+            }
+            self.again += octets;
+        }
+        self.passes += 1;
+        true
     }
 
     /// What people read and write in the header.
@@ -222,19 +251,22 @@ impl<'a> Walk<'a> {
     fn ways(&mut self, head: &Head, body: &Bytes) -> Vec<Pieces> {
         let most = self.room_for_parts();
         let mut ways = Vec::new();
-        let guessed = || split::guess(body).into_iter();
         for boundary in &head.boundaries {
+            if !self.pass(body.len()) {
+                return ways;
+            }
             let exact = split::split(body, boundary, most, Cut::Exact);
             let ambiguous = exact.ambiguous;
             ways.extend(Some(exact).filter(Pieces::is_any));
-            if ambiguous {
+            if ambiguous && self.pass(body.len()) {
                 ways.extend(Some(split::split(body, boundary, most, Cut::Lenient)).filter(Pieces::is_any));
             }
         }
-        if ways.is_empty() {
-            ways.extend(
-                guessed().map(|boundary| split::split(body, &boundary, most, Cut::Lenient)).filter(Pieces::is_any),
-            );
+        if ways.is_empty()
+            && let Some(boundary) = split::guess(body)
+            && self.pass(body.len())
+        {
+            ways.extend(Some(split::split(body, &boundary, most, Cut::Lenient)).filter(Pieces::is_any));
         }
         ways
     }
@@ -382,15 +414,19 @@ fn same_again(parts: &[Part]) -> Vec<usize> {
     if !parts.iter().any(is_further) {
         return Vec::new();
     }
-    let text = |part: &'_ Part| match &part.content {
-        // It is compared, and goes nowhere.
-        Content::Text(text) => Some(text.expose().trim().to_owned()),
-        Content::Unreadable(_) => None,
-    };
-    let mut seen: HashSet<String> = parts.iter().filter(|part| !is_further(part)).filter_map(text).collect();
-    seen.insert(String::new());
+    let mut seen: HashSet<&str> = parts.iter().filter(|part| !is_further(part)).filter_map(text).collect();
+    seen.insert("");
     let further = parts.iter().enumerate().filter(|(_, part)| is_further(part));
     further.filter(|(_, part)| text(part).is_some_and(|text| !seen.insert(text))).map(|(at, _)| at).collect()
+}
+
+/// What a part says, without the space around it.
+fn text(part: &Part) -> Option<&str> {
+    match &part.content {
+        // It is compared, and goes nowhere.
+        Content::Text(text) => Some(text.expose().trim()),
+        Content::Unreadable(_) => None,
+    }
 }
 
 /// Stands in a path in front of the number of a reading that is not the first.

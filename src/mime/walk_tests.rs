@@ -233,3 +233,35 @@ fn files_in_calendars_are_counted_and_go_no_deeper_than_allowed() {
     let tree = read(format!("Content-Type: text/vcard\r\n\r\nBEGIN:VCARD\r\n{deep}\r\n"));
     assert!(outline(&tree).iter().any(|line| line.ends_with("!TooDeep")), "{:?}", outline(&tree));
 }
+
+#[test]
+fn words_under_the_label_of_a_picture_are_read() {
+    for kind in ["image/png", "application/x-unheard-of", "application/pdf"] {
+        check(&format!("Content-Type: {kind}\r\n\r\nMRN 00482913\r\n"), &["1=MRN 00482913"]);
+        check(&format!("Content-Type: {kind}\r\n\r\n\r\n%PDF-1.7\r\n1 0 obj\r\n"), &["1!NoReader"]);
+    }
+    check("Content-Type: image/svg+xml\r\n\r\n<svg/>\r\n", &["1!NoReader"]);
+    check("Content-Type: image/png\r\n\r\n<svg/>\r\n", &["1!NoReader"]);
+}
+
+#[test]
+fn a_table_that_swells_by_the_names_of_its_columns_is_unreadable() {
+    let names = ["name of a column that is as long as it may be"; 400].join(",");
+    let table = format!("Content-Type: text/csv\r\n\r\n{names}\r\n{}", ("1,".repeat(400) + "\r\n").repeat(375));
+    let read = outline(&read(table));
+    assert_eq!(read, ["1!TooLarge"]);
+}
+
+#[test]
+fn a_body_is_not_gone_through_more_often_than_it_may_be() {
+    let field = |depth: usize| {
+        let name = |letter: &str| format!("; boundary={letter}{depth}");
+        let names: String = ["a", "b", "c", "d"].map(name).concat();
+        format!("Content-Type: multipart/mixed{names}\r\n\r\n--d{depth}\r\n")
+    };
+    let words = "Content-Type: text/plain\r\n\r\n".to_owned() + &"words\r\n".repeat(40_000);
+    let nested = |depth: usize| outline(&read((0..depth).map(field).collect::<String>() + &words));
+    assert!(!nested(1).iter().any(|part| part.ends_with('!') || part.contains("!Broken")));
+    let deep = nested(5);
+    assert!(deep.iter().any(|part| part.contains("!Broken")), "{:?}", deep.len());
+}

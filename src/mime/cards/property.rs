@@ -140,7 +140,11 @@ impl<'a> Property<'a> {
         let is_data = value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:"));
         if is_data && let Some((kind, data)) = value.split_once(',') {
             let is_base64 = kind.trim_end_matches('\\').to_ascii_lowercase().ends_with(";base64");
-            return Some(if is_base64 { transfer::loose_base64(data.as_bytes()).to_vec() } else { percent(data) });
+            return Some(if is_base64 {
+                transfer::loose_base64(data.as_bytes()).to_vec()
+            } else {
+                transfer::percent(data, b"+")
+            });
         }
         (self.coding() == Coding::Base64).then(|| transfer::loose_base64(value.as_bytes()).to_vec())
     }
@@ -290,23 +294,4 @@ fn date(value: &str) -> String {
     }
     let day = format!("{}-{}-{}", &day[..4], &day[4..6], &day[6..]);
     if moment.len() < 4 { day } else { format!("{day} {}:{}", &moment[..2], &moment[2..4]) }
-}
-
-fn percent(data: &str) -> Vec<u8> {
-    let mut octets = Vec::with_capacity(data.len());
-    let mut rest = data.as_bytes();
-    while let [first, after @ ..] = rest {
-        let code = after.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
-        match code.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(octet) => {
-                octets.push(octet);
-                rest = &after[2..];
-            }
-            None => {
-                octets.push(*first);
-                rest = after;
-            }
-        }
-    }
-    octets
 }
