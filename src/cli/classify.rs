@@ -137,17 +137,15 @@ fn judge(path: &Path, readers: &Readers) -> Result<Verdict, Unreadable> {
     Ok(classify(&tree))
 }
 
-/// Files that are no messages, by their names: each is looked at as the one attachment of a message without a text.
-const DOCUMENTS: [&str; 32] = [
-    "pdf", "docx", "docm", "dotx", "xlsx", "xlsm", "xlsb", "xls", "doc", "pptx", "pptm", "odt", "ods", "odp", "rtf",
-    "zip", "gz", "tgz", "tar", "vcf", "ics", "dcm", "dat", "msg", "csv", "tsv", "txt", "html", "htm", "hl7", "json",
-    "xml",
-];
+/// Octets of a file that are looked at to see whether it is a message.
+const LOOKED_AT: usize = 64 << 10;
 
-/// A file as it would be sent: a message with the line ends of the wire, anything else in one.
+/// A file as it would be sent: a message with the line ends of the wire, anything else as the one attachment of a message
+/// without a text.
 pub(super) fn as_message(path: &Path, file: &[u8]) -> Vec<u8> {
-    let end = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-    if !DOCUMENTS.contains(&end.as_str()) {
+    let start = String::from_utf8_lossy(&file[..file.len().min(LOOKED_AT)]);
+    let is_called_one = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("eml"));
+    if mime::is_message(&start) || (is_called_one && begins_with_a_field(&start)) {
         return wire_lines(file);
     }
     // What the operator calls it stays with the operator: nothing of this message is kept.
@@ -159,6 +157,13 @@ pub(super) fn as_message(path: &Path, file: &[u8]) -> Vec<u8> {
         message.extend_from_slice(b"\r\n");
     }
     message
+}
+
+/// RFC 5322 §2.2: a name of printable characters, and a colon; or the line that a mailbox puts in front.
+fn begins_with_a_field(text: &str) -> bool {
+    let line = text.lines().next().unwrap_or_default();
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+    line.starts_with("From ") || line.split_once(':').is_some_and(|(name, _)| is_name(name.trim_end()))
 }
 
 fn print(path: &Path, verdict: &Verdict, out: &mut dyn Write, format: Format) -> io::Result<()> {
@@ -235,5 +240,20 @@ mod tests {
             lines.len() > 1
                 && lines[1..].iter().all(|line| line.starts_with("  for: ") || line.starts_with("  against: "))
         );
+    }
+
+    #[test]
+    fn a_file_is_a_message_only_if_it_begins_as_one() {
+        let is_message = |name: &str, file: &[u8]| as_message(Path::new(name), file) == wire_lines(file);
+        assert!(is_message("1234.host", b"From: ann@clinic.example\nSubject: x\n\nwords\n"));
+        assert!(is_message("a.eml", b"X-Spam: no\nSubject: x\n\nwords\n"));
+        for (name, file) in [
+            ("deck.ppt", &b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"[..]),
+            ("scan.png", b"\x89PNG\r\n"),
+            ("scan.eml", b"\x89PNG\r\n"),
+            ("list", b"Patient: Maria Quist, MRN 00482913\n"),
+        ] {
+            assert!(!is_message(name, file), "{name}");
+        }
     }
 }
