@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::extract::format::{Format, is_picture};
 use crate::extract::frame::{self, Ask};
 use crate::extract::{Budget, Share};
-use crate::mime::{Content, File, Part, Tree, Unreadable};
+use crate::mime::{Content, File, Origin, Part, Tree, Unreadable};
 use crate::phi::Phi;
 
 /// Our own program. It stays this one when an update replaces the file.
@@ -48,7 +48,7 @@ impl Readers {
     /// Puts into the tree what is in the files. It waits for the child: not for a thread that others wait for.
     pub fn fill(&self, tree: &mut Tree, files: Vec<File>, allowance: &Allowance) {
         let until = Instant::now() + allowance.time;
-        let mut task = Task { readers: self, allowance, until, worker: None };
+        let mut task = Task { readers: self, allowance, until, left: allowance.budget, worker: None };
         // From the last to the first, so that the places of those that are still to be read stay as they are.
         for file in files.into_iter().rev() {
             let Some(part) = tree.parts.get(file.at) else { continue };
@@ -117,6 +117,8 @@ struct Task<'a> {
     readers: &'a Readers,
     allowance: &'a Allowance,
     until: Instant,
+    /// What the files that were read so far have left to the others.
+    left: Budget,
     worker: Option<Worker>,
 }
 
@@ -126,6 +128,12 @@ impl Task<'_> {
         if left.is_zero() {
             return Err(Unreadable::TooSlow);
         }
+        if self.left.bytes == 0 {
+            return Err(Unreadable::TooLarge);
+        }
+        if self.left.parts == 0 {
+            return Err(Unreadable::TooManyParts);
+        }
         let mut worker = match self.worker.take() {
             Some(worker) => worker,
             // A machine that has no room for a child has none for reading: the message goes on, as unread.
@@ -133,11 +141,24 @@ impl Task<'_> {
         };
         // The name helps to tell formats that begin alike.
         let name = part.name.as_ref().map(|name| name.expose().clone());
-        let ask = Ask { media_type: part.media_type.clone(), name, budget: self.allowance.budget };
+        let ask = Ask { media_type: part.media_type.clone(), name, budget: self.left };
         // What the child is for.
         let parts = worker.read(&ask, octets.expose(), left)?;
         self.worker = Some(worker);
+        self.count(&parts);
         Ok(parts)
+    }
+
+    /// Takes from what is left what came out of one file: its text, and the files in it, which may have a name each.
+    fn count(&mut self, parts: &[Part]) {
+        let length = |part: &Part| match &part.content {
+            // No more than how long it is.
+            Content::Text(text) => text.expose().len(),
+            Content::Unreadable(_) => 0,
+        };
+        let inside = parts.iter().filter(|part| !part.path.is_empty() && part.origin() != Origin::FileName).count();
+        self.left.bytes = self.left.bytes.saturating_sub(parts.iter().map(length).sum());
+        self.left.parts = self.left.parts.saturating_sub(inside);
     }
 }
 

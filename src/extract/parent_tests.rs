@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::{Allowance, Readers};
+use crate::extract::Budget;
 use crate::extract::samples::{BUDGET, outline};
 use crate::mime::{Content, File, Part, Tree, Unreadable};
 use crate::phi::Phi;
@@ -25,6 +26,10 @@ fn child(script: &str) -> (Readers, TempDir) {
 
 /// A message with two attachments and a text between them, read by the child of this script.
 fn read(script: &str) -> Vec<String> {
+    read_within(script, &ALLOWANCE)
+}
+
+fn read_within(script: &str, allowance: &Allowance) -> Vec<String> {
     let part = |path: &str, content: Content| Part {
         path: path.into(),
         media_type: "application/pdf".into(),
@@ -41,7 +46,7 @@ fn read(script: &str) -> Vec<String> {
     };
     let file = |at: usize| File { at, octets: Phi::new(Bytes::from_static(b"%PDF-1.7")) };
     let (readers, _dir) = child(script);
-    readers.fill(&mut tree, vec![file(0), file(2)], &ALLOWANCE);
+    readers.fill(&mut tree, vec![file(0), file(2)], allowance);
     outline(&tree.parts)
 }
 
@@ -98,13 +103,26 @@ fn a_picture_is_called_one_and_costs_no_child() {
     assert_eq!(outline(&tree.parts), ["1!Scanned"]);
 }
 
-#[test]
-fn what_a_child_says_takes_the_place_of_its_file() {
+/// A child that says of each of two files that it has a text of four octets, and a page below that is a scan.
+fn talking() -> String {
     // One part without a path of its own, one below it, and the end: for each of two files.
     let say = |json: &str| format!("printf '\\000\\000\\000\\{:03o}%s' '{json}'", json.len());
     let own = say(r#"{"path":"","media_type":"application/pdf","name":null,"why":null}"#);
     let below = say(r#"{"path":"page2","media_type":"application/pdf","name":null,"why":"scanned"}"#);
     let file = format!("{own}; printf '\\000\\000\\000\\004seen'; {below}; printf '\\000\\000\\000\\000'");
-    let read = read(&format!("{file}; {file}; exec cat >/dev/null"));
+    format!("{file}; {file}; exec cat >/dev/null")
+}
+
+#[test]
+fn the_files_of_a_message_have_one_budget() {
+    let within = |budget: Budget| read_within(&talking(), &Allowance { budget, ..ALLOWANCE });
+    let last = ["2=words", "3=seen", "3.page2!Scanned"];
+    assert_eq!(within(Budget { bytes: 4, ..BUDGET }), [&["1!TooLarge"][..], &last].concat());
+    assert_eq!(within(Budget { parts: 1, ..BUDGET }), [&["1!TooManyParts"][..], &last].concat());
+}
+
+#[test]
+fn what_a_child_says_takes_the_place_of_its_file() {
+    let read = read(&talking());
     assert_eq!(read, ["1=seen", "1.page2!Scanned", "2=words", "3=seen", "3.page2!Scanned"]);
 }
