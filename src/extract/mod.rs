@@ -25,6 +25,8 @@ mod hostile_tests;
 #[cfg(test)]
 mod office_tests;
 #[cfg(test)]
+mod pdf_tests;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod windows_tests;

@@ -44,14 +44,21 @@ pub(super) fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
     archive.finish().unwrap().into_inner()
 }
 
+/// What every file of today's office programs is: a ZIP that lists the types of its parts.
+pub(super) fn package(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut whole = vec![("[Content_Types].xml", &b"<Types/>"[..])];
+    whole.extend_from_slice(files);
+    zip(&whole)
+}
+
 /// A text document with this between the tags of its body, and further entries.
 pub(super) fn docx(body: &str, further: &[(&str, &str)]) -> Vec<u8> {
     let document = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><w:document xmlns:w=\"w\"><w:body>{body}</w:body></w:document>"
     );
-    let mut files = vec![("[Content_Types].xml", "<Types/>".as_bytes()), ("word/document.xml", document.as_bytes())];
+    let mut files = vec![("word/document.xml", document.as_bytes())];
     files.extend(further.iter().map(|(name, text)| (*name, text.as_bytes())));
-    zip(&files)
+    package(&files)
 }
 
 pub(super) fn paragraph(text: &str) -> String {
@@ -98,28 +105,42 @@ pub(super) fn xlsx(sheets: &[(&str, &str, &str)], strings: &[&str]) -> Vec<u8> {
         ),
     ));
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
-    zip(&files)
+    package(&files)
 }
 
 /// A document of one page, which shows what these operators draw.
 pub(super) fn pdf(operators: &str) -> Vec<u8> {
+    pdf_with(operators, "", &[])
+}
+
+/// With this in its catalog, and further objects from number 6 on.
+pub(super) fn pdf_with(operators: &str, catalog: &str, further: &[Vec<u8>]) -> Vec<u8> {
     let page = "<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>";
-    let objects = [
-        "<</Type/Catalog/Pages 2 0 R>>".to_owned(),
-        "<</Type/Pages/Kids[3 0 R]/Count 1>>".to_owned(),
-        page.to_owned(),
-        format!("<</Length {}>>stream\n{operators}\nendstream", operators.len()),
-        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>".to_owned(),
+    let mut objects = vec![
+        format!("<</Type/Catalog/Pages 2 0 R{catalog}>>").into_bytes(),
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>".to_vec(),
+        page.as_bytes().to_vec(),
+        pdf_stream("", operators.as_bytes()),
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>".to_vec(),
     ];
-    let mut file = String::from("%PDF-1.4\n");
+    objects.extend_from_slice(further);
+    let mut file = b"%PDF-1.4\n".to_vec();
     let mut places = String::new();
     for (number, object) in objects.iter().enumerate() {
         places.push_str(&format!("{:010} 00000 n \n", file.len()));
-        file.push_str(&format!("{} 0 obj\n{object}\nendobj\n", number + 1));
+        file.extend([format!("{} 0 obj\n", number + 1).as_bytes(), object, b"\nendobj\n"].concat());
     }
-    let start = file.len();
-    file.push_str(&format!(
-        "xref\n0 6\n0000000000 65535 f \n{places}trailer\n<</Size 6/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n"
-    ));
-    file.into_bytes()
+    let (start, size) = (file.len(), objects.len() + 1);
+    file.extend_from_slice(
+        format!(
+            "xref\n0 {size}\n0000000000 65535 f \n{places}trailer\n<</Size {size}/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n"
+        )
+        .as_bytes(),
+    );
+    file
+}
+
+pub(super) fn pdf_stream(dict: &str, octets: &[u8]) -> Vec<u8> {
+    let head = format!("<<{dict}/Length {}>>stream\n", octets.len());
+    [head.as_bytes(), octets, b"\nendstream"].concat()
 }
