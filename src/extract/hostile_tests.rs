@@ -1,6 +1,6 @@
 //! Every format cut off anywhere, and with octets changed: it ends, within its budget, and never without a word.
 
-use crate::extract::samples::{BUDGET, docx, look, paragraph, parts, pdf, xlsx, zip};
+use crate::extract::samples::{BUDGET, docx, look, own_panics, paragraph, parts, pdf, xlsx, zip};
 use crate::extract::windows_tests;
 use crate::mime::Content;
 
@@ -25,7 +25,9 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
 
 /// Reads it, and sees that it says something and not more than it may.
 fn bears(what: &str, octets: Vec<u8>) {
+    own_panics();
     let read = parts(octets, &BUDGET);
+    assert_eq!(own_panics(), [""; 0], "{what}: a reader of ours panicked");
     assert!(!read.is_empty(), "{what}: nothing is said of it");
     assert!(read.len() <= BUDGET.most_parts(), "{what}: {} parts", read.len());
     let text = |content: &Content| match content {
