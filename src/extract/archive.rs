@@ -31,6 +31,10 @@ pub(super) fn zip(reading: &mut Reading<'_>, at: Place<'_>, octets: Bytes) {
     if listed != Some(archive.len()) {
         reading.unreadable(&at.below("rest"), at.media_type, Unreadable::Broken);
     }
+    // Nothing, as it says: another program may find something in it.
+    if archive.is_empty() {
+        return reading.unreadable(at.path, at.media_type, Unreadable::Broken);
+    }
     if let Some(kind) = office::Kind::of(&archive) {
         return office::read(reading, at, (kind, &mut archive));
     }
@@ -139,10 +143,14 @@ pub(super) fn tar(reading: &mut Reading<'_>, at: Place<'_>, octets: &Bytes) {
         let Some((end, member)) = end.and_then(|end| Some((end, octets.get(start..end)?))) else {
             return reading.unreadable(&path, UNTOLD, Unreadable::Broken);
         };
-        if !member.is_empty() {
+        if !member.is_empty() || name.is_empty() {
             inner(reading, at, &path, (name.into_owned(), octets.slice_ref(member)));
         }
         from = end.next_multiple_of(TAR_BLOCK);
+    }
+    // Zeros end it; whatever stands there else, another program may find.
+    if octets.get(from..).unwrap_or_default().iter().any(|octet| *octet != 0) {
+        reading.unreadable(&at.below("rest"), at.media_type, Unreadable::Broken);
     }
 }
 

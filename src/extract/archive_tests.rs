@@ -115,7 +115,19 @@ fn an_archive_that_denies_its_files_is_broken() {
         (archive[end + 8], archive[end + 10]) = (count, count);
         assert!(look(archive.clone()).contains(&"rest!Broken".to_owned()), "{count}");
     }
-    assert_eq!(look(archive[end..].to_vec()), ["!Broken"], "nothing in it");
+    let nothing = archive[end..].to_vec();
+    assert_eq!(look(nothing.clone()), ["!Broken"], "nothing in it");
+    assert_eq!(look(zip(&[("b.zip", &nothing)])), ["1.name=b.zip", "1!Broken"], "nor in another one");
+}
+
+#[test]
+fn what_stands_behind_the_end_of_a_tar_file_is_not_left_out() {
+    let behind = [tar("one.txt", b"seen"), vec![0; 1024], b"and a list".to_vec()].concat();
+    assert_eq!(look(behind), ["1.name=one.txt", "1=seen", "rest!Broken"]);
+    let mut nameless = tar("", b"");
+    assert_eq!(look(nameless.clone()), ["rest!Broken"], "nothing in it");
+    nameless.extend(tar("one.txt", b"seen"));
+    assert_eq!(look(nameless), ["rest!Broken"]);
 }
 
 #[test]

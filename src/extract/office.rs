@@ -20,21 +20,48 @@ pub(super) enum Kind {
 /// A document with fewer letters than this, and a picture larger than that, is the picture.
 const LETTERS_OF_A_CAPTION: usize = 200;
 const PICTURE_BYTES: u64 = 30 << 10;
+const CONTENT_TYPES: &str = "[Content_Types].xml";
+/// What office programs put into their own folders beside XML: fonts, macros, settings of printers, shapes of remarks.
+const OWN_ENDS: [&str; 9] = [".rels", ".bin", ".odttf", ".ttf", ".otf", ".fntdata", ".vml", ".xsl", ".sigs"];
 
 impl Kind {
     pub(super) fn of(archive: &Zip) -> Option<Kind> {
         let begins = |start: &str| archive.file_names_raw().any(|name| name.starts_with(start.as_bytes()));
-        // Some programs number the main part, as in word/document2.xml.
-        if begins("word/document") {
+        // ECMA-376 part 2 §10.1.2: no package is without it. Some programs number the main part, as in word/document2.xml.
+        let is_package = archive.file_names_raw().any(|name| name.eq_ignore_ascii_case(CONTENT_TYPES.as_bytes()));
+        if is_package && begins("word/document") {
             Some(Kind::Document)
-        } else if begins("ppt/presentation") {
+        } else if is_package && begins("ppt/presentation") {
             Some(Kind::Slides)
-        } else if begins("xl/workbook") {
+        } else if is_package && begins("xl/workbook") {
             Some(Kind::Sheets)
         } else if archive.index_for_name("content.xml").is_some() && begins("META-INF/manifest.xml") {
             Some(Kind::OpenDocument)
         } else {
             None
+        }
+    }
+
+    /// Whether a file is one that the format itself puts there, and that has no words of the document.
+    fn is_own(self, folder: &str, file: &str) -> bool {
+        let top = folder.split('/').next().unwrap_or_default();
+        let is_kept = |ends: &[&str]| file.ends_with(".xml") || ends.iter().any(|end| file.ends_with(end));
+        match self {
+            Kind::OpenDocument => match top {
+                "" => matches!(file, "mimetype" | "settings.xml" | "manifest.rdf" | "layout-cache"),
+                "META-INF" | "Configurations2" | "Thumbnails" | "Basic" | "Scripts" | "Dialogs" | "Fonts" => true,
+                _ => false,
+            },
+            Kind::Document | Kind::Slides | Kind::Sheets => match top {
+                "" => file.eq_ignore_ascii_case(CONTENT_TYPES),
+                // The preview is a picture of what is read.
+                "docProps" => is_kept(&OWN_ENDS) || file.starts_with("thumbnail."),
+                "_rels" | "customXml" | "customUI" | "docMetadata" | "_xmlsignatures" => is_kept(&OWN_ENDS),
+                "word" => self == Kind::Document && is_kept(&OWN_ENDS),
+                "ppt" => self == Kind::Slides && is_kept(&OWN_ENDS),
+                "xl" => self == Kind::Sheets && is_kept(&OWN_ENDS),
+                _ => false,
+            },
         }
     }
 }
@@ -50,6 +77,8 @@ enum Entry {
     Picture,
     /// Cells, which another reader reads that does not count.
     Cells,
+    /// Words in a form that nobody here reads.
+    Unread,
     /// Styles, themes, relations.
     Other,
 }
@@ -111,6 +140,10 @@ fn look(reading: &mut Reading<'_>, (kind, archive): (Kind, &mut Zip)) -> Found {
             Entry::Cells => {
                 let cells = archive::unpack(reading, archive, number).and_then(|octets| sheets::plausible(&octets));
                 found.cells = cells.err().or(found.cells);
+                continue;
+            }
+            Entry::Unread => {
+                found.broken = Some(Unreadable::NoReader);
                 continue;
             }
             Entry::Other => continue,
@@ -182,23 +215,36 @@ impl Entry {
             }
             (Kind::OpenDocument, "") if begins(&["content"]) => Entry::Body,
             (Kind::OpenDocument, "") if begins(&["styles", "meta"]) => Entry::Beside(Words::All),
-            _ => Entry::Other,
+            _ => Entry::of_another_kind(kind, folder, file),
         }
     }
 
     fn of_another_kind(kind: Kind, folder: &str, file: &str) -> Entry {
         let is_office = kind != Kind::OpenDocument;
-        if kind == Kind::Sheets && matches!(folder, "xl" | "xl/worksheets") {
+        if file.is_empty() {
+            // A folder.
+            Entry::Other
+        } else if kind == Kind::Sheets
+            && file.ends_with(".bin")
+            && (file.starts_with("comments") || folder == "xl/pivotCache")
+        {
+            Entry::Unread
+        } else if kind == Kind::Sheets && matches!(folder, "xl" | "xl/worksheets") {
             Entry::Cells
         } else if is_office && folder.ends_with("/embeddings") {
             Entry::Embedded
-        } else if (is_office && folder.ends_with("/media")) || (!is_office && folder == "Pictures") {
+        } else if (is_office && folder.ends_with("/media"))
+            || (!is_office && matches!(folder, "Pictures" | "ObjectReplacements"))
+        {
             Entry::Picture
         } else if kind == Kind::Document && file.starts_with("afchunk") {
             // A whole other document that is shown as if it were text of this one.
             Entry::Embedded
-        } else {
+        } else if kind.is_own(folder, file) {
             Entry::Other
+        } else {
+            // Somebody put it there; no office program shows it, and whoever unpacks the file finds it.
+            Entry::Embedded
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Documents, slides and tables of today's office programs.
 
 use crate::extract::Budget;
-use crate::extract::samples::{BUDGET, docx, look, look_within, paragraph, xlsx, zip};
+use crate::extract::samples::{BUDGET, docx, look, look_within, package, paragraph, xlsx, zip};
 
 #[test]
 fn a_text_document_reads_as_it_stands_on_the_page() {
@@ -36,7 +36,7 @@ fn a_text_box_that_is_there_twice_is_read_once() {
 #[test]
 fn a_document_in_a_document_is_read() {
     let inner = docx(&paragraph("seen"), &[]);
-    let outer = zip(&[
+    let outer = package(&[
         ("word/document.xml", b"<d/>"),
         ("word/embeddings/a.docx", &inner),
         ("word/afchunk.html", b"<p>shown as text</p>"),
@@ -50,7 +50,7 @@ fn a_document_that_is_one_picture_is_a_scan() {
     let picture: Vec<u8> = (0_u32..60_000).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let scan = |text: &str| {
         let document = format!("<d>{}</d>", paragraph(text));
-        look(zip(&[("word/document.xml", document.as_bytes()), ("word/media/image1.png", &picture)]))
+        look(package(&[("word/document.xml", document.as_bytes()), ("word/media/image1.png", &picture)]))
     };
     assert_eq!(scan("Fax"), ["=Fax\n", "picture!Scanned"]);
     assert_eq!(scan(&"words ".repeat(60)).len(), 1);
@@ -68,14 +68,14 @@ fn a_broken_document_is_unreadable_and_keeps_what_was_read_of_it() {
 #[test]
 fn entities_that_grow_do_not() {
     let body = "<!DOCTYPE d [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;\">]><d>&b;</d>";
-    assert_eq!(look(zip(&[("word/document.xml", body.as_bytes())])), ["=", "rest!Broken"]);
+    assert_eq!(look(package(&[("word/document.xml", body.as_bytes())])), ["=", "rest!Broken"]);
 }
 
 #[test]
 fn slides_are_read_in_their_order_with_their_notes() {
     let slide = |text: &str| format!("<p:sld><a:p><a:r><a:t>{text}</a:t></a:r></a:p></p:sld>");
     let (one, ten, notes) = (slide("one"), slide("ten"), slide("say her name"));
-    let deck = zip(&[
+    let deck = package(&[
         ("ppt/presentation.xml", b"<p/>"),
         ("ppt/slides/slide10.xml", ten.as_bytes()),
         ("ppt/slides/slide1.xml", one.as_bytes()),
@@ -124,7 +124,7 @@ fn a_broken_sheet_is_unreadable_and_the_others_are_read() {
         &[],
     );
     assert_eq!(look(book), ["sheet1.name=A", "sheet1!Broken", "sheet2.name=B", "sheet2=2\n"]);
-    assert_eq!(look(zip(&[("xl/workbook.xml", b"<")])), ["!Broken"]);
+    assert_eq!(look(package(&[("xl/workbook.xml", b"<")])), ["!Broken"]);
 }
 
 #[test]
@@ -133,4 +133,48 @@ fn a_title_above_a_table_names_no_column() {
                 <row r=\"3\"><c r=\"A3\"><v>482913</v></c><c r=\"B3\"><v>12</v></c></row>";
     let book = xlsx(&[("May", "visible", rows)], &["Visits", "MRN", "Room"]);
     assert_eq!(look(book), ["sheet1.name=May", "sheet1=Visits\nMRN\tRoom\nMRN: 482913\tRoom: 12\n"]);
+}
+
+#[test]
+fn an_archive_with_a_folder_of_that_name_is_no_document() {
+    for folder in ["word/documents", "ppt/presentations", "xl/workbooks"] {
+        let archive = zip(&[(&format!("{folder}/list.txt"), b"seen"), ("patients.csv", b"a,b")]);
+        let expected = [&format!("1.name={folder}/list.txt"), "1=seen", "2.name=patients.csv", "2=a\tb\n"];
+        assert_eq!(look(archive), expected);
+    }
+}
+
+#[test]
+fn what_is_no_part_of_a_document_is_read_as_a_file_in_it() {
+    let further = [
+        ("patients.csv", "a,b"),
+        ("word/notes/list.txt", "seen"),
+        ("word/list.txt", "today"),
+        ("ppt/slides/slide1.xml", "<a>words</a>"),
+        ("word/styles.xml", "<w>none</w>"),
+        ("word/_rels/document.xml.rels", "<r/>"),
+        ("word/fonts/font1.odttf", "none"),
+        ("docMetadata/LabelInfo.xml", "<none/>"),
+        ("word/", ""),
+    ];
+    let read = look(docx(&paragraph("text"), &further));
+    assert_eq!(read, ["=text\n", "file1=a\tb\n", "file2=seen", "file3=today", "file4=<a>words</a>"]);
+    let further = [("content.xml", &b"<d/>"[..]), ("META-INF/manifest.xml", b"<m/>")];
+    let further =
+        [&further[..], &[("Object 1/content.xml", b"<a>seen</a>"), ("settings.xml", b"<s>none</s>")]].concat();
+    assert_eq!(look(zip(&further)), ["=\n", "file1=<a>seen</a>"]);
+}
+
+#[test]
+fn a_document_that_says_utf_16_and_is_not_is_read() {
+    let document = format!("<?xml version=\"1.0\" encoding=\"UTF-16\"?><d>{}</d>", paragraph("Maria Quist"));
+    assert_eq!(look(package(&[("word/document.xml", document.as_bytes())])), ["=Maria Quist\n"]);
+}
+
+#[test]
+fn remarks_and_pivot_tables_of_a_binary_workbook_are_not_read_and_it_says_so() {
+    for name in ["xl/comments1.bin", "xl/pivotCache/pivotCacheRecords1.bin"] {
+        let read = look(package(&[("xl/workbook.bin", b"x"), (name, b"words")]));
+        assert!(read.contains(&"rest!NoReader".to_owned()), "{read:?}");
+    }
 }

@@ -36,16 +36,44 @@ pub(super) fn read(reading: &mut Reading<'_>, at: Place<'_>, octets: Bytes) {
     } else if compound.has("/WordDocument") {
         let text = doc::text(&mut compound);
         document(reading, at, (text, compound.size("/Data")));
+        unread(reading, at, ("object", compound.has_objects("/ObjectPool", "")));
     } else if compound.has("/Workbook") || compound.has("/Book") {
+        unread(reading, at, ("object", compound.has_objects("/", "MBD")));
+        unread(reading, at, ("pivot", compound.has_objects("/", "_SX_DB_CUR")));
+        unread(reading, at, ("remarks", has_remarks(&mut compound)));
         sheets::legacy(reading, at, octets);
     } else if compound.has("/PowerPoint Document") {
-        let text = ppt::text(&mut compound);
-        document(reading, at, (text, compound.size("/Pictures")));
+        let read = ppt::text(&mut compound);
+        let objects = read.as_ref().is_ok_and(|slides| slides.objects);
+        document(reading, at, (read.map(|slides| slides.text), compound.size("/Pictures")));
+        unread(reading, at, ("object", objects));
     } else if compound.has("/__properties_version1.0") {
         msg::read(reading, at, &mut compound);
     } else {
         object(reading, at, &mut compound);
     }
+}
+
+/// Says that the file holds something that is not read here, if it does.
+fn unread(reading: &mut Reading<'_>, at: Place<'_>, (what, is_there): (&str, bool)) {
+    if is_there {
+        reading.unreadable(&at.below(what), at.media_type, Unreadable::NoReader);
+    }
+}
+
+/// MS-XLS §2.4.179 and §2.4.329: remarks and the text of boxes, which stand beside the cells.
+fn has_remarks(compound: &mut Compound) -> bool {
+    const REMARK: u16 = 0x001c;
+    const BOX: u16 = 0x01b6;
+    let Ok(book) = compound.stream(if compound.has("/Workbook") { "/Workbook" } else { "/Book" }) else { return false };
+    let mut at = 0;
+    while let Some((kind, length)) = short(&book, at).zip(short(&book, at + 2)) {
+        if matches!(kind, REMARK | BOX) {
+            return true;
+        }
+        at += 4 + usize::from(length);
+    }
+    false
 }
 
 /// The text of a document, and how many octets of pictures it has.
@@ -116,11 +144,27 @@ impl Compound {
         if octets.len() > self.most { Err(Unreadable::Broken) } else { Ok(octets) }
     }
 
+    /// The octets of a stream that may be there.
+    fn optional(&mut self, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>, Unreadable> {
+        if self.has(&path) { self.stream(path).map(Some) } else { Ok(None) }
+    }
+
     /// The storages directly under one.
-    fn storages(&self, under: &Path) -> Vec<PathBuf> {
-        let Ok(entries) = self.file.read_storage(under) else { return Vec::new() };
-        let storages = entries.take(MAX_STREAMS).filter(cfb::Entry::is_storage);
-        storages.map(|entry| entry.path().to_owned()).collect()
+    fn storages(&self, under: &Path) -> Result<Vec<PathBuf>, Unreadable> {
+        let entries = self.file.read_storage(under).map_err(|_| Unreadable::Broken)?;
+        let entries: Vec<cfb::Entry> = entries.take(MAX_STREAMS + 1).collect();
+        if entries.len() > MAX_STREAMS {
+            return Err(Unreadable::TooLarge);
+        }
+        Ok(entries.iter().filter(|entry| entry.is_storage()).map(|entry| entry.path().to_owned()).collect())
+    }
+
+    /// Whether files lie in it that another program put there: in the storages of this name, under this one.
+    fn has_objects(&self, under: &str, name: &str) -> bool {
+        self.file.is_storage(under)
+            && self.storages(Path::new(under)).map_or(true, |storages| {
+                storages.iter().filter_map(|path| path.file_name()).any(|one| one.to_string_lossy().starts_with(name))
+            })
     }
 }
 
@@ -133,6 +177,5 @@ fn long(octets: &[u8], at: usize) -> Option<u32> {
 }
 
 fn wide(octets: &[u8]) -> String {
-    let units = octets.as_chunks().0.iter().map(|unit| u16::from_le_bytes(*unit));
-    char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    decoded(octets, "utf-16le")
 }

@@ -142,10 +142,6 @@ impl<'a> Reading<'a> {
         }
     }
 
-    pub(super) fn is_silent(&self) -> bool {
-        self.parts.is_empty()
-    }
-
     pub(super) fn finish(self) -> Vec<Part> {
         self.parts
     }

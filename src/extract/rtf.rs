@@ -145,6 +145,11 @@ impl Page {
                 self.put(" ", group.silent);
                 1
             }
+            // A hyphen at which no line is broken, as in numbers.
+            [b'_', ..] => {
+                self.put("-", group.silent);
+                1
+            }
             [octet @ (b'{' | b'}' | b'\\'), ..] => {
                 self.letter(*octet, group.silent);
                 1
@@ -168,7 +173,7 @@ impl Page {
                 self.left_out = group.skip;
             }
             "uc" => group.skip = number.and_then(|count| usize::try_from(count).ok()).unwrap_or(1).min(16),
-            "ansicpg" => self.code_page = number.map(|page| format!("windows-{page}")),
+            "ansicpg" => self.code_page = number.map(code_page),
             "par" | "line" | "row" | "sect" | "page" | "nestrow" => self.put("\n", group.silent),
             "tab" | "cell" | "nestcell" => self.put("\t", group.silent),
             "emdash" | "endash" => self.put("-", group.silent),
@@ -219,6 +224,17 @@ impl Page {
     fn units(&mut self) {
         let units = char::decode_utf16(self.wide.drain(..));
         self.text.extend(units.map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
+    }
+}
+
+/// The charset of a code page of Windows; those of the East have names of their own.
+fn code_page(number: i64) -> String {
+    match number {
+        932 => "shift_jis".to_owned(),
+        936 => "gbk".to_owned(),
+        950 => "big5".to_owned(),
+        65001 => "utf-8".to_owned(),
+        other => format!("windows-{other}"),
     }
 }
 

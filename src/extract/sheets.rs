@@ -30,7 +30,11 @@ pub(super) fn read(reading: &mut Reading<'_>, at: Place<'_>, octets: Bytes) {
     let Ok(mut book) = open_workbook_auto_from_rs(Cursor::new(octets)) else {
         return reading.unreadable(at.path, at.media_type, Unreadable::Broken);
     };
-    for (number, name) in tables(&book).iter().enumerate() {
+    let tables = tables(&book);
+    if tables.is_empty() {
+        return reading.unreadable(at.path, at.media_type, Unreadable::Broken);
+    }
+    for (number, name) in tables.iter().enumerate() {
         if let Err(why) = reading.one_more() {
             return reading.unreadable(&at.below("more"), at.media_type, why);
         }
@@ -79,7 +83,11 @@ pub(super) fn legacy(reading: &mut Reading<'_>, at: Place<'_>, octets: Bytes) {
         Err(XlsError::Password) => return reading.unreadable(at.path, at.media_type, Unreadable::Encrypted),
         Err(_) => return reading.unreadable(at.path, at.media_type, Unreadable::Broken),
     };
-    for (number, name) in tables(&book).iter().enumerate() {
+    let tables = tables(&book);
+    if tables.is_empty() {
+        return reading.unreadable(at.path, at.media_type, Unreadable::Broken);
+    }
+    for (number, name) in tables.iter().enumerate() {
         if let Err(why) = reading.one_more() {
             return reading.unreadable(&at.below("more"), at.media_type, why);
         }

@@ -141,18 +141,18 @@ impl Value<'_> {
     }
 }
 
-/// The properties whose values are texts or octets.
+/// The properties whose values are texts or octets; none when there are more than are looked at.
 fn properties(data: &[u8]) -> Option<Vec<(u16, Value<'_>)>> {
     let (count, mut rest) = number(data)?;
     let mut found = Vec::new();
-    for _ in 0..(count as usize).min(MAX_PROPERTIES) {
+    for _ in 0..bounded(count)? {
         let (tag, after) = number(rest)?;
         let (kind, id) = ((tag & 0xffff) as u16, (tag >> 16) as u16);
         rest = if id >= 0x8000 { behind_name(after)? } else { after };
         let is_list = kind & 0x1000 != 0;
         let values = if is_list || is_long(kind) { number(rest)?.0 } else { 1 };
         rest = if is_list || is_long(kind) { number(rest)?.1 } else { rest };
-        for _ in 0..(values as usize).min(MAX_PROPERTIES) {
+        for _ in 0..bounded(values)? {
             let (octets, after) = value(kind & 0x0fff, rest)?;
             rest = after;
             if is_long(kind) {
@@ -162,6 +162,10 @@ fn properties(data: &[u8]) -> Option<Vec<(u16, Value<'_>)>> {
         }
     }
     Some(found)
+}
+
+fn bounded(count: u32) -> Option<usize> {
+    usize::try_from(count).ok().filter(|count| *count <= MAX_PROPERTIES)
 }
 
 /// String, Unicode string, object, binary.

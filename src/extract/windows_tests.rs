@@ -3,7 +3,7 @@
 use std::io::{Cursor, Write};
 
 use super::rtf;
-use crate::extract::samples::{docx, look, paragraph, zip};
+use crate::extract::samples::{docx, look, package, paragraph};
 
 pub(super) fn compound(streams: &[(&str, &[u8])]) -> Vec<u8> {
     let mut file = cfb::CompoundFile::create(Cursor::new(Vec::new())).unwrap();
@@ -130,7 +130,7 @@ fn a_file_that_was_put_into_a_document_is_read() {
         b"seen",
     ];
     let object = compound(&[("/\u{1}Ole10Native", &wrapped.concat())]);
-    let document = zip(&[("word/document.xml", b"<d/>"), ("word/embeddings/oleObject1.bin", &object)]);
+    let document = package(&[("word/document.xml", b"<d/>"), ("word/embeddings/oleObject1.bin", &object)]);
     assert_eq!(look(document), ["=", "file1.object.name=quist.txt", "file1.object=seen"]);
     let whole = compound(&[("/Package", &docx(&paragraph("seen"), &[]))]);
     assert_eq!(look(whole), ["object=seen\n"]);
@@ -206,6 +206,57 @@ fn winmail_dat_is_read_with_its_files() {
     assert_eq!(look(tnef()), ["page=shown here", "=Visit\nseen today\n", "1.name=list.txt", "1=a list"]);
     let cut = tnef()[..60].to_vec();
     assert_eq!(look(cut), ["=Visit\nseen today\n", "rest!Broken"]);
+}
+
+#[test]
+fn properties_of_winmail_dat_that_are_too_many_are_not_left_out() {
+    let number = |tag: u32, value: u32| [tag.to_le_bytes(), value.to_le_bytes()].concat();
+    let file = |properties: &[u8]| [b"\x78\x9f\x3e\x22\x01\0".to_vec(), attribute(1, 0x0006_9003, properties)].concat();
+    let many = [&5001_u32.to_le_bytes()[..], &number(0x1007_0003, 7).repeat(5001)].concat();
+    assert_eq!(look(file(&many)), ["=", "rest!Broken"]);
+    let values = [&1_u32.to_le_bytes()[..], &number(0x1007_1003, 5001), &[0; 4 * 5001]].concat();
+    assert_eq!(look(file(&values)), ["=", "rest!Broken"]);
+}
+
+#[test]
+fn what_lies_in_yesterdays_documents_is_not_read_and_they_say_so() {
+    let with = |octets: Vec<u8>, path: &str| {
+        let mut file = cfb::CompoundFile::open(Cursor::new(octets)).unwrap();
+        file.create_storage_all(std::path::Path::new(path).parent().unwrap()).unwrap();
+        file.create_stream(path).unwrap().write_all(b"words").unwrap();
+        look(file.into_inner().into_inner())
+    };
+    assert_eq!(with(doc(0), "/ObjectPool/_1/\u{1}Ole10Native").last().unwrap(), "object!NoReader");
+    assert_eq!(with(xls(), "/MBD0001/Package").first().unwrap(), "object!NoReader");
+    assert_eq!(with(xls(), "/_SX_DB_CUR/0001").first().unwrap(), "pivot!NoReader");
+    let deck = [&[0x0f, 0][..], &0x0fcc_u16.to_le_bytes(), &[0; 4]].concat();
+    assert_eq!(look(compound(&[("/PowerPoint Document", &deck)])), ["=", "object!NoReader"]);
+    let mut book = [record(0x0809, &[0; 16]), record(0x001c, b"remark")].concat();
+    book.resize(5000, 0);
+    assert_eq!(look(compound(&[("/Workbook", &book)])).first().unwrap(), "remarks!NoReader");
+}
+
+#[test]
+fn a_text_of_outlook_that_is_there_and_cannot_be_read_is_unreadable() {
+    let all = [("1000001F", "rest"), ("1000001E", "rest"), ("10130102", "page"), ("10090102", "rtf")];
+    for (name, path) in all {
+        let octets = vec![b'a'; 9000];
+        let mut file = compound(&[("/__properties_version1.0", b"p"), (&format!("/__substg1.0_{name}"), &octets)]);
+        // MS-CFB §2.6.3: the stream's size, which says more than its sectors hold.
+        let directory = wide(&format!("__substg1.0_{name}"));
+        let at = memchr::memmem::find(&file, &directory).unwrap();
+        file[at + 0x78..at + 0x7c].copy_from_slice(&20_000_000_u32.to_le_bytes());
+        let read = look(file);
+        assert_eq!(read, [&format!("{path}!Broken"), "="], "{name}");
+    }
+}
+
+#[test]
+fn rich_text_of_the_east_is_read_by_its_code_page() {
+    for (page, octets) in [(932, r"\'95\'61\'97\'f0"), (936, r"\'b2\'a1\'9a\'76"), (950, r"\'af\'66\'be\'fa")] {
+        let text = look(format!("{{\\rtf1\\ansi\\ansicpg{page} {octets} 219\\_09}}"));
+        assert!(text[0].starts_with("=\u{75c5}") && text[0].ends_with(" 219-09"), "{page} {text:?}");
+    }
 }
 
 fn element(tag: (u16, u16), kind: &[u8; 2], value: &[u8]) -> Vec<u8> {

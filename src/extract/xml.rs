@@ -1,6 +1,7 @@
 //! The words of XML documents. Nothing is expanded: an entity of the document's own is left out, and the document is broken.
 
 use quick_xml::Reader;
+use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesStart, Event};
 
 use crate::extract::charset;
@@ -44,7 +45,7 @@ pub(super) fn text(octets: &[u8], words: Words, most: usize) -> Result<String, U
             Event::CData(text) => page.words(&text.xml10_content()),
             Event::GeneralRef(entity) => match entity.resolve_char_ref() {
                 Ok(Some(letter)) => page.words(letter.encode_utf8(&mut [0; 4])),
-                Ok(None) | Err(_) => page.words(named(&entity).ok_or(Unreadable::Broken)?),
+                Ok(None) | Err(_) => page.words(resolve_xml_entity(&entity).ok_or(Unreadable::Broken)?),
             },
             Event::Eof => return Ok(page.text),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
@@ -52,18 +53,6 @@ pub(super) fn text(octets: &[u8], words: Words, most: usize) -> Result<String, U
         if page.text.len() > most {
             return Err(Unreadable::TooLarge);
         }
-    }
-}
-
-/// XML 1.0 §4.6: the entities that need no declaration.
-fn named(entity: &str) -> Option<&'static str> {
-    match entity {
-        "amp" => Some("&"),
-        "lt" => Some("<"),
-        "gt" => Some(">"),
-        "quot" => Some("\""),
-        "apos" => Some("'"),
-        _ => None,
     }
 }
 

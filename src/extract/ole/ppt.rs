@@ -9,19 +9,29 @@ const WIDE_TEXT: u16 = 0x0fa0;
 const TEXT: u16 = 0x0fa8;
 const WIDE_STRING: u16 = 0x0fba;
 
-pub(super) fn text(compound: &mut Compound) -> Result<String, Unreadable> {
+/// A file that another program put on a slide (MS-PPT §2.10.27).
+const OBJECT: u16 = 0x0fcc;
+
+pub(super) struct Slides {
+    pub(super) text: String,
+    /// Whether files lie on them, which are not read.
+    pub(super) objects: bool,
+}
+
+pub(super) fn text(compound: &mut Compound) -> Result<Slides, Unreadable> {
     // MS-PPT §2.3.2: who saved it last says whether it is encrypted.
     if compound.stream("/Current User").is_ok_and(|user| long(&user, 12) == Some(ENCRYPTED)) {
         return Err(Unreadable::Encrypted);
     }
     let records = compound.stream("/PowerPoint Document")?;
-    let (mut at, mut text) = (0, String::new());
+    let (mut at, mut text, mut objects) = (0, String::new(), false);
     while at < records.len() {
         let head = short(&records, at).zip(short(&records, at + 2)).zip(long(&records, at + 4));
         let ((version, kind), length) = head.ok_or(Unreadable::Broken)?;
         at += 8;
         // MS-PPT §2.3.1: a container; its records come next.
         if version & 0xf == 0xf {
+            objects |= kind == OBJECT;
             continue;
         }
         let end = at.checked_add(length as usize).ok_or(Unreadable::Broken)?;
@@ -36,5 +46,5 @@ pub(super) fn text(compound: &mut Compound) -> Result<String, Unreadable> {
         }
         at = end;
     }
-    Ok(text)
+    Ok(Slides { text, objects })
 }
