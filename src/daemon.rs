@@ -22,6 +22,7 @@ pub use watch::{RENEW_BEFORE, WARN_OF_END};
 #[derive(Debug)]
 pub struct Loaded {
     pub config: Config,
+    /// As it is kept: `config::apart` splits off what the groups' files hold.
     pub text: String,
     pub digest: Digest,
 }
@@ -81,8 +82,7 @@ fn with_groups(config: &mut Config, mut text: String) -> Result<String, Mistake>
         };
         let members = members.map_err(|error| group.unreadable(&error.to_string()))?;
         group.add_members(&members)?;
-        text.push_str(&format!("\n# The members of the group \"{}\":\n", group.name));
-        members.lines().for_each(|member| text.push_str(&format!("# {member}\n")));
+        config::keep_members(&mut text, &group.name, &members);
     }
     Ok(text)
 }

@@ -56,7 +56,7 @@ pub(super) fn ask(config: &Config, request: &Request, each: &mut (dyn FnMut(Valu
         match Caller::connect(&config.server.data_dir.join(SOCKET)).await {
             Ok(caller) => Ok(caller.call(request, each).await?),
             Err(error) if nobody_listens(&error) => act(config, request, each).await,
-            Err(error) => Err(unreachable(config, &error)),
+            Err(error) => Err(unreachable(&config.server.data_dir, &error)),
         }
     })?
 }
@@ -74,14 +74,23 @@ pub(super) fn ask_running(
     request: &Request,
     each: &mut (dyn FnMut(Value) + Send),
 ) -> Result<Running, Failed> {
+    ask_running_at(&config.server.data_dir, request, each)
+}
+
+/// The same, when no more is known than where the daemon keeps its data.
+pub(super) fn ask_running_at(
+    data_dir: &Path,
+    request: &Request,
+    each: &mut (dyn FnMut(Value) + Send),
+) -> Result<Running, Failed> {
     block_on(async {
-        match Caller::connect(&config.server.data_dir.join(SOCKET)).await {
+        match Caller::connect(&data_dir.join(SOCKET)).await {
             Ok(caller) => {
                 caller.call(request, each).await?;
                 Ok(Running::Yes)
             }
             Err(error) if nobody_listens(&error) => Ok(Running::No),
-            Err(error) => Err(unreachable(config, &error)),
+            Err(error) => Err(unreachable(data_dir, &error)),
         }
     })?
 }
@@ -97,7 +106,7 @@ pub(super) fn ask_daemon(
             if nobody_listens(&error) {
                 Failed::Unavailable("no daemon runs here: start it first (systemctl start sealpost)".to_owned())
             } else {
-                unreachable(config, &error)
+                unreachable(&config.server.data_dir, &error)
             }
         })?;
         Ok(caller.call(request, each).await?)
@@ -105,11 +114,11 @@ pub(super) fn ask_daemon(
 }
 
 /// Why a daemon that runs cannot be asked.
-fn unreachable(config: &Config, error: &io::Error) -> Failed {
+fn unreachable(data_dir: &Path, error: &io::Error) -> Failed {
     if error.kind() == io::ErrorKind::PermissionDenied {
         return Failed::NotPermitted(format!(
             "{}: only root and the daemon's own user may ask the daemon; try sudo",
-            config.server.data_dir.display()
+            data_dir.display()
         ));
     }
     Failed::Unavailable(format!("the daemon cannot be reached: {error}"))

@@ -1,18 +1,20 @@
 //! `sealpost policy diff`: what differs between two configs, in words, and what it means for mail.
 
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+mod laid;
+mod means;
+
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use toml_edit::{DocumentMut, Item, TableLike, Value};
+use toml_edit::DocumentMut;
 
 use crate::cli::output::{Failed, Format, print_json, print_line};
-use crate::cli::policy::kept::{self, Named};
-use crate::cli::reach;
-use crate::config::{self, Last, Policy, Then};
-use crate::policy;
+use crate::cli::policy::kept::{self, Keeper, Named};
+use crate::config::{self, Policy};
+use crate::daemon::{self, ConfigError};
+use laid::{Keys, Laid, MEMBERS, Place, entries, lay};
 
 /// One difference.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -42,21 +44,12 @@ enum Change {
     Moved,
 }
 
-/// Keys with their values as they are written, of one table.
-type Keys = BTreeMap<String, String>;
-/// A table's path, and its name where there may be several.
-type Place = (String, Option<String>);
-
-/// A config as a list of tables, in their order.
-#[derive(Debug, Default)]
-struct Laid {
-    tables: Vec<(Place, Keys)>,
-}
-
-/// What tells apart the entries of an array of tables; the first that is there.
-const NAMES: [&str; 4] = ["name", "bind", "domains", "chain"];
-/// What must not be shown.
+/// Of a longer list only what the other one lacks is shown, and no more than that.
+const MOST_MEMBERS: usize = 20;
+/// What must not be shown, wherever it stands.
 const SECRET: [&str; 2] = ["password_hash", "scram"];
+/// Nor what begins like this: it may hold a password.
+const WITH_PASSWORD: [&str; 2] = ["postgres://", "postgresql://"];
 
 pub(super) fn run(
     path: &Path,
@@ -69,7 +62,7 @@ pub(super) fn run(
         (Some(one), None) => (either(path, &one)?, in_force(path)?),
         (Some(one), Some(other)) => (either(path, &one)?, either(path, &other)?),
     };
-    let differences = differences(&from.text, &to.text).map_err(Failed::Config)?;
+    let differences = differences(&from, &to).map_err(Failed::Config)?;
     match format {
         Format::Json => differences.iter().for_each(print_json),
         Format::Text => {
@@ -81,16 +74,24 @@ pub(super) fn run(
 }
 
 fn file(path: &Path) -> Result<Named, Failed> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failed::file(path, &error))?;
-    Ok(Named { name: path.display().to_string(), text })
+    let name = path.display().to_string();
+    match daemon::read_config(path) {
+        Ok(loaded) => Ok(Named::kept(name, &loaded.text)),
+        Err(ConfigError::Read(error)) => Err(Failed::file(path, &error)),
+        // What is written can be compared all the same.
+        Err(ConfigError::Mistakes(_)) => {
+            let text = std::fs::read_to_string(path).map_err(|error| Failed::file(path, &error))?;
+            Ok(Named { name: format!("{name} (which has mistakes)"), text, members: None })
+        }
+    }
 }
 
 fn in_force(path: &Path) -> Result<Named, Failed> {
-    let running = reach::read_config(path)?;
-    let (_, digest) = kept::list(&running)?;
+    let keeper = Keeper::named_by(path)?;
+    let (_, digest) = keeper.list()?;
     let none = || Failed::Unavailable("no daemon runs here, so no config is in force: name two".to_owned());
-    let (digest, text) = kept::read(&running, &digest.ok_or_else(none)?)?;
-    Ok(Named { name: format!("{} (in force)", kept::short(&digest)), text })
+    let (digest, text) = keeper.read(&digest.ok_or_else(none)?)?;
+    Ok(Named::kept(format!("{} (in force)", kept::short(&digest)), &text))
 }
 
 fn either(path: &Path, given: &str) -> Result<Named, Failed> {
@@ -99,132 +100,41 @@ fn either(path: &Path, given: &str) -> Result<Named, Failed> {
     }
     let start = kept::digest(given)
         .map_err(|_| Failed::NotFound(format!("{given} is neither a file nor a digest of a config")))?;
-    let (digest, text) = kept::read(&reach::read_config(path)?, &start)?;
-    Ok(Named { name: kept::short(&digest).to_owned(), text })
+    let (digest, text) = Keeper::named_by(path)?.read(&start)?;
+    Ok(Named::kept(kept::short(&digest).to_owned(), &text))
 }
 
-fn differences(from: &str, to: &str) -> Result<Vec<Difference>, String> {
+fn differences(from: &Named, to: &Named) -> Result<Vec<Difference>, String> {
     let laid = |text: &str| text.parse::<DocumentMut>().map(|document| lay(document.as_table()));
-    let (old, new) = (laid(from), laid(to));
-    let (old, new) = (old.map_err(|error| error.to_string())?, new.map_err(|error| error.to_string())?);
+    let (old, new) = (laid(&from.text), laid(&to.text));
+    let (mut old, mut new) = (old.map_err(|error| error.to_string())?, new.map_err(|error| error.to_string())?);
+    if let Some((were, are)) = from.members.as_deref().zip(to.members.as_deref()) {
+        old.add_members(were);
+        new.add_members(are);
+    }
     // What an older version wrote may be no config of this one; then less can be said of what it means.
-    let policies = config::parse(from).ok().zip(config::parse(to).ok()).map(|(old, new)| (old.policy, new.policy));
+    let policies =
+        config::parse(&from.text).ok().zip(config::parse(&to.text).ok()).map(|(old, new)| (old.policy, new.policy));
     let mut all = Vec::new();
     for (place, keys) in &new.tables {
         match old.find(place) {
-            None => all.push(whole(place, Change::Added, policies.as_ref().map(|(_, new)| new))),
+            None => all.push(whole((place, keys), Change::Added, policies.as_ref().map(|(_, new)| new))),
             Some(before) => all.extend(changed(place, (before, keys), policies.as_ref())),
         }
         if old.find(place).is_none() {
             all.extend(keys.iter().map(|(key, value)| written(place, key, value)));
         }
     }
-    for (place, _) in old.tables.iter().filter(|(place, _)| new.find(place).is_none()) {
-        all.push(whole(place, Change::Removed, policies.as_ref().map(|(old, _)| old)));
+    for (place, keys) in old.tables.iter().filter(|(place, _)| new.find(place).is_none()) {
+        all.push(whole((place, keys), Change::Removed, policies.as_ref().map(|(old, _)| old)));
     }
     all.extend(moved(&old, &new));
     Ok(all)
 }
 
-impl Laid {
-    fn find(&self, place: &Place) -> Option<&Keys> {
-        self.tables.iter().find(|(other, _)| other == place).map(|(_, keys)| keys)
-    }
-
-    fn rules(&self) -> Vec<&str> {
-        let rules = self.tables.iter().filter(|((table, _), _)| table == "policy.rule");
-        rules.filter_map(|((_, name), _)| name.as_deref()).collect()
-    }
-}
-
-fn lay(document: &dyn TableLike) -> Laid {
-    let mut laid = Laid::default();
-    lay_table(&mut laid, (String::new(), None), document);
-    laid
-}
-
-fn lay_table(laid: &mut Laid, place: Place, table: &dyn TableLike) {
-    let mut keys = Keys::new();
-    let mut below: Vec<(Place, &dyn TableLike)> = Vec::new();
-    for (key, item) in table.iter() {
-        let path = if place.0.is_empty() { key.to_owned() } else { format!("{}.{key}", place.0) };
-        match item {
-            Item::ArrayOfTables(all) => {
-                let entries =
-                    all.iter().enumerate().map(|(at, entry)| ((path.clone(), Some(name(entry, at))), entry as _));
-                below.extend(entries);
-            }
-            // A table below a named one is part of it.
-            Item::Table(inner) if place.1.is_none() => below.push(((path, None), inner)),
-            Item::Table(inner) => keys.extend(flat(key, inner)),
-            Item::Value(Value::InlineTable(inner)) => keys.extend(flat(key, inner)),
-            Item::Value(value) => drop(keys.insert(key.to_owned(), shown(value))),
-            Item::None => {}
-        }
-    }
-    if !keys.is_empty() || place.1.is_some() {
-        laid.tables.push((place, keys));
-    }
-    for (place, table) in below {
-        lay_table(laid, place, table);
-    }
-}
-
-fn flat(prefix: &str, table: &dyn TableLike) -> Keys {
-    let mut keys = Keys::new();
-    for (key, item) in table.iter() {
-        let key = format!("{prefix}.{key}");
-        match item.as_table_like() {
-            Some(inner) => keys.extend(flat(&key, inner)),
-            None => drop(keys.insert(key, item.as_value().map(shown).unwrap_or_else(|| item.to_string()))),
-        }
-    }
-    keys
-}
-
-fn name(table: &dyn TableLike, at: usize) -> String {
-    let named = NAMES.iter().find_map(|key| table.get(key)).and_then(Item::as_value);
-    match named {
-        Some(Value::String(text)) => text.value().clone(),
-        Some(value) => shown(value),
-        None => (at + 1).to_string(),
-    }
-}
-
-/// As it is written, without the comments around it.
-fn shown(value: &Value) -> String {
-    let mut value = value.clone();
-    value.decor_mut().clear();
-    if let Value::Array(array) = &mut value {
-        array.iter_mut().for_each(|entry| entry.decor_mut().clear());
-        array.set_trailing("");
-        array.set_trailing_comma(false);
-        array.fmt();
-    }
-    value.to_string()
-}
-
-fn whole(place: &Place, change: Change, policy: Option<&Policy>) -> Difference {
-    let means = (place.0 == "policy.rule").then(|| {
-        let only = match change {
-            Change::Removed => "mail that no other rule covers goes by the default",
-            Change::Added | Change::Changed | Change::Moved => {
-                "the default no longer stands for mail that it covers; of the rules that match, the most protective decides"
-            }
-        };
-        let lowers = policy.and_then(|policy| below_default(policy, place.1.as_deref()?)).unwrap_or_default();
-        format!("{only}{lowers}")
-    });
+fn whole((place, keys): (&Place, &Keys), change: Change, policy: Option<&Policy>) -> Difference {
+    let means = (place.0 == "policy.rule").then(|| means::of_rule((place, keys), change, policy));
     Difference { table: place.0.clone(), name: place.1.clone(), change, key: None, was: None, is: None, means }
-}
-
-/// Whether a rule protects less than the default that it stands in for.
-fn below_default(policy: &Policy, name: &str) -> Option<&'static str> {
-    let rule = policy.rules.iter().find(|rule| rule.name == name)?;
-    match policy::compare_rules(rule.then.as_ref(), Some(&Then::Deliver(policy.default.clone(), Last::Hold)))? {
-        Ordering::Less => Some("; it protects less than the default"),
-        Ordering::Equal | Ordering::Greater => None,
-    }
 }
 
 fn written(place: &Place, key: &str, value: &str) -> Difference {
@@ -234,7 +144,7 @@ fn written(place: &Place, key: &str, value: &str) -> Difference {
         change: Change::Added,
         key: Some(key.to_owned()),
         was: None,
-        is: Some(harmless(key, value)),
+        is: Some(harmless(key, value, None)),
         means: None,
     }
 }
@@ -249,67 +159,33 @@ fn changed(place: &Place, (old, new): (&Keys, &Keys), policies: Option<&(Policy,
             name: place.1.clone(),
             change: Change::Changed,
             key: Some(key.clone()),
-            was: was.map(|value| harmless(key, value)),
-            is: is.map(|value| harmless(key, value)),
-            means: means(place, key, (was, is), policies),
+            was: was.map(|value| harmless(key, value, is)),
+            is: is.map(|value| harmless(key, value, was)),
+            means: means::of_key(place, key, (was, is), policies),
         });
     }
     all
 }
 
-fn harmless(key: &str, value: &str) -> String {
-    if SECRET.contains(&key) { "[not shown]".to_owned() } else { value.to_owned() }
-}
-
-fn means(
-    place: &Place,
-    key: &str,
-    (was, is): (Option<&String>, Option<&String>),
-    policies: Option<&(Policy, Policy)>,
-) -> Option<String> {
-    let (old, new) = policies?;
-    let word = match (place.0.as_str(), key) {
-        ("policy.rule", "deliver" | "hold" | "reject") => {
-            let find = |policy: &Policy| policy.rules.iter().find(|rule| Some(&rule.name) == place.1.as_ref()).cloned();
-            protects(policy::compare_rules(find(new)?.then.as_ref(), find(old)?.then.as_ref())?)
-        }
-        ("policy", "default") => protects(policy::compare_lists(&new.default, &old.default)),
-        ("policy", "secure") => protects(policy::compare_lists(&new.secure, &old.secure)),
-        ("policy.rule", key) if key.starts_with("when.") => return covers(was, is).map(str::to_owned),
-        _ => return None,
-    };
-    Some(word.to_owned())
-}
-
-fn protects(order: Ordering) -> &'static str {
-    match order {
-        Ordering::Less => "it protects less",
-        Ordering::Equal => "it protects as much",
-        Ordering::Greater => "it protects more",
+/// A value as it can be shown, beside the one that it replaces or that replaces it.
+fn harmless(key: &str, value: &str, other: Option<&String>) -> String {
+    let secret = SECRET.iter().any(|secret| key.rsplit('.').next() == Some(secret) || value.contains(secret));
+    if secret || WITH_PASSWORD.iter().any(|start| value.contains(start)) {
+        return "[not shown]".to_owned();
     }
+    if key == MEMBERS { few(value, other) } else { value.to_owned() }
 }
 
-/// A condition less, or one more entry of it, covers more mail.
-fn covers(was: Option<&String>, is: Option<&String>) -> Option<&'static str> {
-    let (Some(was), Some(is)) = (was, is) else {
-        return Some(if was.is_some() { "it covers more mail" } else { "it covers less mail" });
-    };
-    let entries = |text: &String| {
-        let array = text.parse::<Value>().ok()?.as_array()?.clone();
-        Some(array.iter().map(shown).collect::<BTreeSet<String>>())
-    };
-    let (old, new) = (entries(was)?, entries(is)?);
-    let within = |narrow: &BTreeSet<String>, wide: &BTreeSet<String>| {
-        let bare = |text: &String| text.trim_matches('"').to_owned();
-        narrow.iter().all(|one| wide.iter().any(|other| one == other || policy::is_within(&bare(one), &bare(other))))
-    };
-    if within(&old, &new) {
-        Some("it covers more mail")
-    } else if within(&new, &old) {
-        Some("it covers less mail")
-    } else {
-        Some("it covers other mail")
+/// A long list of members as far as it differs from the other one.
+fn few(value: &str, other: Option<&String>) -> String {
+    let all = entries(value).unwrap_or_default();
+    if all.len() <= MOST_MEMBERS {
+        return value.to_owned();
     }
+    let others = other.and_then(|other| entries(other)).unwrap_or_default();
+    let told: Vec<String> = all.difference(&others).take(MOST_MEMBERS).map(|entry| format!("\"{entry}\"")).collect();
+    let rest = all.len() - told.len();
+    if told.is_empty() { format!("{rest} entries") } else { format!("{} and {rest} more", told.join(", ")) }
 }
 
 /// Rules that changed places; which of two comes first matters only where both protect alike.
@@ -409,7 +285,12 @@ deliver = ["tls:authenticated"]
     }
 
     fn told(from: &str, to: &str) -> String {
-        tell(&differences(&whole_config(from), &whole_config(to)).unwrap())
+        told_whole(&whole_config(from), &whole_config(to))
+    }
+
+    fn told_whole(from: &str, to: &str) -> String {
+        let named = |text: &str| Named::kept(String::new(), text);
+        tell(&differences(&named(from), &named(to)).unwrap())
     }
 
     #[test]
@@ -456,8 +337,87 @@ deliver = ["tls:authenticated"]
     fn spaces_and_comments_are_no_difference_and_secrets_are_not_shown() {
         assert_eq!(told(OLD, &OLD.replace("[\"lab.example\"]", "[\n  \"lab.example\", # ours\n]")), tell(&[]));
         let client = "[[client]]\nname = \"x\"\npassword_hash = \"$argon2id$one\"\n";
-        let found = differences(client, &client.replace("one", "two")).unwrap();
-        assert_eq!(found.len(), 1);
-        assert!(!format!("{found:?}").contains("argon2id"));
+        let inline = "client = [{ name = \"x\", password_hash = \"$argon2id$one\", scram = \"SCRAM-SHA-256$one\" }]\n";
+        let odd = "[[door]]\nname = \"x\"\nkeys = [{ password_hash = \"$argon2id$one\" }]\n";
+        let database = "[database]\nurl = \"postgres://sealpost:one@db/mail\"\n";
+        let short = "database = { url = \"postgres://sealpost:one@db/mail\" }\n";
+        for (text, lines) in [(client, 1), (inline, 2), (odd, 1), (database, 1), (short, 1)] {
+            let told = told_whole(text, &text.replace("one", "two"));
+            assert_eq!(told.matches("was [not shown], is [not shown]").count(), lines, "{told}");
+            let told = format!("{told}{}{}", told_whole("", text), told_whole(text, ""));
+            for secret in ["argon2id", "SCRAM-SHA", "postgres", "one"] {
+                assert!(!told.contains(secret), "{secret} in {told}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_in_not_is_meant_the_other_way_round() {
+        let with = |when: &str| OLD.replace("when = { phi = true }", &format!("when = {{ phi = true, {when} }}"));
+        let one = with("not = { recipient_domain = [\"lab.example\"] }");
+        let two = with("not = { recipient_domain = [\"lab.example\", \"payer.example\"] }");
+        assert!(told(&one, &two).contains("payer.example\"]: it covers less mail"), "{}", told(&one, &two));
+        assert!(told(&two, &one).contains("lab.example\"]: it covers more mail"), "{}", told(&two, &one));
+        // Whether the whole `not` comes, or one condition more in it, is another matter each.
+        let three = with("not = { recipient_domain = [\"lab.example\"], marked = true }");
+        for (from, to) in [(&one, &three), (&three, &one), (&one, &with("marked = true"))] {
+            let told = told(from, to);
+            assert!(
+                told.lines().filter(|line| line.contains("when.not")).all(|line| !line.contains("covers")),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn how_a_finding_is_judged_is_no_condition() {
+        let with = |when: &str| OLD.replace("when = { phi = true }", &format!("when = {{ {when} }}"));
+        let (plain, strict) = (with("phi = true"), with("phi = true, operating_point = \"strict\""));
+        for (from, to) in [(&plain, &strict), (&strict, &plain)] {
+            let told = told(from, to);
+            assert!(told.contains("when.operating_point") && !told.contains("covers"), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_is_wider_depends_on_the_condition() {
+        let with = |when: &str| OLD.replace("when = { phi = true }", &format!("when = {{ {when} }}"));
+        for (from, to, word) in [
+            ("attachment_types = [\"image/png\"]", "attachment_types = [\"image/*\"]", "more"),
+            ("unreadable = [\"any\"]", "unreadable = [\"encrypted\", \"broken\"]", "less"),
+            ("sender = [\"a@x.example\", 'b@x.example']", "sender = [\"b@x.example\", \"a@x.example\"]", "the same"),
+            ("any = [{ phi = true }]", "any = [{ phi = true }, { tags = [\"[fax]\"] }]", "more"),
+        ] {
+            let told = told(&with(from), &with(to));
+            assert!(told.contains(&format!(": it covers {word} mail")), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_only_adds_is_not_called_one_that_decides() {
+        let rule = "[[policy.rule]]\nname = \"c\"\nwhen = { phi = true }\nfooter = \"Please answer safely.\"\n";
+        let more = format!("{OLD}{rule}");
+        assert!(told(OLD, &more).starts_with("+ rule \"c\": it adds to what others decide"), "{}", told(OLD, &more));
+        assert!(told(&more, OLD).starts_with("- rule \"c\": what it added"), "{}", told(&more, OLD));
+        let decides = format!("{more}hold = \"look\"\n");
+        assert!(told(&more, &decides).contains("hold: \"look\": it only added before, and decides now"));
+        assert!(told(&decides, &more).contains("is no longer written: it decides nothing now"));
+    }
+
+    #[test]
+    fn members_out_of_a_file_are_compared() {
+        let own = format!("{OLD}[[policy.group]]\nname = \"labs\"\nfile = \"labs.txt\"\n");
+        let with = |members: &str| {
+            let mut text = whole_config(&own);
+            config::keep_members(&mut text, "labs", members);
+            text
+        };
+        let told = told_whole(&with("lab.example\n"), &with("# ours\npayer.example # all\nlab.example\n"));
+        let line = "members from file: was [\"lab.example\"], is [\"lab.example\", \"payer.example\"]\n";
+        assert_eq!(told, format!("~ [[policy.group]] labs\n    {line}"));
+        assert_eq!(told_whole(&with("lab.example\n"), &with("# ours\nlab.example\n")), tell(&[]));
+        let many: String = (0..30).map(|at| format!("l{at:02}.example\n")).collect();
+        let told = told_whole(&with(&many), &with(&(many.clone() + "new.example\n")));
+        assert!(told.contains("was 30 entries, is \"new.example\" and 30 more"), "{told}");
     }
 }

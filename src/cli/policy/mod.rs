@@ -37,7 +37,7 @@ pub(super) enum Command {
     ///
     /// Each is a file, or a config that was in force, by the first characters of its digest: `sealpost audit config` lists them.
     /// Without any: from the one in force to the file, as a reload would take it. With a file alone: from the one in force to
-    /// it. With a digest alone: from that one to the one in force.
+    /// it. With a digest alone: from that one to the one in force. What a group's file lists is compared as well.
     Diff {
         /// What it was
         #[arg(value_name = "FROM")]
@@ -50,6 +50,10 @@ pub(super) enum Command {
     ///
     /// It is checked and tested like every config, and the file stays as it is when it cannot be taken. The audit log says who
     /// went back to what. A file that never was in force is kept beside it, with .replaced behind its name.
+    ///
+    /// When a group's file has changed since, it is another config, and nothing is done: write back first what `sealpost audit
+    /// config DIGEST` prints behind the text. While the config file has mistakes, the running daemon shows the way; without one,
+    /// mend them first.
     Rollback {
         /// The first characters of its digest, as `sealpost audit config` lists it
         #[arg(value_name = "DIGEST", value_parser = kept::digest)]

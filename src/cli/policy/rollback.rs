@@ -7,19 +7,19 @@ use serde_json::json;
 
 use crate::cli::client::replace_file;
 use crate::cli::output::{Failed, Format, print_json, print_line};
-use crate::cli::policy::kept;
+use crate::cli::policy::kept::{self, Keeper};
 use crate::cli::reach;
-use crate::config;
+use crate::config::{self, Apart};
 use crate::control::Request;
-use crate::crypto::{Digest, sha256};
+use crate::crypto::sha256;
+use crate::daemon;
 
 pub(super) fn run(path: &Path, start: &str, format: Format) -> Result<ExitCode, Failed> {
     let before = std::fs::read_to_string(path).map_err(|error| Failed::file(path, &error))?;
-    // The file may be what is wrong: the data directory is then the one of the config that is sought, which nobody can read
-    // yet. A config with mistakes has to be mended, or replaced by hand, before.
-    let running = reach::read_config(path)?;
-    let (digest, text) = kept::read(&running, start)?;
-    if let Err(mistakes) = config::parse(&text) {
+    let keeper = Keeper::named_by(path)?;
+    let (digest, text) = keeper.read(start)?;
+    let sought = config::apart(&text);
+    if let Err(mistakes) = config::parse(sought.own) {
         let lines: Vec<String> = mistakes.iter().map(|mistake| format!("\n  {mistake}")).collect();
         return Err(Failed::Config(format!(
             "this version does not take config {}:{}",
@@ -27,16 +27,18 @@ pub(super) fn run(path: &Path, start: &str, format: Format) -> Result<ExitCode, 
             lines.concat()
         )));
     }
-    let (all, _) = kept::list(&running)?;
-    let own: Digest = sha256(before.as_bytes());
+    let (all, _) = keeper.list()?;
+    let was_in_force = daemon::read_config(path).is_ok_and(|loaded| all.contains(&loaded.digest.to_string()));
     let saved = path.with_added_extension("replaced");
-    let unknown = before != text && !all.contains(&own.to_string());
+    let unknown = before != sought.own && !was_in_force;
     if unknown {
         replace_file(&saved, &before).map_err(|error| Failed::file(&saved, &error))?;
     }
-    replace_file(path, &text).map_err(|error| Failed::file(path, &error))?;
+    replace_file(path, sought.own).map_err(|error| Failed::file(path, &error))?;
     let config = sha256(text.as_bytes());
-    if let Err(failed) = reach::ask(&running, &Request::RolledBack { config }, &mut |_| {}) {
+    let taken =
+        is_the_one(path, &digest, &sought).and_then(|()| keeper.ask(&Request::RolledBack { config }, &mut |_| {}));
+    if let Err(failed) = taken {
         replace_file(path, &before).map_err(|error| Failed::file(path, &error))?;
         return Err(Failed::Config(format!("{failed}\n{} is as it was", path.display())));
     }
@@ -50,4 +52,21 @@ pub(super) fn run(path: &Path, start: &str, format: Format) -> Result<ExitCode, 
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether what the file now loads as is the config that is sought. The files of its groups may say something else by now.
+fn is_the_one(path: &Path, digest: &str, sought: &Apart<'_>) -> Result<(), Failed> {
+    let loaded = reach::load_config(path)?;
+    if loaded.digest.to_string() == digest {
+        return Ok(());
+    }
+    let now = config::apart(&loaded.text).members;
+    let other = sought.members.iter().filter(|then| !now.contains(then));
+    let names: Vec<String> = other.map(|(group, _)| format!("\"{group}\"")).collect();
+    let short = kept::short(digest);
+    Err(Failed::Config(format!(
+        "a group's file has changed since config {short} was in force: {}. What it held then stands below the text that \
+         `sealpost audit config {short}` prints; write it back first",
+        names.join(", ")
+    )))
 }
