@@ -108,6 +108,11 @@ fn folded_text(local: &str) -> String {
     local.nfc().collect::<String>().to_lowercase().nfc().collect()
 }
 
+/// A letter and its accents as one character where there is one: Unicode Standard Annex #15, form C.
+pub fn composed(text: &str) -> String {
+    text.nfc().collect()
+}
+
 fn is_atext(character: char) -> bool {
     character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character) || is_beyond_ascii(character)
 }

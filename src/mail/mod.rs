@@ -13,7 +13,7 @@ mod reply;
 mod wishes;
 mod xtext;
 
-pub use address::{Address, BadAddress};
+pub use address::{Address, BadAddress, composed};
 pub use certificate::{Issuer, ShownCertificate, Validity};
 pub use domain::{BadDomain, Domain};
 pub use end::End;

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use crate::classify::{Finding, Verdict};
+use crate::mail::composed;
 use crate::mime::{Content, Part, Tree};
 
 /// One line of a part.
@@ -187,13 +188,13 @@ fn masked(line: &[char], spans: &[(usize, usize, &str)]) -> String {
         text.push_str(&format!("[{kind}]"));
         at = *to;
     }
-    text.push_str(&after(&line[at..]));
+    text.push_str(&after(&line[at..], at == 0));
     text.trim().to_owned()
 }
 
 /// What stands before something that was found. Of a long one the beginning is left out, and behind another the middle.
 fn between(characters: &[char], first: bool) -> String {
-    let text = quiet(characters);
+    let text = quiet(characters, first);
     let length = text.chars().count();
     let tail = |text: &str, keep: usize| text.chars().skip(length.saturating_sub(keep)).collect::<String>();
     match (length > AROUND, length > 2 * AROUND, first) {
@@ -203,28 +204,34 @@ fn between(characters: &[char], first: bool) -> String {
     }
 }
 
-fn after(characters: &[char]) -> String {
-    let text = quiet(characters);
+fn after(characters: &[char], first: bool) -> String {
+    let text = quiet(characters, first);
     if text.chars().count() > AROUND { format!("{} …", text.chars().take(AROUND).collect::<String>()) } else { text }
 }
 
-/// The text between, in which no number, address or name can be read.
-fn quiet(characters: &[char]) -> String {
-    let text: String = characters.iter().collect();
-    text.split_inclusive(char::is_whitespace).map(quiet_word).collect()
+/// The text between, in which no number, address or name can be read. What was found before it may be a part of its first
+/// word.
+fn quiet(characters: &[char], first: bool) -> String {
+    let text = composed(&characters.iter().collect::<String>());
+    let hangs_on = !first && text.starts_with(|first: char| joins(first) || TIES.contains(&first));
+    let words = text.split_inclusive(char::is_whitespace).enumerate();
+    words.map(|(at, word)| quiet_word(word, hangs_on && at == 0)).collect()
 }
 
-fn quiet_word(word: &str) -> String {
+/// One word, of which something before this may be masked already.
+fn quiet_word(word: &str, mut masked: bool) -> String {
     let bare = word.trim_end();
     let space = &word[bare.len()..];
     if bare.contains('@') || bare.contains("://") || bare.to_lowercase().starts_with("www.") {
         return format!("•{space}");
     }
     let mut quiet = String::new();
-    for run in runs(bare) {
-        let capital = run.chars().any(char::is_uppercase);
-        if capital && PLAIN.binary_search_by(|plain| plain.cmp(&run.to_lowercase().as_str())).is_err() {
+    let runs = runs(bare);
+    for (at, run) in runs.iter().enumerate() {
+        let has_letter = run.chars().any(char::is_alphabetic);
+        if has_letter && (masked || may_name(run) || begins_name(&runs[at..])) {
             quiet.push('•');
+            masked = true;
         } else if run.chars().any(char::is_numeric) {
             quiet.push('#');
         } else {
@@ -234,13 +241,43 @@ fn quiet_word(word: &str) -> String {
     quiet + space
 }
 
+/// Whether a run is no word in small letters, nor one of those that stay. Most scripts have no small letters, and so no way
+/// to tell.
+fn may_name(run: &str) -> bool {
+    if run.chars().filter(|letter| letter.is_alphabetic()).all(char::is_lowercase) {
+        return false;
+    }
+    let word: String = run.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    PLAIN.binary_search_by(|plain| plain.cmp(&word.as_str())).is_err()
+}
+
+/// Whether a word that stays is only the beginning of a name, as in A'isha. "It's" and "I'm" are none.
+fn begins_name(runs: &[&str]) -> bool {
+    let [run, between, next, ..] = runs else { return false };
+    run.chars().any(char::is_uppercase)
+        && matches!(between.chars().collect::<Vec<char>>().as_slice(), [tie] if TIES.contains(tie))
+        && !SHORTENED.contains(&next.to_lowercase().as_str())
+}
+
+/// What stands behind the apostrophe of words that are no names.
+const SHORTENED: [&str; 7] = ["s", "m", "d", "t", "ll", "re", "ve"];
+/// What ties two parts of a name, such as D'Angelo's.
+const TIES: [char; 6] = ['\'', '’', '‘', '-', '‐', '‑'];
+/// Marks beyond ASCII that stand between words. Any other is a part of the word: accents, and what cannot be seen.
+const BETWEEN: [char; 18] = ['‘', '’', '‚', '“', '”', '„', '‐', '‑', '–', '—', '…', '•', '·', '«', '»', '¿', '¡', '→'];
+
+fn joins(character: char) -> bool {
+    character.is_alphanumeric()
+        || (!character.is_ascii() && !character.is_whitespace() && !BETWEEN.contains(&character))
+}
+
 /// Letters and digits that hang together, and what stands between.
 fn runs(word: &str) -> Vec<&str> {
     let mut all = Vec::new();
     let mut start = 0;
     let mut last = None;
     for (at, character) in word.char_indices() {
-        let kind = character.is_alphanumeric();
+        let kind = joins(character);
         if last.is_some_and(|last| last != kind) {
             all.push(&word[start..at]);
             start = at;
@@ -290,9 +327,47 @@ mod tests {
     #[test]
     fn words_that_stay_are_in_order_and_no_names() {
         assert!(PLAIN.is_sorted());
-        assert_eq!(quiet_word("MRN: "), "MRN: ");
-        assert_eq!(quiet_word("O'Brien-Smith,"), "•'•-•,");
-        assert_eq!(quiet_word("12/3/1962"), "#/#/#");
+        assert_eq!(quiet_word("MRN: ", false), "MRN: ");
+        assert_eq!(quiet_word("O'Brien-Smith,", false), "•'•-•,");
+        assert_eq!(quiet_word("12/3/1962", false), "#/#/#");
+    }
+
+    #[test]
+    fn no_way_of_writing_a_name_is_shown() {
+        let between = |text: &str| quiet(&text.chars().collect::<Vec<char>>(), true);
+        for (written, shown) in [
+            ("O'brien", "•'•"),
+            ("D’angelo,", "•’•,"),
+            ("A'isha", "•'•"),
+            ("It's the Patient's", "It's the Patient's"),
+            ("Smith-jones/ward", "•-•/•"),
+            // With what cannot be seen.
+            ("Mari\u{ad}bel", "•"),
+            ("Ma\u{200b}ri\u{2060}bel", "•"),
+            // With accents on their own, of which not all can be composed.
+            ("E\u{301}ric", "•"),
+            ("Q\u{303}uist", "•"),
+            ("Ibán\u{303}ez", "•"),
+            // In scripts that have no capitals.
+            ("王小明", "•"),
+            ("محمد", "•"),
+            ("מרים,", "•,"),
+            ("प्रिया", "•"),
+            ("Ольга", "•"),
+            ("ward12", "#"),
+            ("Patient: después de la visita", "Patient: después de la visita"),
+            ("despue\u{301}s", "después"),
+            ("“quoted” — and more…", "“quoted” — and more…"),
+        ] {
+            assert_eq!(between(written), shown, "{written}");
+        }
+        // What was found may be half of it.
+        let behind = |text: &str| quiet(&text.chars().collect::<Vec<char>>(), false);
+        for (written, shown) in
+            [("\u{ad}bel went", "• went"), ("-hansen, MRN", "-•, MRN"), ("’angelo", "’•"), (", seen on", ", seen on")]
+        {
+            assert_eq!(behind(written), shown, "{written}");
+        }
     }
 
     #[test]
