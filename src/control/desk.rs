@@ -90,7 +90,9 @@ impl Desk {
             Request::Trace { find } => self.trace(actor, find, &rows).await,
             Request::Facts { recipients } => self.facts(&recipients, &rows).await,
             Request::Explain { message } => self.explain(actor, message, &rows).await,
-            Request::Records { client, since } => replay::records(self, actor, (client, since), &rows).await,
+            Request::Records { client, since, purpose } => {
+                replay::records(self, actor, (client, since, purpose), &rows).await
+            }
             Request::AuditList { message, last } => self.audit_list(message, last, &rows).await,
             Request::AuditExport { message } => self.audit_export(actor, message, &rows).await,
             Request::AuditMatch { contents } => self.audit_match(&contents, &rows).await,

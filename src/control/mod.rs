@@ -9,5 +9,5 @@ mod socket;
 mod watch;
 
 pub use desk::{Daemon, Desk, Reload};
-pub use protocol::{Failure, Find, Move, Request};
+pub use protocol::{Failure, Find, Move, Purpose, Request};
 pub use socket::{Caller, SOCKET, actor_of_this_process, bind, serve};

@@ -40,11 +40,12 @@ pub enum Request {
     Facts {
         recipients: Vec<String>,
     },
-    /// The records of what a client, or everybody, has sent since: policy is replayed on them. The first row says how many
+    /// The records of what a client, or everybody, has sent since: policy is tried on them. The first row says how many
     /// messages there may be.
     Records {
         client: Option<ClientName>,
         since: Timestamp,
+        purpose: Purpose,
     },
     AuditList {
         message: Option<MessageId>,
@@ -86,6 +87,26 @@ impl Request {
     /// Whether the answer may take very long, or never end by itself.
     pub(super) fn is_endless(&self) -> bool {
         matches!(self, Request::Watch { .. } | Request::Records { .. })
+    }
+}
+
+/// What records are read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    Compat,
+    Replay,
+    Report,
+}
+
+impl Purpose {
+    /// As the audit log names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Purpose::Compat => "compat",
+            Purpose::Replay => "replay",
+            Purpose::Report => "report",
+        }
     }
 }
 

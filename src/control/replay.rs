@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::audit::Actor;
 use crate::clock::Timestamp;
-use crate::control::Failure;
 use crate::control::desk::{Desk, Rows, give, unwritable};
+use crate::control::{Failure, Purpose};
 use crate::evidence::record::{Origin, Record};
 use crate::mail::{ClientName, MessageId};
 
@@ -15,10 +15,10 @@ const PAGE: usize = 200;
 pub(super) async fn records(
     desk: &Desk,
     actor: Actor,
-    (client, since): (Option<ClientName>, Timestamp),
+    (client, since, purpose): (Option<ClientName>, Timestamp, Purpose),
     rows: &Rows,
 ) -> Result<(), Failure> {
-    desk.note_reading(actor, None, "replay").await?;
+    desk.note_reading(actor, None, purpose.name()).await?;
     let mut after = MessageId::from_parts(since, 0);
     give(rows, json!({ "messages": desk.store.count_evidence_behind(after).await? })).await?;
     loop {

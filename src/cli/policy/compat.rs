@@ -8,23 +8,18 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::output::{Failed, Format, print_json, print_line, print_text};
-use crate::cli::queue::moment;
+use crate::cli::policy::records::{Past, Row};
 use crate::cli::reach;
 use crate::clock::Timestamp;
 use crate::config::Product;
-use crate::control::Request;
+use crate::control::Purpose;
 use crate::evidence::record::{Origin, Record};
-use crate::mail::ClientName;
 
 /// What is typed behind `policy compat`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
-    /// Mail since then: a time (2026-11-24T04:00:00Z) or a length of time ago (30d)
-    #[arg(long, value_name = "WHEN", value_parser = moment, default_value = "30d")]
-    since: Timestamp,
-    /// Only what this client submitted
-    #[arg(long, value_name = "NAME")]
-    client: Option<String>,
+    #[command(flatten)]
+    past: Past,
 }
 
 /// A mark of a product, and the client whose mail carried it.
@@ -38,12 +33,11 @@ struct Use {
 
 pub(super) fn run(path: &Path, arguments: &Arguments, format: Format) -> Result<ExitCode, Failed> {
     let config = reach::read_config(path)?;
-    let client = arguments.client.clone().map(ClientName);
     let mut uses = BTreeMap::new();
-    reach::ask(&config, &Request::Records { client, since: arguments.since }, &mut |row| {
-        if let Some(record) = read(row) {
-            count(&mut uses, &record);
-        }
+    arguments.past.read(&config, Purpose::Compat, &mut |row| match row {
+        Row::Record(_, record) => count(&mut uses, &record),
+        // What cannot be read by this version is not counted.
+        Row::Count(_) | Row::Unreadable => {}
     })?;
     let on: Vec<Product> = config.policy.compat.on.clone();
     match format {
@@ -51,11 +45,6 @@ pub(super) fn run(path: &Path, arguments: &Arguments, format: Format) -> Result<
         Format::Text => print(&uses, &on),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// What cannot be read by this version is not counted; the row that counts the messages is no record.
-fn read(mut row: Value) -> Option<Record> {
-    serde_json::from_value(row.get_mut("record")?.take()).ok()
 }
 
 fn count(uses: &mut BTreeMap<Key, Use>, record: &Record) {

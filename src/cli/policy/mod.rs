@@ -1,9 +1,10 @@
 //! `sealpost policy`: trying the rules on paper, on cases and on past mail, before they decide; and going back.
 
-mod compat;
 mod check;
+mod compat;
 mod diff;
 mod kept;
+mod records;
 mod replay;
 mod report;
 mod rollback;

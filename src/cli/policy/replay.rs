@@ -11,14 +11,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::output::{Failed, Format, print_json, print_line, print_text};
-use crate::cli::queue::moment;
+use crate::cli::policy::records::{Named, Past, Row};
 use crate::cli::reach;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::Last;
-use crate::control::Request;
+use crate::control::Purpose;
 use crate::evidence::record::Record;
 use crate::intake::again::{Again, Renewed};
-use crate::mail::{ClientName, MessageId};
+use crate::mail::MessageId;
 use crate::policy::{self, Action};
 
 /// What is typed behind `policy replay`.
@@ -27,18 +27,12 @@ pub(in crate::cli) struct Arguments {
     /// The config to be tried; default: the one of --config
     #[arg(value_name = "NEW")]
     new: Option<PathBuf>,
-    /// Mail since then: a time (2026-11-24T04:00:00Z) or a length of time ago (30d)
-    #[arg(long, value_name = "WHEN", value_parser = moment, default_value = "30d")]
-    since: Timestamp,
-    /// Only what this client submitted
-    #[arg(long, value_name = "NAME")]
-    client: Option<String>,
+    #[command(flatten)]
+    past: Past,
 }
 
 /// Lines of the table; what changes in more ways than that is counted under the last one.
 const MOST_GROUPS: usize = 2000;
-/// Messages that a line names.
-const NAMED: usize = 5;
 /// How often progress is told.
 const EVERY: u64 = 1000;
 
@@ -65,7 +59,7 @@ struct Key {
 struct Group {
     count: u64,
     protects: &'static str,
-    messages: Vec<MessageId>,
+    messages: Named,
 }
 
 /// Everything that is counted.
@@ -78,7 +72,7 @@ struct Tally {
     renamed: u64,
     too_old: u64,
     unreadable: u64,
-    refused: BTreeMap<&'static str, (u64, Vec<MessageId>)>,
+    refused: BTreeMap<&'static str, Named>,
     groups: BTreeMap<Key, Group>,
     beyond: u64,
 }
@@ -89,33 +83,24 @@ pub(super) fn run(path: &Path, arguments: &Arguments, format: Format) -> Result<
         Some(new) => &reach::read_config(new)?,
         None => &running,
     };
-    let client = arguments.client.clone().map(ClientName);
     let (again, mut tally, mut progress) = (Again::new(new), Tally::default(), Progress::default());
-    let mut strange = 0;
-    let request = Request::Records { client, since: arguments.since };
-    reach::ask(&running, &request, &mut |row| {
-        if let Some(all) = row["messages"].as_u64() {
-            progress.all = all;
-            return;
+    arguments.past.read(&running, Purpose::Replay, &mut |row| {
+        match row {
+            Row::Count(all) => {
+                progress.all = all;
+                return;
+            }
+            Row::Record(message, record) => tally.add((&again, message), &record, format),
+            Row::Unreadable => tally.unreadable += 1,
         }
         progress.step();
-        match read(row) {
-            Some((message, record)) => tally.add((&again, message), record.as_ref(), format),
-            None => strange += 1,
-        }
     })?;
     progress.end();
-    tally.unreadable += strange;
     match format {
-        Format::Json => print_json(&tally.summary(arguments.since)),
-        Format::Text => tally.print(arguments.since),
+        Format::Json => print_json(&tally.summary(arguments.past.since)),
+        Format::Text => tally.print(arguments.past.since),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-pub(super) fn read(mut row: Value) -> Option<(MessageId, Option<Record>)> {
-    let message = row["message"].as_str()?.parse().ok()?;
-    Some((message, serde_json::from_value(row["record"].take()).ok()))
 }
 
 /// Told on standard error, where it disturbs no program.
@@ -146,11 +131,7 @@ impl Progress {
 }
 
 impl Tally {
-    fn add(&mut self, (again, message): (&Again, MessageId), record: Option<&Record>, format: Format) {
-        let Some(record) = record else {
-            self.unreadable += 1;
-            return;
-        };
+    fn add(&mut self, (again, message): (&Again, MessageId), record: &Record, format: Format) {
         let decisions = match again.decide(record) {
             Renewed::OurOwn => return,
             Renewed::TooOld => {
@@ -160,9 +141,7 @@ impl Tally {
             Renewed::Refused(why) => {
                 self.messages += 1;
                 self.recipients += record.recipients.len() as u64;
-                let (count, named) = self.refused.entry(why).or_default();
-                *count += 1;
-                name(named, message);
+                self.refused.entry(why).or_default().add(message);
                 if format == Format::Json {
                     print_json(&json!({ "message": message, "refused": why }));
                 }
@@ -198,13 +177,13 @@ impl Tally {
             self.beyond += 1;
             return;
         }
-        let group = self.groups.entry(key).or_insert(Group { count: 0, protects, messages: Vec::new() });
+        let group = self.groups.entry(key).or_insert(Group { count: 0, protects, messages: Named::default() });
         group.count += 1;
-        name(&mut group.messages, message);
+        group.messages.add(message);
     }
 
     fn summary(&self, since: Timestamp) -> Value {
-        let refused: BTreeMap<_, _> = self.refused.iter().map(|(why, (count, _))| (*why, *count)).collect();
+        let refused: BTreeMap<_, _> = self.refused.iter().map(|(why, named)| (*why, named.count())).collect();
         json!({
             "since": since.rfc3339(),
             "until": SystemClock.now().rfc3339(),
@@ -234,8 +213,9 @@ impl Tally {
                 print_text(&format!("{count} {what}."));
             }
         }
-        for (why, (count, named)) in &self.refused {
-            print_line(format!("\n{count:>7}  messages would be refused: {why}\n         {}", names(*count, named)));
+        for (why, named) in &self.refused {
+            let count = named.count();
+            print_line(format!("\n{count:>7}  messages would be refused: {why}\n         {}", named.tell()));
         }
         let mut groups: Vec<_> = self.groups.iter().collect();
         groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.count));
@@ -246,7 +226,7 @@ impl Tally {
                 group.protects,
                 before.tell(),
                 after.tell(),
-                names(group.count, &group.messages)
+                group.messages.tell()
             ));
         }
     }
@@ -286,17 +266,4 @@ fn word(order: Ordering) -> &'static str {
         Ordering::Equal => "alike",
         Ordering::Greater => "more",
     }
-}
-
-fn name(named: &mut Vec<MessageId>, message: MessageId) {
-    if named.len() < NAMED && named.last() != Some(&message) {
-        named.push(message);
-    }
-}
-
-fn names(count: u64, named: &[MessageId]) -> String {
-    let names: Vec<String> = named.iter().map(ToString::to_string).collect();
-    let more = count.saturating_sub(named.len() as u64);
-    let more = if more > 0 && named.len() == NAMED { format!(" and {more} more") } else { String::new() };
-    format!("{}{more}", names.join(" "))
 }

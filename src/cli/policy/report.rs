@@ -9,28 +9,24 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::output::{Failed, Format, print_json, print_text};
-use crate::cli::policy::replay::read;
-use crate::cli::queue::moment;
+use crate::cli::policy::records::{Named, Past, Row};
 use crate::cli::reach;
 use crate::clock::Timestamp;
-use crate::control::Request;
+use crate::control::Purpose;
 use crate::evidence::record::{Origin, Recipient, Record};
-use crate::mail::{ClientName, MessageId};
+use crate::mail::MessageId;
 use crate::phi::Kind;
 use crate::policy::Action;
 
 /// What is typed behind `policy report`.
 #[derive(Debug, Args)]
+#[command(mut_args(|arg| if arg.get_id() == "since" { arg.default_value("1d") } else { arg }))]
 pub(in crate::cli) struct Arguments {
-    /// Mail since then: a time (2026-11-24T04:00:00Z) or a length of time ago (7d)
-    #[arg(long, value_name = "WHEN", value_parser = moment, default_value = "1d")]
-    since: Timestamp,
-    /// Only what this client sent
-    #[arg(long, value_name = "NAME")]
-    client: Option<String>,
+    #[command(flatten)]
+    past: Past,
 }
 
-/// Messages, and domains, that a line names.
+/// Domains that a line names.
 const NAMED: usize = 5;
 
 /// What would have been done.
@@ -47,7 +43,7 @@ struct Group {
     count: u64,
     phi: u64,
     domains: BTreeMap<String, u64>,
-    messages: Vec<MessageId>,
+    messages: Named,
 }
 
 #[derive(Debug, Default)]
@@ -67,20 +63,14 @@ struct Tally {
 pub(super) fn run(path: &Path, arguments: &Arguments, format: Format) -> Result<ExitCode, Failed> {
     let running = reach::read_config(path)?;
     let mut tally = Tally::default();
-    let request = Request::Records { client: arguments.client.clone().map(ClientName), since: arguments.since };
-    reach::ask(&running, &request, &mut |row| {
-        if row["message"].is_null() {
-            return;
-        }
-        match read(row) {
-            Some((message, Some(record))) if record.observed => tally.add(message, &record),
-            Some((_, Some(_))) => {}
-            Some((_, None)) | None => tally.strange += 1,
-        }
+    arguments.past.read(&running, Purpose::Report, &mut |row| match row {
+        Row::Record(message, record) if record.observed => tally.add(message, &record),
+        Row::Record(..) | Row::Count(_) => {}
+        Row::Unreadable => tally.strange += 1,
     })?;
     match format {
-        Format::Json => tally.print_json(arguments.since),
-        Format::Text => print_text(&tally.tell(arguments.since)),
+        Format::Json => tally.print_json(arguments.past.since),
+        Format::Text => print_text(&tally.tell(arguments.past.since)),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -103,9 +93,7 @@ impl Tally {
             group.count += 1;
             group.phi += u64::from(record.classified.phi);
             *group.domains.entry(recipient.address.domain().to_string()).or_default() += 1;
-            if group.messages.len() < NAMED && group.messages.last() != Some(&message) {
-                group.messages.push(message);
-            }
+            group.messages.add(message);
         }
     }
 
@@ -154,7 +142,7 @@ impl Tally {
                 would.tell(),
                 group.phi,
                 most(&group.domains),
-                group.messages.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+                group.messages.tell(),
             ));
         }
         text + "\n"

@@ -79,6 +79,9 @@ async fn what_rules_add_arrives_and_is_told() {
     let text = clinic.daemon.run(&["policy", "compat"]).unwrap().good().unwrap();
     assert!(text.contains("1  cisco [send secure], through ehr, last on 20") && text.contains("Nobody used"), "{text}");
 
+    let log = clinic.daemon.json(&["audit", "list"]).unwrap().to_string();
+    assert_eq!((log.matches("\"compat\"").count(), log.matches("\"replay\"").count()), (2, 0), "{log}");
+
     // The copy is no recipient of the sender's: tried anew, nothing changes.
     let summary = clinic.daemon.json(&["policy", "replay"]).unwrap();
     assert_eq!(

@@ -51,6 +51,9 @@ async fn what_is_observed_is_decided_and_reported_and_nothing_else() {
     let rows = clinic.daemon.json(&["policy", "report", "--since", "1h"]).unwrap();
     assert_eq!(rows[0]["would_be"]["outcome"], "held", "{rows}");
     assert_eq!(clinic.daemon.json(&["policy", "report", "--client", "ehr"]).unwrap()["messages"], 0);
+    // Who read what was kept is in the log, with what it was read for.
+    let log = clinic.daemon.json(&["audit", "list"]).unwrap().to_string();
+    assert_eq!((log.matches("\"report\"").count(), log.matches("\"replay\"").count()), (3, 0), "{log}");
     // The same config would have decided the same: replay reads what was observed as well.
     let replayed = clinic.daemon.json(&["policy", "replay", "--since", "1h"]).unwrap();
     assert_eq!((&replayed["messages"], &replayed["changed"]), (&3.into(), &0.into()), "{replayed}");
