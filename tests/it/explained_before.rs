@@ -121,7 +121,7 @@ async fn classify_prints_one_line_of_json_for_each_message() {
     assert_eq!(lines.len(), 3);
     for line in &lines {
         let keys: Vec<&String> = line.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["file", "findings", "phi", "score"]);
+        assert_eq!(keys, ["file", "findings", "grounds", "phi", "points", "score"]);
         assert!((0.0..=1.0).contains(&line["score"].as_f64().unwrap()), "{line}");
         for finding in line["findings"].as_array().unwrap() {
             let keys: Vec<&String> = finding.as_object().unwrap().keys().collect();
