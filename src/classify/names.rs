@@ -88,7 +88,7 @@ impl Reader<'_> {
 
     /// The name that begins with a token, if there is one.
     fn name(&self, at: usize) -> Option<Found> {
-        if self.is(at, flag::NOT_NAME | flag::MONTH) && !self.is(at, flag::GIVEN) {
+        if self.is(at, flag::NOT_NAME | flag::MONTH) && !self.is(at, flag::GIVEN) && !self.is_titled(at) {
             return None;
         }
         let words = self.words(at)?;
@@ -126,10 +126,30 @@ impl Reader<'_> {
         };
         let token = self.token(at)?;
         let whole = matches!(token.class, Class::Capital | Class::Upper) && token.length() <= 30;
-        if !(whole || token.class == Class::Initial && is_tied(at + 1)) || self.is(at, flag::NOT_NAME) {
+        if !(whole || token.class == Class::Initial && is_tied(at + 1)) || self.is_barred(at) {
             return None;
         }
         Some((at + 1..at + 3).take_while(|at| is_tied(*at)).last().map_or(at + 1, |last| last + 1))
+    }
+
+    /// A word that is no part of a name; "ward" and "street" are surnames behind a title or a given name: "Mrs. Ward".
+    fn is_barred(&self, at: usize) -> bool {
+        let surname = || {
+            let given = at.checked_sub(1).filter(|before| self.is(*before, flag::GIVEN) && !self.is(*before, flag::WORD));
+            let spoken = |token: &Token| token.class == Class::Capital && token.gap == Gap::Space;
+            let last = self.token(at + 1).is_none_or(|next| next.gap > Gap::Space || next.class == Class::Lower);
+            given.is_some() && last && self.is(at, flag::SURNAME) && self.token(at).is_some_and(spoken)
+        };
+        self.is(at, flag::NOT_NAME) && !self.is_titled(at) && !surname()
+    }
+
+    /// Whether "Mr." stands in front.
+    fn is_titled(&self, at: usize) -> bool {
+        let near = |token: &Token| {
+            token.class == Class::Capital && token.gap <= Gap::Sentence && matches!(token.mark, 0 | b'.')
+        };
+        let before = at.checked_sub(1).filter(|before| self.is(*before, flag::TITLE));
+        before.is_some() && self.token(at).is_some_and(near)
     }
 
     /// Behind an initial, and its point.
@@ -179,7 +199,7 @@ impl Reader<'_> {
         if led(flag::TITLE, Gap::Sentence) && matches!(mark, 0 | b'.') {
             return plain(0.9);
         }
-        let aged = self.is_aged(words.end);
+        let aged = self.is_aged(words.end) || self.is_told_aged(words.end);
         let Some(second) = words.second else { return self.alone(words, aged) };
         if self.is_beside(words.end) || aged {
             return plain(0.9);
@@ -206,7 +226,8 @@ impl Reader<'_> {
     fn alone(&self, words: &Words, aged: bool) -> Option<(f32, Sense)> {
         let (first, end) = (words.first, words.end);
         let token = self.token(first)?;
-        if aged && token.class != Class::Upper && !self.is(first, flag::NOT_NAME) {
+        let known = self.is_aged(end) || self.is(first, flag::GIVEN | flag::SURNAME);
+        if aged && known && token.class != Class::Upper && !self.is(first, flag::NOT_NAME) {
             return Some((0.7, Sense::Plain));
         }
         let given = self.is(first, flag::GIVEN) && token.class == Class::Capital;
@@ -273,6 +294,17 @@ impl Reader<'_> {
         (1..=3).contains(&digits) && (told || years)
     }
 
+    /// An age in a sentence: "Maribel Quist is a pleasant 68-year-old", "Quist, a 40 year old".
+    fn is_told_aged(&self, end: usize) -> bool {
+        const WORDS: usize = 5;
+        let word = |at: usize| self.token(at).map(|token| self.tokens.word(token)).unwrap_or_default();
+        let near = |at: &usize| self.token(*at).is_some_and(|token| token.gap <= Gap::Mark && token.class == Class::Lower);
+        let between = (end..end + WORDS).take_while(near).count();
+        let age = end + between;
+        let article = (end..age).any(|at| matches!(word(at), "a" | "an"));
+        article && self.is_aged(age) && (self.is(age, flag::YEARS) || matches!(word(age + 2), "old" | "o"))
+    }
+
     /// A date, a number of a record, or their label: what only a patient's name has beside it.
     fn is_beside(&self, end: usize) -> bool {
         let Some(next) = self.token(end).filter(|next| next.gap <= Gap::Cell) else { return false };
@@ -313,6 +345,9 @@ mod tests {
         check("we saw Maria B. Ruiz today", &[("Maria B. Ruiz", Sense::Plain)]);
         check("QUIST, MARIA was", &[("QUIST, MARIA", Sense::Plain)]);
         check("row 4 Ottoline Grebe 07/21/1963", &[("Ottoline Grebe", Sense::Plain)]);
+        check("Ottoline Grebe is a pleasant 68-year-old female", &[("Ottoline Grebe", Sense::Plain)]);
+        check("Maribel Ward was brought to the room", &[("Maribel Ward", Sense::Plain)]);
+        check("Mrs. Ward called, Mr Young did not", &[("Ward", Sense::Plain), ("Young", Sense::Plain)]);
         check("la paciente José Núñez", &[("José Núñez", Sense::Plain)]);
     }
 
@@ -350,7 +385,7 @@ mod tests {
 
     #[test]
     fn capitals_alone_make_no_name() {
-        for text in ["Thank You", "Project Orion starts", "Mesa Clinic", "March Madness", "A B C", "Ted hose"] {
+        for text in ["Maribel Ward Clinic opens", "This is a 68-year-old", "Charlotte Ward beds", "Thank You", "Project Orion starts", "Mesa Clinic", "March Madness", "A B C", "Ted hose"] {
             check(text, &[]);
         }
     }
