@@ -66,6 +66,8 @@ const REPLIES: &[&str] = &[
     "pls see below & handle",
     "Received.",
 ];
+/// How many notes and letters in a hundred are made longer.
+const LENGTHENED: usize = 40;
 const MOBILE: &[&str] =
     &["Sent from my iPhone", "Sent from my phone", "Get Outlook for Android", "sent from my ipad, excuse typos"];
 
@@ -297,6 +299,27 @@ fn mistyped(text: &str, random: &mut Random) -> String {
 /// Line ends of the wire, and no line that is longer than a message may have.
 fn wire(text: &str) -> Vec<u8> {
     text.lines().flat_map(|line| line.trim_end_matches('\r').bytes().chain(*b"\r\n")).collect()
+}
+
+/// A chart is long: a note among the text of others that name nobody.
+pub fn lengthened(families: &[Family], family: &Family, template: &Template, random: &mut Random) -> Template {
+    const FORMS: [&str; 4] = ["note", "attachment", "form", "letter"];
+    let notes: Vec<&Family> =
+        families.iter().filter(|other| other.label == Label::None && other.form == "note").collect();
+    let mut template = template.clone();
+    if notes.is_empty() || !FORMS.contains(&family.form.as_str()) || !random.percent(LENGTHENED) {
+        return template;
+    }
+    for _ in 0..random.between(1, 4) {
+        let other = notes[random.below(notes.len())];
+        let other = &other.templates[random.below(other.templates.len())].body;
+        template.body = if random.percent(30) {
+            format!("{other}\n\n{}", template.body)
+        } else {
+            format!("{}\n\n{other}", template.body)
+        };
+    }
+    template
 }
 
 /// Letters of no patient, for the bottom of somebody else's: threads grow long.

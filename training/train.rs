@@ -98,10 +98,17 @@ impl Lessons {
                 for variant in 0..VARIANTS {
                     let mut random = Random::named(&format!("{} {number} {variant}", family.name));
                     let other = dress::others(&families, &mut random);
-                    let octets = dress::message(family, template, other.as_deref(), &mut random);
+                    let template = dress::lengthened(&families, family, template, &mut random);
+                    let octets = dress::message(family, &template, other.as_deref(), &mut random);
                     let message =
                         Message::parse(octets, &LIMITS).map_err(|error| format!("{}: {error}", family.name))?;
                     let evidence = evidence(&mime::parse(&message, &BUDGET));
+                    if let Ok(path) = std::env::var("DUMP") {
+                        use std::io::Write;
+                        let mut f = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+                        let e = &evidence;
+                        writeln!(f, "{{\"family\":{:?},\"voice\":{:?},\"form\":{:?},\"label\":{},\"t\":{number},\"v\":{variant},\"w\":{weight},\"dense\":{:?},\"bins\":{:?},\"share\":{},\"ruled\":{},\"surely\":{}}}", family.name, family.voice, family.form, u8::from(family.label == Label::Phi), e.dense, e.bins, e.share(), e.lifts.ruled, e.lifts.surely).unwrap();
+                    }
                     for bin in &evidence.bins {
                         let (last, count) = holders.entry(*bin).or_insert((usize::MAX, 0));
                         *count += usize::from(*last != at);
