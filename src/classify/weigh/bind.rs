@@ -278,9 +278,15 @@ impl Cast {
         for (at, first) in self.health.iter().enumerate().step_by(2) {
             let end = self.health.len().min(at + MOST_WORDS / 2);
             let window = self.health.get(at..end).unwrap_or(&[]);
-            let window = || window.iter().take_while(|health| health.start < first.end + NEAR);
-            most.0 = most.0.max(together(window().map(|health| (health.word, health.weight))));
-            most.1 = most.1.max(together(window().map(|health| (health.word, health.strong()))));
+            let (mut seen, mut doubt) = (Seen::default(), (1.0, 1.0));
+            for health in window.iter().take_while(|health| health.start < first.end + NEAR) {
+                let before = seen.count;
+                if seen.place(health.word) == Some(before) {
+                    doubt.0 *= 1.0 - SHARE * health.weight;
+                    doubt.1 *= 1.0 - SHARE * health.strong();
+                }
+            }
+            most = (most.0.max(1.0 - doubt.0), most.1.max(1.0 - doubt.1));
         }
         most
     }
@@ -294,9 +300,9 @@ impl Cast {
     /// How strongly the persons of the text are bound to health, with what the subject says; `whole` is its `health`.
     pub(super) fn bind(&self, subject: &Subject, whole: f32) -> Bound {
         let mut bound = Bound::default();
-        let different: std::collections::HashSet<u32> =
-            self.health.iter().take(1000).map(|health| health.word).collect();
-        let dense = if different.len() >= DENSE { WHOLE * whole } else { 0.0 };
+        let mut different = Seen::default();
+        let is_dense = self.health.iter().any(|health| different.place(health.word) >= Some(DENSE - 1));
+        let dense = if is_dense { WHOLE * whole } else { 0.0 };
         // Each kind of mention has its own bound, so that a long text's "you" does not hide its names.
         let mut met = [0_usize; Who::ALL.len()];
         for person in &self.persons {
@@ -312,16 +318,12 @@ impl Cast {
 
     fn bind_one(&self, person: &Person, (dense, subject): (f32, &Subject), bound: &mut Bound) {
         let near = self.near(person);
-        let row = near.together(|health| if health.sentence == person.sentence { 1.0 } else { 0.0 });
-        let reach = |health: &Health| nearness(person, health);
-        let mut strength = near.together(reach).max(WHOLE * subject.health * row.max(0.5));
+        let Sums { row, reach, strong, strong_row } = near.sums(person);
+        let mut strength = reach.max(WHOLE * subject.health * row.max(0.5));
         if person.who.identifies() {
             strength = strength.max(dense);
         }
-        let strong =
-            person.strength * near.together(|health| if health.is_strong() { nearness(person, health) } else { 0.0 });
-        let strong_row =
-            near.together(|health| if health.is_strong() && health.sentence == person.sentence { 1.0 } else { 0.0 });
+        let strong = person.strength * strong;
         let opposed = self.is_opposed(person);
         let free = if opposed { OPPOSED } else { 1.0 };
         let strength = person.strength * strength;
@@ -373,11 +375,38 @@ impl Cast {
     }
 }
 
+/// The words of health within reach of a person, added up.
+struct Sums {
+    /// Those of the same sentence.
+    row: f32,
+    /// All, as far as each reaches.
+    reach: f32,
+    /// The same of words that say nothing but health.
+    strong: f32,
+    strong_row: f32,
+}
+
 struct Near<'a>(&'a [Health]);
 
 impl Near<'_> {
-    fn together(&self, share: impl Fn(&Health) -> f32) -> f32 {
-        together(self.0.iter().map(|health| (health.word, health.weight * share(health))))
+    /// As `together`, in one walk for all four.
+    fn sums(&self, person: &Person) -> Sums {
+        let mut seen = Seen::default();
+        let mut most = [[0.0_f32; 4]; MOST_WORDS];
+        for health in self.0 {
+            let row = if health.sentence == person.sentence { 1.0 } else { 0.0 };
+            let reach = nearness(person, health);
+            let strong = health.strong();
+            let all = [health.weight * row, health.weight * reach, strong * reach, strong * row];
+            let Some(most) = seen.place(health.word).and_then(|at| most.get_mut(at)) else { break };
+            most.iter_mut().zip(all).for_each(|(most, value)| *most = most.max(value));
+        }
+        let mut doubt = [1.0_f32; 4];
+        for most in most.iter().take(seen.count) {
+            doubt.iter_mut().zip(most).for_each(|(doubt, weight)| *doubt *= 1.0 - SHARE * weight);
+        }
+        let [row, reach, strong, strong_row] = doubt.map(|doubt| 1.0 - doubt);
+        Sums { row, reach, strong, strong_row }
     }
 
     fn kinds(&self, person: &Person, kinds: &mut [f32; KINDS]) {
@@ -421,23 +450,48 @@ fn nearness(person: &Person, health: &Health) -> f32 {
 }
 
 /// One word counts once, however often it is said.
-fn together(words: impl Iterator<Item = (u32, f32)>) -> f32 {
-    let mut seen: Vec<u32> = Vec::with_capacity(MOST_WORDS);
+pub(super) fn together(words: impl Iterator<Item = (u32, f32)>) -> f32 {
+    let mut seen = Seen::default();
     let mut doubt = 1.0;
     for (word, weight) in words {
-        if seen.len() >= MOST_WORDS {
+        if seen.count == MOST_WORDS {
             break;
         }
-        if weight > 0.0 && !seen.contains(&word) {
-            seen.push(word);
+        let before = seen.count;
+        if weight > 0.0 && seen.place(word) == Some(before) {
             doubt *= 1.0 - SHARE * weight;
         }
     }
     1.0 - doubt
 }
 
+/// The first different words of a text.
+struct Seen {
+    words: [u32; MOST_WORDS],
+    count: usize,
+}
+
+impl Default for Seen {
+    fn default() -> Seen {
+        Seen { words: [0; MOST_WORDS], count: 0 }
+    }
+}
+
+impl Seen {
+    /// Where a word is among them, added if it is new and there is room.
+    fn place(&mut self, word: u32) -> Option<usize> {
+        let seen = self.words.iter().take(self.count).position(|seen| *seen == word);
+        if seen.is_none() {
+            *self.words.get_mut(self.count)? = word;
+            self.count += 1;
+            return Some(self.count - 1);
+        }
+        seen
+    }
+}
+
 /// FNV-1a over lower case: which word it is, not what it says.
-fn hash(word: &str) -> u32 {
+pub(super) fn hash(word: &str) -> u32 {
     word.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193))
 }
 
@@ -504,7 +558,7 @@ pub(super) fn surely(cast: &Cast) -> f32 {
     let sure = |person: &&Person| matches!(person.who, Who::Number | Who::Patient) && person.strength >= TOLD;
     let bound = |person: &Person| {
         let free = if cast.is_opposed(person) { OPPOSED } else { 1.0 };
-        person.strength * free * cast.near(person).together(|health| nearness(person, health))
+        person.strength * free * cast.near(person).sums(person).reach
     };
     cast.persons.iter().filter(sure).take(MOST_PERSONS).map(bound).fold(0.0, f32::max)
 }
@@ -512,4 +566,35 @@ pub(super) fn surely(cast: &Cast) -> f32 {
 /// What a reading of a text knows of its persons.
 pub(super) fn cast(read: &Read<'_>) -> Cast {
     Cast::of(read.text, &read.hits, &read.said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_said_twice_counts_once() {
+        let once = together([(1, 0.8)].into_iter());
+        let twice = together([(1, 0.8), (1, 0.8)].into_iter());
+        assert!((once - twice).abs() < f32::EPSILON);
+        assert!(together([(1, 0.8), (2, 0.8)].into_iter()) > once);
+    }
+
+    #[test]
+    fn all_sums_are_as_each_alone() {
+        let health =
+            |start, sentence, weight, word| Health { start, end: start + 4, sentence, kind: Kind::Care, weight, word };
+        let near = [health(20, 1, 0.8, 1), health(30, 2, 0.8, 1), health(40, 2, 0.3, 2), health(50, 1, 0.3, 3)];
+        let person = Person { start: 10, end: 14, sentence: 1, who: Who::Name, strength: 1.0 };
+        let sums = Near(&near).sums(&person);
+        let alone = |words: &[(u32, f32)]| together(words.iter().copied());
+        for (sum, words) in [
+            (sums.row, &[(1, 0.8), (3, 0.3)][..]),
+            (sums.reach, &[(1, 0.8), (2, 0.3 * 0.85), (3, 0.3)]),
+            (sums.strong, &[(1, 0.8)]),
+            (sums.strong_row, &[(1, 0.8)]),
+        ] {
+            assert!((sum - alone(words)).abs() < 1e-6, "{sum} {words:?}");
+        }
+    }
 }

@@ -61,7 +61,7 @@ impl Topic {
 /// The phrases by a hash of their words.
 struct Phrases {
     table: HashMap<u32, Topic, Straight>,
-    /// One bit for each: most words of a text begin none, and this small map says so.
+    /// One bit for each, and for what each begins with: most words of a text begin none, and this small map says so.
     sieve: Vec<u64>,
 }
 
@@ -99,10 +99,13 @@ static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
     let mut phrases = Phrases { table: HashMap::default(), sieve: vec![0; SIEVE_BITS as usize / 64] };
     for (topic, phrase) in lines() {
         let Some(topic) = Topic::from_name(topic) else { continue };
-        let key = tokens::folded(phrase).iter().fold(0, |key, word| joined(key, lexicon::short(*word)));
+        let mut key = 0;
+        for word in tokens::folded(phrase) {
+            key = joined(key, lexicon::short(word));
+            let (at, bit) = place(key);
+            phrases.sieve[at] |= bit;
+        }
         phrases.table.insert(key, topic);
-        let (at, bit) = place(key);
-        phrases.sieve[at] |= bit;
     }
     phrases
 });
@@ -134,9 +137,10 @@ pub(super) fn phrase(tokens: &[Token], goes_on: fn(&Token) -> bool) -> Option<(u
         }
         key = joined(key, token.hash);
         let (word, bit) = place(key);
-        if phrases.sieve.get(word).is_some_and(|bits| bits & bit != 0)
-            && let Some(topic) = phrases.table.get(&key)
-        {
+        if phrases.sieve.get(word).is_none_or(|bits| bits & bit == 0) {
+            break;
+        }
+        if let Some(topic) = phrases.table.get(&key) {
             found = Some((at + 1, *topic));
         }
     }

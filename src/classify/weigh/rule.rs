@@ -1,17 +1,18 @@
 //! One number by rule: something that points at a person, bound to health, care, or payment for care. The model weighs it
 //! among the rest.
 //!
-//! A person `p` in a part is bound to the health words within [`NEAR`] octets, and to those of the subject, as strongly as
-//! `p * (1 - product of (1 - SHARE * weight))` over the different words. In a part that is dense with health words, a
+//! A person `p` in a part is bound to the health words within [`NEAR`] octets, and to those of the subject, as strongly as `bind`
+//! adds up words: `p * (1 - product of (1 - share * weight))` over the different ones. In a part that is dense with health words, a
 //! chart note, nearness is the whole part. A message's number is its strongest binding; half of the second one's strength
 //! is added to what is left to 1. Health words put to the reader ("your lab results") bind the addressed recipient; weaker
 //! ones ("your visit") as far as other health words stand beside them. Topics that speak of no patient, and a mailing list,
 //! lower it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
+use std::ops::Range;
 
 use crate::classify::weigh::Read;
-use crate::classify::weigh::bind::weight;
+use crate::classify::weigh::bind::{hash, together, weight};
 use crate::classify::{Hit, Sense};
 use crate::phi::{Axis, Kind};
 
@@ -19,8 +20,6 @@ const ADDRESSED: f32 = 0.75;
 /// A phrase of this weight ties the reader to health by itself.
 const SURE: f32 = 0.7;
 const NEAR: usize = 300;
-/// How much of the doubt one health word takes away, at full weight.
-const SHARE: f32 = 0.7;
 /// So many different health words make a chart note of a part.
 const DENSE: usize = 8;
 /// What is left of a score for each topic that speaks against a patient, and for a mailing list.
@@ -66,10 +65,10 @@ fn addressed(part: &Read<'_>, others: f32) -> f32 {
 }
 
 /// Health words that are put to nobody, in all parts. Looked for once: part by part, many parts would cost their square.
-fn health_anywhere<'a>(read: &'a [Read<'_>]) -> impl Iterator<Item = (&'a str, f32)> {
+fn health_anywhere(read: &[Read<'_>]) -> impl Iterator<Item = (u32, f32)> {
     let all = read.iter().flat_map(|part| part.hits.iter().map(move |hit| (part, hit)));
     let health = all.filter(|(_, hit)| hit.sense == Sense::Plain && hit.kind.axis() == Axis::Health);
-    health.map(|(part, hit)| (&part.text[hit.span.clone()], hit.confidence)).take(MOST_WORDS)
+    health.map(|(part, hit)| (word(part, hit), hit.confidence)).take(MOST_WORDS)
 }
 
 fn strongest(one: (f32, f32), other: (f32, f32)) -> (f32, f32) {
@@ -80,7 +79,7 @@ fn strongest(one: (f32, f32), other: (f32, f32)) -> (f32, f32) {
 
 /// What the subject, and those of messages inside, bring to every part.
 struct Subject<'a> {
-    words: Vec<(&'a str, f32)>,
+    words: Vec<(u32, f32)>,
     people: Vec<&'a Hit>,
 }
 
@@ -91,7 +90,7 @@ impl<'a> Subject<'a> {
         };
         let health = hits().filter(|(_, hit)| tells_of_health(hit)).take(MOST_WORDS);
         Subject {
-            words: health.map(|(part, hit)| (&part.text[hit.span.clone()], weight(hit))).collect(),
+            words: health.map(|(part, hit)| (word(part, hit), weight(hit))).collect(),
             people: hits().map(|(_, hit)| hit).filter(|hit| points_at(hit) > 0.0).take(MOST_PERSONS).collect(),
         }
     }
@@ -99,42 +98,65 @@ impl<'a> Subject<'a> {
 
 /// The two strongest bindings of persons in a part, or in the subject, to health in the part.
 fn strongest_of(part: &Read<'_>, subject: &Subject<'_>) -> (f32, f32) {
-    let health: Vec<&Hit> = part.hits.iter().filter(|hit| tells_of_health(hit)).collect();
-    let word = |hit: &Hit| part.text.get(hit.span.clone()).unwrap_or_default();
-    let different: HashSet<&str> = health.iter().map(|hit| word(hit)).collect();
-    let shared: &[(&str, f32)] = if part.is_subject() { &[] } else { &subject.words };
+    let health: Vec<Word> =
+        part.hits.iter().filter(|hit| tells_of_health(hit)).map(|hit| Word::of(part, hit)).collect();
+    let shared: &[(u32, f32)] = if part.is_subject() { &[] } else { &subject.words };
     let mut best = (0.0, 0.0);
+    let all = together(health.iter().map(Word::told));
+    // What is near a person in a chart note is the same for each: the whole.
+    let whole = is_dense(&health)
+        .then(|| together(health.iter().take(MOST_WORDS).map(Word::told).chain(shared.iter().copied())));
     for person in part.hits.iter().filter(|hit| points_at(hit) > 0.0).take(MOST_PERSONS) {
-        let near = if different.len() >= DENSE { health.as_slice() } else { within(&health, person) };
-        let near = near.iter().filter(|hit| hit.span != person.span).take(MOST_WORDS);
-        let near = near.map(|hit| (word(hit), weight(hit))).chain(shared.iter().copied());
-        best = strongest(best, (points_at(person) * together(near), 0.0));
+        let strength = whole.filter(|_| !tells_of_health(person)).unwrap_or_else(|| {
+            let near = if whole.is_some() { health.as_slice() } else { within(&health, person) };
+            let near = near.iter().filter(|word| word.span != person.span).take(MOST_WORDS);
+            together(near.map(Word::told).chain(shared.iter().copied()))
+        });
+        best = strongest(best, (points_at(person) * strength, 0.0));
     }
     if part.is_subject() {
         return best;
     }
-    let whole = together(health.iter().take(MOST_WORDS).map(|hit| (word(hit), weight(hit))));
     let named = subject.people.iter().map(|person| points_at(person)).fold(0.0, f32::max);
-    strongest(best, (named * whole, 0.0))
+    strongest(best, (named * all, 0.0))
 }
 
-/// The health hits within reach of a person; both are in the order of the text.
-fn within<'a, 'b>(health: &'a [&'b Hit], person: &Hit) -> &'a [&'b Hit] {
-    let from = health.partition_point(|hit| hit.span.end + NEAR < person.span.start);
-    let to = health.partition_point(|hit| hit.span.start < person.span.end + NEAR);
-    health.get(from..to).unwrap_or(&[])
+/// A health hit, and which word it is.
+struct Word {
+    span: Range<usize>,
+    word: u32,
+    weight: f32,
 }
 
-/// One word counts once, however often it is said.
-fn together<'a>(words: impl Iterator<Item = (&'a str, f32)>) -> f32 {
-    let mut seen = HashSet::new();
-    let mut doubt = 1.0;
-    for (word, weight) in words {
-        if seen.insert(word) {
-            doubt *= 1.0 - SHARE * weight;
-        }
+impl Word {
+    fn of(part: &Read<'_>, hit: &Hit) -> Word {
+        Word { span: hit.span.clone(), word: word(part, hit), weight: weight(hit) }
     }
-    1.0 - doubt
+
+    const fn told(&self) -> (u32, f32) {
+        (self.word, self.weight)
+    }
+}
+
+fn word(part: &Read<'_>, hit: &Hit) -> u32 {
+    hash(part.text.get(hit.span.clone()).unwrap_or_default())
+}
+
+fn is_dense(health: &[Word]) -> bool {
+    let mut different: Vec<u32> = Vec::with_capacity(DENSE);
+    health.iter().any(|word| {
+        if !different.contains(&word.word) {
+            different.push(word.word);
+        }
+        different.len() >= DENSE
+    })
+}
+
+/// The health words within reach of a person; both are in the order of the text.
+fn within<'a>(health: &'a [Word], person: &Hit) -> &'a [Word] {
+    let from = health.partition_point(|word| word.span.end + NEAR < person.span.start);
+    let to = health.partition_point(|word| word.span.start < person.span.end + NEAR);
+    health.get(from..to).unwrap_or(&[])
 }
 
 fn tells_of_health(hit: &Hit) -> bool {
@@ -172,18 +194,9 @@ mod tests {
     }
 
     #[test]
-    fn a_word_said_twice_counts_once() {
-        let once = together([("flu", 0.8)].into_iter());
-        let twice = together([("flu", 0.8), ("flu", 0.8)].into_iter());
-        assert!((once - twice).abs() < f32::EPSILON);
-        assert!(together([("flu", 0.8), ("rash", 0.8)].into_iter()) > once);
-    }
-
-    #[test]
     fn only_what_is_near_is_bound() {
-        let near = hit(Kind::Drug, 100, 0.8);
-        let far = hit(Kind::Drug, 2000, 0.8);
-        let health = [&near, &far];
+        let drug = |start: usize| Word { span: start..start + 4, word: 1, weight: 0.8 };
+        let health = [drug(100), drug(2000)];
         assert_eq!(within(&health, &hit(Kind::Name, 0, 0.9)).len(), 1);
         assert!(within(&health, &hit(Kind::Name, 1000, 0.9)).is_empty());
     }
