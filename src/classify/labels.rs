@@ -98,6 +98,7 @@ pub(super) struct Labels {
 #[derive(Debug)]
 struct Head {
     line: u32,
+    /// The first label of each cell: no more than there are cells, since each number of the table looks here.
     columns: Vec<(u8, Label)>,
 }
 
@@ -156,8 +157,10 @@ impl Labels {
         let before = self.places.iter().take(after).rev().take(2).find(|place| dated(&place.label))?;
         let between = tokens.list.get(before.end..first)?;
         let near = between.len() <= REACH && !between.iter().any(|token| token.class.has_digit());
-        let joined = tokens.list.get(before.end..=first)?.iter().all(|token| token.gap < Gap::Sentence);
-        (near && joined).then_some(before.label)
+        // Asked of what is near only: the way to a label far in front is long, and walked for each date.
+        let joined =
+            || tokens.list.get(before.end..=first).unwrap_or_default().iter().all(|token| token.gap < Gap::Sentence);
+        (near && joined()).then_some(before.label)
     }
 
     fn of_column(&self, tokens: &Tokens<'_>, first: usize) -> Option<Label> {
@@ -221,8 +224,9 @@ fn heads(tokens: &Tokens<'_>, places: &[Place]) -> Vec<Head> {
     while let Some(first) = places.get(at) {
         let line = line_of(first);
         let of_line = places.iter().skip(at).take_while(|place| line_of(place) == line).count();
-        let columns: Vec<(u8, Label)> =
+        let mut columns: Vec<(u8, Label)> =
             places[at..at + of_line].iter().map(|place| (cell_of(place), place.label)).collect();
+        columns.dedup_by_key(|(cell, _)| *cell);
         let several = columns.iter().any(|(cell, _)| *cell > 0);
         let from = tokens.list.partition_point(|token| token.line < line);
         let numbers = || {
@@ -266,6 +270,14 @@ mod tests {
         assert_eq!(label("the chart shows that 00482913"), None);
         assert_eq!(label("no MRN. Then 00482913"), None);
         assert_eq!(label("room 00482913"), Some(Label::Other));
+    }
+
+    #[test]
+    fn a_head_has_one_label_for_each_cell() {
+        let tokens = Tokens::of("x | MRN Acct DOB MRN | Acct MRN");
+        let places = lexicon::detect(&tokens, &mut Hits::within(100));
+        let labels = Labels::of(&tokens, places);
+        assert_eq!(labels.heads[0].columns, [(1, Label::Mrn), (2, Label::Account)]);
     }
 
     #[test]

@@ -405,6 +405,18 @@ mod tests {
         "MSH|ISA*NM1*",
     ];
 
+    /// What stands once in front, and what comes again and again behind it and looks back to it.
+    const WORST_BEHIND: [(&str, &str); 8] = [
+        ("DOB ", "May 1 "),
+        ("born, x, x, x, x, x, x, ", "May 1, 1961, "),
+        ("MRN: ", "a-1 "),
+        ("x|y|MRN|DOB\n", "1|2 3 4 "),
+        ("calle ", "1 "),
+        ("Patient: Maribel Quist. ", "Quist "),
+        ("(01) 00012345678905 ", "(17) "),
+        ("SSN ", "219 09 "),
+    ];
+
     #[test]
     fn ten_mebibytes_of_the_worst_texts_are_read_in_time_that_grows_with_their_length() {
         const ALL: usize = 10 << 20;
@@ -415,6 +427,26 @@ mod tests {
             classify(&tree(&[("1", &piece.repeat(ALL / WORST.len() / piece.len()))]));
         }
         assert!(started.elapsed() < BOUND, "{} s", started.elapsed().as_secs());
+    }
+
+    #[test]
+    fn what_stands_in_front_of_very_many_numbers_is_not_walked_to_from_each() {
+        const SIZE: usize = 250_000;
+        let took = |text: &str| {
+            let started = std::time::Instant::now();
+            classify(&tree(&[("1", text)]));
+            started.elapsed()
+        };
+        let check = |head: &str, tail: &str| {
+            let (alone, behind) = (took(tail), took(&format!("{head}{tail}")));
+            let bound = 4 * alone + std::time::Duration::from_secs(1);
+            let head = head.get(..20).unwrap_or(head);
+            assert!(behind < bound, "behind {head:?}: {behind:?}, alone: {alone:?}");
+        };
+        for (head, tail) in WORST_BEHIND {
+            check(head, &tail.repeat(SIZE / tail.len()));
+        }
+        check(&format!("x|{}\n", "MRN ".repeat(SIZE / 8)), &"1 ".repeat(SIZE / 4));
     }
 
     #[test]
