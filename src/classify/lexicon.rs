@@ -77,9 +77,9 @@ enum Meaning {
     Lower {
         topic: &'static str,
     },
-    /// Belongs to a topic that asks for more care.
+    /// Belongs to a topic that asks for more care; to none, though a word of it does: "physical therapist".
     Sensitive {
-        topic: phi::Label,
+        topic: Option<phi::Label>,
         weight: f32,
     },
     /// Says what the number behind it is.
@@ -146,9 +146,7 @@ static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
     }
     for (topic, line) in lines(include_str!("lexicon/topic.txt")).filter_map(|line| line.split_once(' ')) {
         let (term, weight) = weighted(line);
-        if let Some(topic) = phi::Label::from_name(topic) {
-            growing.say(term, Meaning::Sensitive { topic, weight });
-        }
+        growing.say(term, Meaning::Sensitive { topic: phi::Label::from_name(topic), weight });
     }
     for (label, term) in lines(include_str!("lexicon/label.txt")).filter_map(|line| line.split_once(' ')) {
         if let Some(label) = Label::from_name(label) {
@@ -296,7 +294,7 @@ impl Lexicon {
         token.entry != UNKNOWN && self.node(token.entry).is_some_and(|node| node.flags & flag != 0)
     }
 
-    /// The longest term that begins at a token, and how many tokens it has; and the longest label.
+    /// The longest term that begins at a token, and how many tokens it has; the longest label, and the longest of a topic.
     fn terms(&self, tokens: &Tokens<'_>, at: usize) -> Option<Found<'_>> {
         let mut entry = tokens.list.get(at).map(|token| token.entry).filter(|entry| *entry != UNKNOWN)?;
         let mut found = Found::default();
@@ -308,7 +306,7 @@ impl Lexicon {
             if !shortened && said().any(Said::is_term) {
                 found.term = Some((end - at, node.said.as_slice()));
             }
-            found.topic = said().find_map(Said::topic).or(found.topic);
+            found.topic = said().find_map(Said::topic).map(|(topic, weight)| (end - at, topic, weight)).or(found.topic);
             found.label = said().rev().find_map(Said::label).map(|label| (end - at, label)).or(found.label);
             let next = tokens
                 .list
@@ -338,7 +336,7 @@ fn is_point(tokens: &Tokens<'_>, at: usize) -> bool {
 struct Found<'a> {
     term: Option<(usize, &'a [Said])>,
     label: Option<(usize, Label)>,
-    topic: Option<(phi::Label, f32)>,
+    topic: Option<(usize, Option<phi::Label>, f32)>,
 }
 
 impl Said {
@@ -364,7 +362,7 @@ impl Said {
         }
     }
 
-    const fn topic(&self) -> Option<(phi::Label, f32)> {
+    const fn topic(&self) -> Option<(Option<phi::Label>, f32)> {
         if let Meaning::Sensitive { topic, weight } = self.meaning { Some((topic, weight)) } else { None }
     }
 
@@ -382,25 +380,51 @@ const fn goes_on(token: &Token) -> bool {
 pub(super) fn detect(tokens: &Tokens<'_>, hits: &mut Hits) -> Vec<Place> {
     let lexicon = lexicon();
     let mut labels = Vec::new();
-    let mut at = 0;
-    while let Some(token) = tokens.list.get(at) {
+    let mut topics = Told::default();
+    let mut behind = 0;
+    for (at, token) in tokens.list.iter().enumerate() {
         let found = if token.entry == UNKNOWN { None } else { lexicon.terms(tokens, at) };
-        if let Some((topic, weight)) = found.as_ref().and_then(|found| found.topic) {
-            hits.topics.say(topic, weight);
+        // A topic is told within a longer term too: "major depression", "your psychiatrist".
+        if let Some((length, topic, weight)) = found.as_ref().and_then(|found| found.topic) {
+            let new = topic.filter(|topic| topics.is_new(*topic, at + length));
+            topics.cover(topic, at + length);
+            new.into_iter().for_each(|topic| hits.topics.say(topic, weight));
+        }
+        if at < behind {
+            continue;
         }
         let found = found.filter(|found| found.term.is_some() || found.label.is_some());
         let Some(Found { term, label, .. }) = found else {
             hits.extend(stems::stem(tokens, token));
-            at += 1;
             continue;
         };
         labels.extend(label.map(|(length, label)| Place { label, first: at, end: at + length }));
         if let Some((length, said)) = term {
             say(tokens, at..at + length, said, hits);
         }
-        at += term.map_or(1, |(length, _)| length).max(label.map_or(1, |(length, _)| length));
+        behind = at + term.map_or(1, |(length, _)| length).max(label.map_or(1, |(length, _)| length));
     }
     labels
+}
+
+/// How far each topic was told of.
+#[derive(Default)]
+struct Told {
+    ends: [usize; phi::Label::ALL.len()],
+}
+
+impl Told {
+    /// Whether words that end here are no part of longer ones that were told already.
+    fn is_new(&self, topic: phi::Label, end: usize) -> bool {
+        self.ends.iter().zip(phi::Label::ALL).any(|(told, other)| other == topic && *told < end)
+    }
+
+    /// Takes note of words of a topic, or of none that hide what is within them.
+    fn cover(&mut self, topic: Option<phi::Label>, end: usize) {
+        let covered =
+            self.ends.iter_mut().zip(phi::Label::ALL).filter(|(_, other)| topic.is_none_or(|topic| topic == *other));
+        covered.for_each(|(told, _)| *told = end.max(*told));
+    }
 }
 
 fn say(tokens: &Tokens<'_>, term: Range<usize>, said: &[Said], hits: &mut Hits) {

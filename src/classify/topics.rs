@@ -100,6 +100,16 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_is_told_within_a_longer_term_too() {
+        assert_eq!(labels("History of major depression."), "mental_health");
+        assert_eq!(labels("Call your psychiatrist."), "mental_health");
+        assert_eq!(labels("the methadone clinic"), "part2");
+        assert_eq!(labels("addiction counseling session"), "part2 mental_health");
+        assert_eq!(labels("her physical therapist, her hearing aids"), "");
+        assert_eq!(labels("her therapist"), "mental_health");
+    }
+
+    #[test]
     fn one_weak_sign_is_none_and_two_are() {
         assert_eq!(labels("the kindergarten"), "");
         assert_eq!(labels("the kindergarten asked about my son"), "minor");
