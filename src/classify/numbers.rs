@@ -1,12 +1,13 @@
 //! Numbers: what they are by the label in front of them, their shape, and their check digits. Only tokens with a digit are
 //! looked at.
 
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use crate::classify::labels::{Label, Labels};
 use crate::classify::lexicon::{self, flag};
-use crate::classify::tokens::{Class, Gap, Token, Tokens};
+use crate::classify::tokens::{self, Class, Gap, Token, Tokens};
 use crate::classify::{Hit, Hits, checks, codes, dates, marks, places};
 use crate::phi::Kind;
 
@@ -19,7 +20,8 @@ const LEAD: usize = 3;
 pub(super) struct Run<'a> {
     pub(super) first: usize,
     pub(super) end: usize,
-    pub(super) text: &'a str,
+    /// With every hyphen as `-`.
+    pub(super) text: Cow<'a, str>,
     /// Nothing but digits between the marks.
     pub(super) numeric: bool,
     /// Tied by a mark to what stands in front.
@@ -32,8 +34,7 @@ impl<'a> Run<'a> {
     /// The run around a token with a digit; nothing of it lies before `floor`.
     fn at(tokens: &Tokens<'a>, at: usize, floor: usize) -> Run<'a> {
         let ties = |at: usize, with: &[u8]| {
-            let single =
-                |token: &Token| token.gap == Gap::Joined && with.contains(&token.mark) && tokens.between(at).len() == 1;
+            let single = |token: &Token| token.gap == Gap::Joined && with.contains(&token.mark) && tokens.is_tied(at);
             tokens.list.get(at).is_some_and(single)
         };
         let first = (floor.max(at.saturating_sub(LEAD))..at).rev().take_while(|before| ties(before + 1, b"-/")).last();
@@ -47,7 +48,7 @@ impl<'a> Run<'a> {
         let mut run = Run {
             first,
             end,
-            text: tokens.text.get(tokens.span(first..end)).unwrap_or_default(),
+            text: tokens::with_plain_hyphens(tokens.text.get(tokens.span(first..end)).unwrap_or_default()),
             numeric: true,
             led: ties(first, b"-/._@"),
             lengths: [0; LONGEST + LEAD],
@@ -160,7 +161,7 @@ impl Number<'_, '_> {
     /// What the label says, if the number can be one.
     fn labelled(&self) -> Found {
         let label = self.label?;
-        let (text, digits) = (self.run.text, self.run.digits());
+        let (text, digits) = (self.run.text.as_ref(), self.run.digits());
         match label {
             Label::Mrn if (4..=20).contains(&digits) && !is_year(text) => self.hit(Kind::Mrn, 0.95),
             Label::Mbi | Label::Member if checks::mbi(text) => self.hit(Kind::Mbi, 0.98),
@@ -207,7 +208,8 @@ impl Number<'_, '_> {
 
     /// What the shape and the check digits say without a label.
     fn shaped(&self) -> Found {
-        let Run { text, led, numeric, .. } = self.run;
+        let Run { led, numeric, .. } = self.run;
+        let text = self.run.text.as_ref();
         if let Some(found) = self.device() {
             return Some(found);
         }
@@ -237,14 +239,14 @@ impl Number<'_, '_> {
 
     /// A code of a procedure without its modifiers: "99213-25".
     fn unmodified(&self) -> &str {
-        let (code, modifier) = self.run.text.split_once('-').unwrap_or((self.run.text, ""));
-        if modifier.len() <= 2 { code } else { self.run.text }
+        let (code, modifier) = self.run.text.split_once('-').unwrap_or((&self.run.text, ""));
+        if modifier.len() <= 2 { code } else { &self.run.text }
     }
 
     /// The address of a machine. The version of a program looks like one: without a word that tells, most places are long.
     fn machine(&self) -> Found {
         const NEAR: usize = 4;
-        let (address, network) = self.run.text.split_once('/').unwrap_or((self.run.text, ""));
+        let (address, network) = self.run.text.split_once('/').unwrap_or((&self.run.text, ""));
         let address: Ipv4Addr = address.parse().ok()?;
         let lexicon = lexicon::lexicon();
         let near = self.run.first.saturating_sub(NEAR)..self.run.first;
@@ -309,7 +311,7 @@ impl Number<'_, '_> {
     }
 
     fn social_security(&self, confidence: f32) -> Found {
-        let Run { first, end, text, led, numeric, .. } = self.run;
+        let Run { first, end, ref text, led, numeric, .. } = self.run;
         let hit = |span: Range<usize>, end| Some((Hit::new(Kind::Ssn, span, confidence), end));
         let parts = self.run.parts();
         if numeric && !led && matches!(parts, [3, 2, 4] | [9] | [5, 4]) && checks::ssn(text) {
@@ -435,11 +437,9 @@ fn is_year(text: &str) -> bool {
 
 /// Whether what stands in front of a group of digits is what people write into a telephone number.
 fn is_dialled(tokens: &Tokens<'_>, token: &Token) -> bool {
-    let lead =
-        tokens.text.as_bytes().get((token.start as usize).saturating_sub(4)..token.start as usize).unwrap_or_default();
-    let between = lead.iter().rev().take_while(|byte| !byte.is_ascii_digit());
-    let marks = between.clone().all(|byte| b" -.()/".contains(byte));
-    marks && between.count() <= 3
+    let lead = tokens.text.get(..token.start as usize).unwrap_or_default();
+    let between = || lead.chars().rev().take(4).take_while(|character| !character.is_ascii_digit());
+    between().count() <= 3 && between().all(|character| " .()/".contains(character) || tokens::is_hyphen(character))
 }
 
 /// Over `x 123`, `ext. 123`.

@@ -21,7 +21,7 @@ pub(super) fn is_zip(value: &str) -> bool {
 
 /// A ZIP code behind its state, or by its label.
 pub(super) fn zip(tokens: &Tokens<'_>, run: &Run<'_>, label: Option<Label>) -> Option<(Hit, usize)> {
-    if run.led || !is_zip(run.text) {
+    if run.led || !is_zip(&run.text) {
         return None;
     }
     let hit = |confidence| Some((Hit::new(Kind::Zip, tokens.span(run.first..run.end), confidence), run.end));

@@ -104,6 +104,28 @@ fn numbers_of_a_person() {
 }
 
 #[test]
+fn a_number_goes_on_over_the_hyphens_of_typesetting() {
+    for hyphen in "\u{2010}\u{2011}\u{2012}\u{2013}\u{2014}\u{2015}\u{2212}".chars() {
+        let numbers = [
+            (Kind::Ssn, "SSN ‹219-09-9999›"),
+            (Kind::Ssn, "her number is ‹219-09-9999›"),
+            (Kind::Phone, "call ‹602-555-0143›"),
+            (Kind::Phone, "‹(602) 555-0143›"),
+            (Kind::Mrn, "Chart # ‹A-77120›"),
+            (Kind::Mrn, "Med Rec # ‹12-34-56›"),
+            (Kind::Mbi, "on card ‹1EG4-TE5-MK73›"),
+            (Kind::DateOfBirth, "DOB ‹04-02-1961›"),
+            (Kind::Zip, "ZIP ‹85201-1234›"),
+            (Kind::Cpt, "CPT ‹99213-25›"),
+        ];
+        for (kind, text) in numbers {
+            holds(kind, &[&text.replace('-', &hyphen.to_string())]);
+        }
+        lacks(Kind::Phone, &[&"part 602-555-0143-9".replace('-', &hyphen.to_string())]);
+    }
+}
+
+#[test]
 fn numbers_of_plans_and_orders() {
     holds(
         Kind::MemberId,

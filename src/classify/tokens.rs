@@ -3,6 +3,7 @@
 //! Everything behind it works on tokens and looks at the text again only where a token promises something. A long text is
 //! read in blocks, so that its tokens take bounded memory.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::classify::lexicon::{self, Lexicon};
@@ -73,7 +74,8 @@ pub(super) struct Token {
     pub(super) cell: u8,
     pub(super) class: Class,
     pub(super) gap: Gap,
-    /// The first mark of the gap, which is no space: `:`, `,`, `(`. 0 without one, 0x80 for one outside ASCII.
+    /// The first mark of the gap, which is no space: `:`, `,`, `(`. 0 without one, 0x80 for one outside ASCII,
+    /// of which hyphens are `-`.
     pub(super) mark: u8,
 }
 
@@ -134,12 +136,27 @@ impl<'a> Tokens<'a> {
         self.text.get(start.map_or(self.block.start, |token| token.end as usize)..end).unwrap_or_default()
     }
 
+    /// Whether nothing but one mark stands in front of a token: an octet, or a hyphen of three.
+    pub(super) fn is_tied(&self, at: usize) -> bool {
+        let between = self.between(at);
+        between.len() == 1 || between.len() == 3 && between.chars().count() == 1
+    }
+
     /// From the start of one token to the end of another.
     pub(super) fn span(&self, tokens: Range<usize>) -> Range<usize> {
         let first = self.list.get(tokens.start).map_or(0, |token| token.start as usize);
         let last = tokens.end.checked_sub(1).and_then(|last| self.list.get(last));
         first..last.map_or(first, |token| token.end as usize)
     }
+}
+
+pub(super) fn is_hyphen(character: char) -> bool {
+    character == '-' || matches!(wide(character), Wide::Hyphen)
+}
+
+/// A text with every hyphen as `-`.
+pub(super) fn with_plain_hyphens(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.replace(is_hyphen, "-")) }
 }
 
 fn block_end(text: &str, start: usize) -> usize {
@@ -185,7 +202,7 @@ fn word_at(text: &str, start: usize, end: usize) -> (Word, usize) {
                 match wide(character) {
                     Wide::Letter { folded, large } => word.letter(folded, large),
                     Wide::Nothing if at > start => {}
-                    Wide::Nothing | Wide::Space | Wide::Apostrophe | Wide::Other => break,
+                    Wide::Nothing | Wide::Space | Wide::Apostrophe | Wide::Hyphen | Wide::Other => break,
                 }
                 at += character.len_utf8() - 1;
             }
@@ -237,6 +254,8 @@ enum Wide {
     /// Belongs to the word it stands in, and is not seen: a soft hyphen, a joiner, an accent of its own.
     Nothing,
     Apostrophe,
+    /// What typesetting makes of a hyphen in a number, and a minus.
+    Hyphen,
     Other,
 }
 
@@ -258,6 +277,7 @@ fn wide(character: char) -> Wide {
         'ğ' => letter(b'g'),
         '\u{300}'..='\u{36f}' | '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' => Wide::Nothing,
         '’' | 'ʼ' => Wide::Apostrophe,
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}' => Wide::Hyphen,
         '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{3000}' => Wide::Space,
         other if other.is_alphabetic() => Wide::Letter { folded: (other as u32 % 251) as u8 | 0x80, large },
         _ => Wide::Other,
@@ -401,6 +421,7 @@ impl Reader<'_, '_> {
                         }
                         Wide::Space => between.space(),
                         Wide::Nothing => {}
+                        Wide::Hyphen => between.mark(b'-'),
                         Wide::Apostrophe | Wide::Other => between.mark(0x80),
                     }
                     at += character.len_utf8() - 1;
@@ -494,6 +515,7 @@ mod tests {
         assert_eq!(gaps("a\tb | c   d")[1..], [Gap::Cell, Gap::Cell, Gap::Cell]);
         assert_eq!(gaps("a\r\nb\r\n\r\nc")[1..], [Gap::Line, Gap::Paragraph]);
         assert_eq!(Tokens::of("MRN: 12").list[1].mark, b':');
+        assert_eq!(Tokens::of("219\u{2011}99").list[1].mark, b'-');
         assert_eq!(Tokens::of("a\tb\nc\td").list[3].cell, 1);
         assert_eq!(Tokens::of("a\tb\nc\td").list[3].line, 1);
     }
