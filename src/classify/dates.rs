@@ -142,6 +142,39 @@ fn year(tokens: &Tokens<'_>, at: usize) -> Option<usize> {
     (long || short).then_some(at + 1)
 }
 
+/// The year of the century, and the month and the day, whichever is which, of a date however it is written.
+pub(super) fn same_day(text: &str) -> Option<[u32; 3]> {
+    const MONTHS: [&[&str]; 12] = [
+        &["jan", "ene"],
+        &["feb"],
+        &["mar"],
+        &["apr", "abr"],
+        &["may"],
+        &["jun"],
+        &["jul"],
+        &["aug", "ago"],
+        &["sep", "set"],
+        &["oct"],
+        &["nov"],
+        &["dec", "dic"],
+    ];
+    let text = text.to_lowercase();
+    let digits = text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
+    let all: Vec<&str> = match digits.collect::<Vec<_>>()[..] {
+        [all] if all.len() == 8 => vec![&all[..4], &all[4..6], &all[6..]],
+        ref parts => parts.to_vec(),
+    };
+    let named = text.split(|c: char| !c.is_alphabetic()).filter_map(|word| word.get(..3));
+    let month = |word: &str| MONTHS.iter().position(|names| names.contains(&word)).map(|at| at as u32 + 1);
+    let year = all.iter().position(|part| part.len() == 4).or(all.len().checked_sub(1))?;
+    let mut rest: Vec<u32> = named.filter_map(month).collect();
+    let others = all.iter().enumerate().filter(|(at, _)| *at != year);
+    rest.extend(others.filter_map(|(_, part)| part.parse::<u32>().ok()));
+    rest.sort_unstable();
+    let [one, other] = rest[..] else { return None };
+    Some([all[year].parse::<u32>().ok()? % 100, one, other])
+}
+
 /// `92-year-old`, `92 y/o`, `92F`, `age 92`: an age, told surely from 90 on, as 45 CFR 164.514(b)(2)(i)(C) asks.
 pub(super) fn age(tokens: &Tokens<'_>, at: usize, label: Option<Label>) -> Option<(Hit, usize)> {
     const OLDEST: u32 = 125;
