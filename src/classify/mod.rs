@@ -1,5 +1,6 @@
 //! Whether a message holds PHI, and what was found where.
 
+mod ages;
 mod checks;
 mod codes;
 mod dates;

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::classify::labels::{Label, Labels};
 use crate::classify::lexicon::{self, flag};
 use crate::classify::tokens::{self, Class, Gap, Token, Tokens};
-use crate::classify::{Hit, Hits, checks, codes, dates, marks, places};
+use crate::classify::{Hit, Hits, ages, checks, codes, dates, marks, places};
 use crate::phi::Kind;
 
 /// Tokens of one run, and those of letters that lead it.
@@ -190,7 +190,7 @@ impl Number<'_, '_> {
             Label::Code if codes::is_diagnosis(text) => self.hit(Kind::Icd10, 0.8),
             Label::Ndc if matches!(digits, 10 | 11) => self.hit(Kind::Ndc, 0.95),
             Label::Loinc if checks::loinc(text) => self.hit(Kind::Loinc, 0.95),
-            Label::Age => dates::age(self.tokens, self.at, self.label),
+            Label::Age => ages::age(self.tokens, self.at, self.label),
             Label::Mrn | Label::Member | Label::Account | Label::Unique | Label::Npi | Label::Dea => None,
             Label::License | Label::Vehicle | Label::Device | Label::LastFour | Label::Icd | Label::Procedure => None,
             Label::Udi
@@ -267,7 +267,7 @@ impl Number<'_, '_> {
         let next = tokens.list.get(self.run.end).filter(|next| next.gap <= Gap::Space);
         let unit = |flag| next.is_some_and(|next| lexicon.is(next, flag));
         let whole = |end| tokens.span(self.run.first..end);
-        if let Some(found) = dates::age(tokens, self.at, self.label) {
+        if let Some(found) = ages::age(tokens, self.at, self.label) {
             return Some(found);
         }
         if self.label == Some(Label::Vital) && self.run.digits() <= 6 {
