@@ -8,7 +8,7 @@ const TOLD: f32 = 0.5;
 /// How surely a code tells its topic.
 const CODE: f32 = 0.9;
 /// The age from which somebody is no minor; most states say so, and those that do not say more.
-const OF_AGE: u32 = 18;
+pub(super) const OF_AGE: u32 = 18;
 
 /// How surely each topic is met, in the order of [`Label::ALL`].
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -60,10 +60,13 @@ fn of_code(code: &str) -> Option<Label> {
     }
 }
 
-/// "8-year-old", but not "48 years".
+/// "8-year-old" and "20-month-old", but not "48 years".
 fn of_age(age: &str) -> Option<Label> {
-    let years: u32 = age.split(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty())?.parse().ok()?;
-    (years < OF_AGE).then_some(Label::Minor)
+    let (number, unit) = age.split_at(age.find(|c: char| !c.is_ascii_digit()).unwrap_or(age.len()));
+    let unit = unit.trim_start_matches(|c: char| !c.is_alphabetic()).to_ascii_lowercase();
+    let infant = ["mo", "w", "d"].into_iter().any(|short| unit.starts_with(short));
+    let years: u32 = number.parse().ok()?;
+    (infant || years < OF_AGE).then_some(Label::Minor)
 }
 
 #[cfg(test)]
@@ -97,6 +100,52 @@ mod tests {
         assert_eq!(labels("Dx: F17.210"), "");
         assert_eq!(labels("a 7-year-old with asthma"), "minor");
         assert_eq!(labels("a 47-year-old with asthma"), "");
+    }
+
+    #[test]
+    fn the_age_of_a_child_is_no_duration_no_size_and_no_age_of_a_thing() {
+        for text in [
+            "8 yo with asthma",
+            "12 y/o male",
+            "Quist, 8F, with fever",
+            "8F with fever",
+            "6-month-old with fever",
+            "20-month-old girl",
+            "6 mo old, fever",
+            "6 mo boy",
+            "15 yr old girl",
+            "Pt is 7 yr.",
+            "a 7yr male",
+            "She is 8 years old.",
+            "my 8-year-old has a rash",
+            "7-year-old Maribel",
+            "3 years of age",
+            "age: 5",
+        ] {
+            assert_eq!(labels(text), "minor", "{text}");
+        }
+        for text in [
+            "5 mo warranty",
+            "12 yr contract",
+            "a 12 yr contract.",
+            "a 5y lease",
+            "a 2m cable",
+            "a cable of 2m.",
+            "the $5M budget",
+            "raised $5M.",
+            "3 month old server",
+            "a 10-year-old server",
+            "12-year-old scotch",
+            "experience of 10 yrs",
+            "within 5 yrs.",
+            "our practice is 12 years old",
+            "a temp of 16F",
+            "follow-up in 6 mo.",
+            "a 30 yr mortgage",
+            "0-5 y",
+        ] {
+            assert_eq!(labels(text), "", "{text}");
+        }
     }
 
     #[test]
