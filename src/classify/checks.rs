@@ -87,12 +87,13 @@ pub(super) fn loinc(text: &str) -> bool {
         && digits(&format!("{number}{check}")).is_some_and(|all| luhn(all.into_iter()))
 }
 
-/// The shape of an ICD-10-CM code: a letter, a digit, a digit or letter, and up to four more behind a point.
+/// The shape of an ICD-10-CM code: a letter, a digit, a digit or letter, and up to four more behind a point. Of the chapter U,
+/// which is kept for new diseases, U07 (COVID-19) and U09 are in use.
 pub(super) fn icd10(text: &str) -> bool {
     let (category, rest) = text.split_once('.').unwrap_or((text, ""));
     let [first, second, third] = category.as_bytes() else { return false };
     first.is_ascii_uppercase()
-        && *first != b'U'
+        && (*first != b'U' || matches!(category, "U07" | "U09"))
         && second.is_ascii_digit()
         && (third.is_ascii_digit() || matches!(third, b'A' | b'B'))
         && rest.len() <= 4
@@ -200,7 +201,11 @@ mod tests {
     fn gtin_loinc_and_codes_have_their_shapes() {
         check(gtin, &["00012345678905"], &["00012345678906", "0001234567890"]);
         check(loinc, &["2345-7", "4548-4"], &["2345-8", "-7", "2345", "12345678-1"]);
-        check(icd10, &["E11.9", "S52.501A", "I10", "C7A.1"], &["E11.", "11.9", "E1.9", "E11.12345", "U07.1x", "e11.9"]);
+        check(
+            icd10,
+            &["E11.9", "S52.501A", "I10", "C7A.1", "U07.1", "U09.9"],
+            &["E11.", "11.9", "E1.9", "E11.12345", "U07.1x", "U11.5", "e11.9"],
+        );
         check(icd10_without_point, &["E119", "S52501A"], &["E11", "E11.9", "119E"]);
         check(
             card,

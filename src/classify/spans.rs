@@ -351,7 +351,18 @@ fn dates_and_ages() {
 
 #[test]
 fn codes_of_health_care() {
-    holds(Kind::Icd10, &["Dx: ‹E11.9›", "ICD-10 ‹S52.501A›", "diagnosis code ‹I10›", "(‹M54.50›)", "ICD10: ‹E119›"]);
+    holds(
+        Kind::Icd10,
+        &[
+            "Dx: ‹E11.9›",
+            "ICD-10 ‹S52.501A›",
+            "diagnosis code ‹I10›",
+            "positive, ‹U07.1›",
+            "Dx: ‹U071›",
+            "(‹M54.50›)",
+            "ICD10: ‹E119›",
+        ],
+    );
     lacks(Kind::Icd10, &["room U115", "gate D1", "vitamin B12", "size A4.5", "V07.1 release", "model X692"]);
     holds(
         Kind::Cpt,
