@@ -339,9 +339,13 @@ fn dates_and_ages() {
             "died ‹3 Mar 2024›",
             "appointment on ‹March 3›",
             "3.4.2024 to ‹5.4.2024›",
+            "DOI: ‹04/02/2024›",
         ],
     );
-    lacks(Kind::Date, &["13/45/2024", "1/2 cup", "version 1.2.3", "may 5 people", "99-99-9999"]);
+    lacks(
+        Kind::Date,
+        &["13/45/2024", "1/2 cup", "version 1.2.3", "may 5 people", "99-99-9999", "doi: 10.1056/2024.11.5"],
+    );
     holds(
         Kind::Age,
         &["a ‹92-year-old› man", "age ‹94›", "‹91 y/o› female", "‹92F›", "aged ‹101›", "‹93 años de edad›"],
