@@ -484,6 +484,8 @@ mod tests {
     fn terms_are_found_as_whole_words_in_any_case() {
         assert_eq!(kinds("Type 2 Diabetes"), [Kind::Diagnosis]);
         assert_eq!(kinds("LISINOPRIL"), [Kind::Drug]);
+        assert_eq!(kinds("Graves' disease"), kinds("Graves’s disease"));
+        assert_eq!(kinds("Graves’ disease"), [Kind::Diagnosis]);
         assert_eq!(kinds("colonoscopy").first(), Some(&Kind::Procedure));
         assert_eq!(kinds("the copay"), [Kind::Billing]);
         assert!(kinds("shiver chive").is_empty());

@@ -181,7 +181,7 @@ pub(super) fn folded(term: &str) -> Vec<u64> {
             continue;
         }
         words.push(word.finish());
-        at = end + if word.digits == 0 && word.letters() > 1 { possessive(&bytes[end..]) } else { 0 };
+        at = end + if word.digits == 0 && word.letters() > 1 { possessive(&bytes[at..], end - at) } else { 0 };
     }
     words
 }
@@ -447,7 +447,7 @@ impl Reader<'_, '_> {
             gap: known.between.gap,
             mark: known.between.mark,
         });
-        if word.digits == 0 && word.letters() > 1 { at + possessive(&bytes[at..]) } else { at }
+        at + if word.digits == 0 && word.letters() > 1 { possessive(&bytes[start..], at - start) } else { 0 }
     }
 }
 
@@ -458,17 +458,20 @@ struct Known {
     between: Between,
 }
 
-/// The octets of `'s` behind a word.
-fn possessive(rest: &[u8]) -> usize {
-    let behind = |mark: usize| {
-        let letter = rest.get(mark).is_some_and(|octet| matches!(octet, b's' | b'S'));
-        let ends = !rest.get(mark + 1).is_some_and(|octet| octet.is_ascii_alphanumeric() || *octet >= 0x80);
-        if letter && ends { mark + 1 } else { 0 }
+/// The octets of `'s` behind a word, and of the apostrophe behind one that ends with `s`: "Graves' disease".
+fn possessive(text: &[u8], length: usize) -> usize {
+    let (word, rest) = text.split_at(length.min(text.len()));
+    let is_s = |octet: Option<&u8>| matches!(octet, Some(b's' | b'S'));
+    let ends = |at: usize| !rest.get(at).is_some_and(|octet| octet.is_ascii_alphanumeric() || *octet >= 0x80);
+    let mark = match rest {
+        [b'\'', ..] => 1,
+        [0xe2, 0x80, 0x99, ..] => 3,
+        _ => return 0,
     };
-    match rest {
-        [b'\'', ..] => behind(1),
-        [0xe2, 0x80, 0x99, ..] => behind(3),
-        _ => 0,
+    match (is_s(rest.get(mark)), is_s(word.last())) {
+        (true, _) if ends(mark + 1) => mark + 1,
+        (false, true) if ends(mark) => mark,
+        (true | false, _) => 0,
     }
 }
 
@@ -493,6 +496,7 @@ mod tests {
     fn a_text_is_its_words_and_numbers() {
         assert_eq!(words("Mr. O'Brien's A1c: 7.2%"), ["Mr", "O", "Brien", "A1c", "7", "2"]);
         assert_eq!(words("José Núñez’s cita"), ["José", "Núñez", "cita"]);
+        assert_eq!(words("the Graves’ disease"), ["the", "Graves", "disease"]);
         assert!(words(" ,; \n").is_empty());
     }
 
@@ -512,6 +516,9 @@ mod tests {
         assert_eq!(gaps("a, b")[1], Gap::Mark);
         assert_eq!(gaps("a. B")[1], Gap::Sentence);
         assert_eq!(gaps("a-b")[1], Gap::Joined);
+        assert_eq!(gaps("Graves' b")[1], Gap::Space);
+        assert_eq!(gaps("Graves’ b")[1], Gap::Space);
+        assert_eq!(gaps("his'b")[1], Gap::Joined);
         assert_eq!(gaps("a\tb | c   d")[1..], [Gap::Cell, Gap::Cell, Gap::Cell]);
         assert_eq!(gaps("a\r\nb\r\n\r\nc")[1..], [Gap::Line, Gap::Paragraph]);
         assert_eq!(Tokens::of("MRN: 12").list[1].mark, b':');
