@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::classify::checks;
+use crate::classify::{checks, lexicon};
 
 /// Characters of the second and the third place: a digit or a letter.
 const PLACES: usize = 36;
@@ -10,8 +10,7 @@ const PLACES: usize = 36;
 /// One bit for each possible category.
 static CATEGORIES: LazyLock<Vec<bool>> = LazyLock::new(|| {
     let mut all = vec![false; 26 * PLACES * PLACES];
-    let text = include_str!("lexicon/icd10_category.txt");
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
+    for line in lexicon::lines(include_str!("lexicon/icd10_category.txt")) {
         let mut words = line.split(' ');
         let Some(chapter) = words.next().and_then(|letter| letter.bytes().next()) else { continue };
         for word in words {

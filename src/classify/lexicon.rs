@@ -114,50 +114,63 @@ pub(super) struct Lexicon {
 
 const SIEVE_BITS: u64 = 1 << 18;
 
+/// The lists of terms, by what they tell of.
+const TERMS: [(Kind, &str); 8] = [
+    (Kind::Drug, include_str!("lexicon/drug.txt")),
+    (Kind::Diagnosis, include_str!("lexicon/diagnosis.txt")),
+    (Kind::Symptom, include_str!("lexicon/symptom.txt")),
+    (Kind::Procedure, include_str!("lexicon/procedure.txt")),
+    (Kind::Lab, include_str!("lexicon/lab.txt")),
+    (Kind::Vital, include_str!("lexicon/vital.txt")),
+    (Kind::Care, include_str!("lexicon/care.txt")),
+    (Kind::Billing, include_str!("lexicon/billing.txt")),
+];
+const SECOND_PERSON: &str = include_str!("lexicon/second_person.txt");
+/// The lists in which a first word says what the term behind it is.
+const MARKS: &str = include_str!("lexicon/mark.txt");
+const LOWER: &str = include_str!("lexicon/lower.txt");
+const TOPICS: &str = include_str!("lexicon/topic.txt");
+const LABELS: &str = include_str!("lexicon/label.txt");
+/// The lists of words, several a line.
+const FLAGS: [(&str, u32); 5] = [
+    (include_str!("lexicon/given_name.txt"), flag::GIVEN),
+    (include_str!("lexicon/given_name_word.txt"), flag::GIVEN | flag::WORD),
+    (include_str!("lexicon/surname.txt"), flag::SURNAME),
+    (include_str!("lexicon/not_name.txt"), flag::NOT_NAME),
+    (include_str!("lexicon/street.txt"), flag::STREET),
+];
+
 static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
     let mut growing = Growing::default();
-    for (kind, text) in [
-        (Kind::Drug, include_str!("lexicon/drug.txt")),
-        (Kind::Diagnosis, include_str!("lexicon/diagnosis.txt")),
-        (Kind::Symptom, include_str!("lexicon/symptom.txt")),
-        (Kind::Procedure, include_str!("lexicon/procedure.txt")),
-        (Kind::Lab, include_str!("lexicon/lab.txt")),
-        (Kind::Vital, include_str!("lexicon/vital.txt")),
-        (Kind::Care, include_str!("lexicon/care.txt")),
-        (Kind::Billing, include_str!("lexicon/billing.txt")),
-    ] {
-        for line in lines(text) {
-            let (term, weight) = weighted(line);
-            growing.say(term, Meaning::Tells { kind, weight });
-        }
+    for (kind, line) in TERMS.into_iter().flat_map(|(kind, text)| lines(text).map(move |line| (kind, line))) {
+        let (term, weight) = weighted(line);
+        growing.say(term, Meaning::Tells { kind, weight });
     }
-    for (kind, line) in lines(include_str!("lexicon/mark.txt")).filter_map(|line| line.split_once(' ')) {
+    for (kind, line) in headed(MARKS) {
         let (term, weight) = weighted(line);
         if let Some(kind) = Kind::from_name(kind) {
             growing.say(term, Meaning::Tells { kind, weight });
         }
     }
-    for line in lines(include_str!("lexicon/second_person.txt")) {
+    for line in lines(SECOND_PERSON) {
         let (term, weight) = weighted(line);
         growing.say(term, Meaning::Addressed { weight });
     }
-    for (topic, term) in lines(include_str!("lexicon/lower.txt")).filter_map(|line| line.split_once(' ')) {
+    for (topic, term) in headed(LOWER) {
         growing.say(term, Meaning::Lower { topic });
     }
-    for (topic, line) in lines(include_str!("lexicon/topic.txt")).filter_map(|line| line.split_once(' ')) {
+    for (topic, line) in headed(TOPICS) {
         let (term, weight) = weighted(line);
         growing.say(term, Meaning::Sensitive { topic: phi::Label::from_name(topic), weight });
     }
-    for (label, term) in lines(include_str!("lexicon/label.txt")).filter_map(|line| line.split_once(' ')) {
+    for (label, term) in headed(LABELS) {
         if let Some(label) = Label::from_name(label) {
             growing.say(term, Meaning::Label(label));
         }
     }
-    growing.flag(include_str!("lexicon/given_name.txt"), flag::GIVEN);
-    growing.flag(include_str!("lexicon/given_name_word.txt"), flag::GIVEN | flag::WORD);
-    growing.flag(include_str!("lexicon/surname.txt"), flag::SURNAME);
-    growing.flag(include_str!("lexicon/not_name.txt"), flag::NOT_NAME);
-    growing.flag(include_str!("lexicon/street.txt"), flag::STREET);
+    for (words, flag) in FLAGS {
+        growing.flag(words, flag);
+    }
     for (words, flag) in words::WORDS {
         growing.flag(words, flag);
     }
@@ -168,8 +181,13 @@ pub(super) fn lexicon() -> &'static Lexicon {
     &LEXICON
 }
 
-fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
+pub(super) fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// The first word of each line, and what is behind it.
+fn headed(text: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    lines(text).filter_map(|line| line.split_once(' '))
 }
 
 fn weighted(line: &'static str) -> (&'static str, f32) {
@@ -459,12 +477,54 @@ fn is_addressed(tokens: &Tokens<'_>, at: usize, kind: Kind) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     fn kinds(text: &str) -> Vec<Kind> {
         let mut hits = Hits::within(100);
         detect(&Tokens::of(text), &mut hits);
         hits.kept.iter().map(|hit| hit.kind).collect()
+    }
+
+    /// Each list of terms, without the first words that say what they are, and whether they have weights.
+    fn lists() -> Vec<Vec<&'static str>> {
+        let terms = TERMS.into_iter().map(|(_, text)| text).chain([SECOND_PERSON]);
+        let headed = [MARKS, LOWER, TOPICS, LABELS].map(|text| headed(text).map(|(_, line)| line).collect());
+        terms.map(|text| lines(text).collect()).chain(headed).collect()
+    }
+
+    #[test]
+    fn a_list_says_a_term_once() {
+        for list in lists() {
+            let mut seen = HashSet::new();
+            for line in list {
+                let (term, _) = weighted(line);
+                let mark = term.bytes().last().filter(|last| b":#.".contains(last));
+                assert!(seen.insert((tokens::folded(term), mark)), "{line} is there already");
+            }
+        }
+        for (text, _) in FLAGS {
+            let mut seen = HashSet::new();
+            for word in lines(text).flat_map(str::split_whitespace) {
+                assert!(seen.insert(tokens::folded(word)), "{word} is there already");
+            }
+        }
+    }
+
+    #[test]
+    fn each_line_has_a_first_word_that_is_known_and_a_weight_that_is_a_number() {
+        for line in [MARKS, LOWER, TOPICS, LABELS].into_iter().flat_map(lines) {
+            assert!(line.contains(' '), "{line} has one word");
+        }
+        let unknown = |text, known: fn(&str) -> bool| headed(text).find(|(first, _)| !known(first));
+        assert_eq!(unknown(MARKS, |first| Kind::from_name(first).is_some()), None);
+        assert_eq!(unknown(TOPICS, |first| first == "none" || phi::Label::from_name(first).is_some()), None);
+        assert_eq!(unknown(LABELS, |first| Label::from_name(first).is_some()), None);
+        for line in lists().into_iter().flatten().filter(|line| line.contains('=')) {
+            assert_ne!(weighted(line).0, line, "no weight");
+        }
+        assert!(headed(LOWER).chain(headed(LABELS)).all(|(_, line)| !line.contains('=')));
     }
 
     #[test]

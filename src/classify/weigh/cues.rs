@@ -153,7 +153,9 @@ mod tests {
 
     #[test]
     fn every_line_is_a_topic_and_a_phrase_that_can_be_found() {
+        let mut seen = std::collections::HashSet::new();
         for (topic, phrase) in lines() {
+            assert!(seen.insert(tokens::folded(phrase)), "{topic} {phrase} is there already");
             assert!(Topic::from_name(topic).is_some(), "{topic} {phrase}");
             assert!((1..=LONGEST).contains(&tokens::folded(phrase).len()), "{phrase}");
         }
