@@ -49,6 +49,19 @@ const fn mix(state: u64, octets: u64) -> u64 {
     (state.rotate_left(5) ^ octets).wrapping_mul(0x517c_c1b7_2722_0a95)
 }
 
+/// Whether a term has the number of three digits or more with this hash.
+pub(super) fn has_number(hash: u64) -> bool {
+    static NUMBERS: LazyLock<Vec<u64>> = LazyLock::new(|| {
+        let hash = |number: &str| {
+            let mut hasher = Hasher::default();
+            number.bytes().for_each(|digit| hasher.push(digit));
+            hasher.finish()
+        };
+        words::NUMBERS.split(' ').map(hash).collect()
+    });
+    NUMBERS.contains(&hash)
+}
+
 pub(super) fn hash_of_number(length: usize) -> u64 {
     mix(mix(1, length as u64), 0x6e)
 }
@@ -525,6 +538,20 @@ mod tests {
             assert_ne!(weighted(line).0, line, "no weight");
         }
         assert!(headed(LOWER).chain(headed(LABELS)).all(|(_, line)| !line.contains('=')));
+    }
+
+    #[test]
+    fn a_number_in_a_term_is_that_number() {
+        for line in lists().into_iter().flatten() {
+            assert_eq!(tokens::unlisted_number(weighted(line).0), None, "{line}");
+        }
+        let topics = |text| {
+            let mut hits = Hits::within(100);
+            detect(&Tokens::of(text), &mut hits);
+            hits.topics.labels()
+        };
+        assert_eq!(topics("a 5150 hold"), [phi::Label::MentalHealth]);
+        assert_eq!(topics("a 2024 hold"), []);
     }
 
     #[test]

@@ -63,8 +63,8 @@ pub(super) struct Token {
     /// In octets of the whole text.
     pub(super) start: u32,
     pub(super) end: u32,
-    /// Of the letters in lower case without accents. Numbers of three and more digits, and mixed words of more than five
-    /// characters, have one hash for each length.
+    /// Of the letters in lower case without accents. Numbers of three and more digits that are in no term, and mixed
+    /// words of more than five characters, have one hash for each length.
     pub(super) hash: u32,
     /// What the lexicon knows of the word; `lexicon::UNKNOWN` if nothing.
     pub(super) entry: u32,
@@ -184,6 +184,16 @@ pub(super) fn folded(term: &str) -> Vec<u64> {
         at = end + if word.digits == 0 && word.letters() > 1 { possessive(&bytes[at..], end - at) } else { 0 };
     }
     words
+}
+
+/// A word of a term that any other of its length would be taken for.
+#[cfg(test)]
+pub(super) fn unlisted_number(term: &str) -> Option<&str> {
+    let words = term.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.into_iter().find(|text| {
+        let (word, _) = word_at(text, 0, text.len());
+        word.finish() != word.hash.finish()
+    })
 }
 
 /// The word that begins at a place, and where it ends: at once, if there is none.
@@ -322,13 +332,14 @@ impl Word {
         }
     }
 
-    /// Long numbers are all the same word: which one it is, is nobody's vocabulary.
+    /// Long numbers are all the same word, but for those that terms have: which one it is, is nobody's vocabulary.
     fn finish(&self) -> u64 {
         let length = self.letters() + self.digits;
+        let exact = self.hash.finish();
         match self.class() {
-            Class::Number if length > 2 => lexicon::hash_of_number(length),
+            Class::Number if length > 2 && !lexicon::has_number(exact) => lexicon::hash_of_number(length),
             Class::Mixed if length > 5 => lexicon::hash_of_mixed(length),
-            _ => self.hash.finish(),
+            _ => exact,
         }
     }
 }
@@ -508,6 +519,8 @@ mod tests {
         assert_eq!(hash("20417"), hash("99871"));
         assert_ne!(hash("20417"), hash("204171"));
         assert_ne!(hash("12"), hash("13"));
+        assert_ne!(hash("1099"), hash("1098"));
+        assert_eq!(hash("1097"), hash("1098"));
     }
 
     #[test]

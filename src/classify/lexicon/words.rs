@@ -55,6 +55,9 @@ pub(in crate::classify) mod flag {
     pub(in crate::classify) const DWELLS: u32 = 1 << 29;
 }
 
+/// Numbers of three digits and more in terms and cues: all others of one length are the same word.
+pub(super) const NUMBERS: &str = "100 125 835 1099 5150";
+
 /// Short lists of words.
 pub(super) const WORDS: [(&str, u32); 25] = [
     ("your su sus tu tus", flag::YOUR),

@@ -158,6 +158,7 @@ mod tests {
             assert!(seen.insert(tokens::folded(phrase)), "{topic} {phrase} is there already");
             assert!(Topic::from_name(topic).is_some(), "{topic} {phrase}");
             assert!((1..=LONGEST).contains(&tokens::folded(phrase).len()), "{phrase}");
+            assert_eq!(tokens::unlisted_number(phrase), None, "{phrase}");
         }
         assert_eq!(Topic::ALL.len(), Topic::General as usize + 1);
     }
