@@ -135,7 +135,8 @@ impl Reader<'_> {
     /// A word that is no part of a name; "ward" and "street" are surnames behind a title or a given name: "Mrs. Ward".
     fn is_barred(&self, at: usize) -> bool {
         let surname = || {
-            let given = at.checked_sub(1).filter(|before| self.is(*before, flag::GIVEN) && !self.is(*before, flag::WORD));
+            let given =
+                at.checked_sub(1).filter(|before| self.is(*before, flag::GIVEN) && !self.is(*before, flag::WORD));
             let spoken = |token: &Token| token.class == Class::Capital && token.gap == Gap::Space;
             let last = self.token(at + 1).is_none_or(|next| next.gap > Gap::Space || next.class == Class::Lower);
             given.is_some() && last && self.is(at, flag::SURNAME) && self.token(at).is_some_and(spoken)
@@ -298,7 +299,8 @@ impl Reader<'_> {
     fn is_told_aged(&self, end: usize) -> bool {
         const WORDS: usize = 5;
         let word = |at: usize| self.token(at).map(|token| self.tokens.word(token)).unwrap_or_default();
-        let near = |at: &usize| self.token(*at).is_some_and(|token| token.gap <= Gap::Mark && token.class == Class::Lower);
+        let near =
+            |at: &usize| self.token(*at).is_some_and(|token| token.gap <= Gap::Mark && token.class == Class::Lower);
         let between = (end..end + WORDS).take_while(near).count();
         let age = end + between;
         let article = (end..age).any(|at| matches!(word(at), "a" | "an"));
@@ -385,7 +387,17 @@ mod tests {
 
     #[test]
     fn capitals_alone_make_no_name() {
-        for text in ["Maribel Ward Clinic opens", "This is a 68-year-old", "Charlotte Ward beds", "Thank You", "Project Orion starts", "Mesa Clinic", "March Madness", "A B C", "Ted hose"] {
+        for text in [
+            "Maribel Ward Clinic opens",
+            "This is a 68-year-old",
+            "Charlotte Ward beds",
+            "Thank You",
+            "Project Orion starts",
+            "Mesa Clinic",
+            "March Madness",
+            "A B C",
+            "Ted hose",
+        ] {
             check(text, &[]);
         }
     }
