@@ -37,6 +37,17 @@ const INTERRUPTED: u8 = 130;
 /// How much of the log is shown when something went wrong.
 const LOG_TAIL: usize = 20;
 
+/// The rules of the clinic that the tour has too.
+const RULES: &str = r#"[[policy.rule]]
+name = "The newsletter may go over any TLS"
+when = { sender = ["news@clinic.example"], phi = false }
+deliver = ["tls:encrypted"]
+[[policy.rule]]
+name = "No charts to free mail"
+when = { recipient_domain = ["freemail.example"], phi = true }
+reject = "health data is not sent to free mail; please call the patient"
+"#;
+
 /// A letter on its way: its number in the queue, or the refusal.
 struct Sent {
     letter: &'static Letter,
@@ -179,15 +190,7 @@ expire = "12s"
 connect = "3s"
 [policy]
 secure = ["tls:authenticated"]
-[[policy.rule]]
-name = "The newsletter may go over any TLS"
-when = {{ sender = ["news@clinic.example"], phi = false }}
-deliver = ["tls:encrypted"]
-[[policy.rule]]
-name = "No charts to free mail"
-when = {{ recipient_domain = ["freemail.example"], phi = true }}
-reject = "health data is not sent to free mail; please call the patient"
-[[policy.rule]]
+{RULES}[[policy.rule]]
 name = "Press mail waits"
 when = {{ recipient_domain = ["dailynews.example"] }}
 hold = "somebody reads it first"
@@ -220,15 +223,22 @@ fn file_of(index: usize) -> String {
 fn submit(clinic: &Clinic, letter: &Letter, index: usize) -> Result<std::result::Result<String, String>> {
     let text = letter.compose(index + 1);
     std::fs::write(clinic.home.join(file_of(index)), &text)?;
+    hand_over(clinic, LOGIN, letter, &text)
+}
+
+/// Hands a message over as a client: its id, or the refusal.
+fn hand_over(clinic: &Clinic, login: &str, letter: &Letter, text: &str) -> Result<std::result::Result<String, String>> {
     let to: Vec<&str> = letter.recipients.iter().map(|(address, _)| *address).collect();
-    let mut command = swaks(clinic);
+    let mut command = swaks(clinic, login);
     command.arg("--from").arg(letter.sender).arg("--to").arg(to.join(","));
     // swaks ends the last line itself.
     command.arg("--data").arg(text.trim_end_matches('\n'));
     let printed = run(command, &clinic.home).map_err(|error| format!("swaks: {error}"))?;
-    if let Some((_, id)) = printed.out.split_once("queued as ") {
-        let id = id.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default();
-        return Ok(Ok(id.to_owned()));
+    for words in ["queued as ", "observed, and not sent, as "] {
+        if let Some((_, id)) = printed.out.split_once(words) {
+            let id = id.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default();
+            return Ok(Ok(id.to_owned()));
+        }
     }
     // swaks marks the server's lines with `<` and how it took them: `<~  `, `<** `.
     let replies = printed.out.lines().filter_map(|line| line.strip_prefix('<')?.split_once(' '));
@@ -238,12 +248,12 @@ fn submit(clinic: &Clinic, letter: &Letter, index: usize) -> Result<std::result:
     }
 }
 
-fn swaks(clinic: &Clinic) -> Command {
+fn swaks(clinic: &Clinic, login: &str) -> Command {
     let mut command = Command::new("swaks");
     let ca = clinic.daemon.folder.join("tls/ca.pem");
     command.arg("--server").arg(clinic.address.to_string()).args(["--timeout", &STEP.as_secs().to_string()]);
     command.args(["--tls", "--tls-verify", "--tls-ca-path"]).arg(ca);
-    command.args(["--auth", "PLAIN", "--auth-user", LOGIN, "--auth-password", PASSWORD]);
+    command.args(["--auth", "PLAIN", "--auth-user", login, "--auth-password", PASSWORD]);
     command
 }
 

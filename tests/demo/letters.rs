@@ -28,6 +28,7 @@ impl Expected {
 pub struct Attachment {
     pub name: &'static str,
     pub kind: &'static str,
+    pub encoding: &'static str,
     pub text: &'static str,
 }
 
@@ -42,20 +43,77 @@ pub struct Letter {
     pub attachment: Option<Attachment>,
 }
 
-const ANN: &str = "ann.field@clinic.example";
-const DESK: &str = "frontdesk@clinic.example";
+pub const ANN: &str = "ann.field@clinic.example";
+pub const DESK: &str = "frontdesk@clinic.example";
 const BILLING: &str = "billing@clinic.example";
 
+// The letters that the tour sends too.
+
+pub const LAB_RESULT: Letter = Letter {
+    title: "Lab result",
+    sender: ANN,
+    recipients: &[("dr.okafor@bayside.example", Expected::Delivered)],
+    subject: "HbA1c for your patient",
+    body: "Dear Dr. Okafor,\n\nPatient: Marta Quill, DOB 03/14/1961, MRN 4471902.\nHbA1c 8.1 %, fasting glucose 164 mg/dL. \
+           Type 2 diabetes mellitus (E11.9), metformin raised to 1000 mg twice daily.\n\nAnn Field, MD\n",
+    attachment: None,
+};
+
+pub const NEWSLETTER: Letter = Letter {
+    title: "Newsletter",
+    sender: "news@clinic.example",
+    recipients: &[("library@stclare.example", Expected::Delivered)],
+    subject: "Our winter newsletter",
+    body: "Dear neighbors,\n\nour waiting room has new chairs, the parking lot is open again, and the bake sale is on \
+           Saturday.\n\nThe clinic\n",
+    attachment: None,
+};
+
+pub const MARKED: Letter = Letter {
+    title: "Marked [secure]",
+    sender: DESK,
+    recipients: &[("desk@harborlab.example", Expected::Delivered), ("desk@bayside.example", Expected::Held)],
+    subject: "[secure] Schedule for next week",
+    body: "Hello,\n\nplease keep Tuesday afternoon free for us. The door code changes on Monday.\n\nFront desk\n",
+    attachment: None,
+};
+
+pub const TABLE: Letter = Letter {
+    title: "Attachment",
+    sender: ANN,
+    recipients: &[("intake@cardio.example", Expected::Delivered)],
+    subject: "Results as a table",
+    body: "As agreed, attached.\n\nAnn Field, MD\n",
+    attachment: Some(Attachment {
+        name: "results.csv",
+        kind: "text/csv",
+        encoding: "7bit",
+        text: "mrn,name,dob,test,value\n5520137,Ivo Brandt,07/09/1948,potassium,4.9 mmol/L\n\
+               4471902,Marta Quill,03/14/1961,creatinine,1.1 mg/dL\n",
+    }),
+};
+
+pub const RECORDATORIO: Letter = Letter {
+    title: "Recordatorio",
+    sender: DESK,
+    recipients: &[("rosa.ibanez@postbox.example", Expected::Delivered)],
+    subject: "Recordatorio de su cita",
+    body: "Estimada Sra. Ibáñez:\n\nle recordamos su cita del jueves a las 11:20 para el control de su diabetes y su \
+           tratamiento con insulina.\nFecha de nacimiento: 22/05/1957.\n\nRecepción\n",
+    attachment: None,
+};
+
+pub const CHART: Letter = Letter {
+    title: "To free mail",
+    sender: DESK,
+    recipients: &[("old.friend@freemail.example", Expected::Refused)],
+    subject: "Chart",
+    body: "Here is the chart of Marta Quill, DOB 03/14/1961, MRN 4471902: type 2 diabetes mellitus, metformin.\n",
+    attachment: None,
+};
+
 pub const LETTERS: &[Letter] = &[
-    Letter {
-        title: "Lab result",
-        sender: ANN,
-        recipients: &[("dr.okafor@bayside.example", Expected::Delivered)],
-        subject: "HbA1c for your patient",
-        body: "Dear Dr. Okafor,\n\nPatient: Marta Quill, DOB 03/14/1961, MRN 4471902.\nHbA1c 8.1 %, fasting glucose 164 mg/dL. \
-               Type 2 diabetes mellitus (E11.9), metformin raised to 1000 mg twice daily.\n\nAnn Field, MD\n",
-        attachment: None,
-    },
+    LAB_RESULT,
     Letter {
         title: "Appointment",
         sender: DESK,
@@ -74,15 +132,7 @@ pub const LETTERS: &[Letter] = &[
                diagnosis J45.40.\nThe claim was denied; please tell us why.\n\nBilling\n",
         attachment: None,
     },
-    Letter {
-        title: "Newsletter",
-        sender: "news@clinic.example",
-        recipients: &[("library@stclare.example", Expected::Delivered)],
-        subject: "Our winter newsletter",
-        body: "Dear neighbors,\n\nour waiting room has new chairs, the parking lot is open again, and the bake sale is on \
-               Saturday.\n\nThe clinic\n",
-        attachment: None,
-    },
+    NEWSLETTER,
     Letter {
         title: "Referral",
         sender: ANN,
@@ -92,36 +142,9 @@ pub const LETTERS: &[Letter] = &[
                He takes apixaban 5 mg twice daily. ECG of 10/28/2026 on file.\n\nAnn Field, MD\n",
         attachment: None,
     },
-    Letter {
-        title: "Marked [secure]",
-        sender: DESK,
-        recipients: &[("desk@harborlab.example", Expected::Delivered), ("desk@bayside.example", Expected::Held)],
-        subject: "[secure] Schedule for next week",
-        body: "Hello,\n\nplease keep Tuesday afternoon free for us. The door code changes on Monday.\n\nFront desk\n",
-        attachment: None,
-    },
-    Letter {
-        title: "Attachment",
-        sender: ANN,
-        recipients: &[("intake@cardio.example", Expected::Delivered)],
-        subject: "Results as a table",
-        body: "As agreed, attached.\n\nAnn Field, MD\n",
-        attachment: Some(Attachment {
-            name: "results.csv",
-            kind: "text/csv",
-            text: "mrn,name,dob,test,value\n5520137,Ivo Brandt,07/09/1948,potassium,4.9 mmol/L\n\
-                   4471902,Marta Quill,03/14/1961,creatinine,1.1 mg/dL\n",
-        }),
-    },
-    Letter {
-        title: "Recordatorio",
-        sender: DESK,
-        recipients: &[("rosa.ibanez@postbox.example", Expected::Delivered)],
-        subject: "Recordatorio de su cita",
-        body: "Estimada Sra. Ibáñez:\n\nle recordamos su cita del jueves a las 11:20 para el control de su diabetes y su \
-               tratamiento con insulina.\nFecha de nacimiento: 22/05/1957.\n\nRecepción\n",
-        attachment: None,
-    },
+    MARKED,
+    TABLE,
+    RECORDATORIO,
     Letter {
         title: "Prescription",
         sender: ANN,
@@ -139,14 +162,7 @@ pub const LETTERS: &[Letter] = &[
         body: "Hello,\n\nwe move on the first of March. Photographs are on our web site.\n\nFront desk\n",
         attachment: None,
     },
-    Letter {
-        title: "To free mail",
-        sender: DESK,
-        recipients: &[("old.friend@freemail.example", Expected::Refused)],
-        subject: "Chart",
-        body: "Here is the chart of Marta Quill, DOB 03/14/1961, MRN 4471902: type 2 diabetes mellitus, metformin.\n",
-        attachment: None,
-    },
+    CHART,
     Letter {
         title: "Wrong address",
         sender: ANN,
@@ -175,13 +191,13 @@ impl Letter {
             self.subject,
         );
         let text = format!("Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n{}", self.body);
-        let Some(Attachment { name, kind, text: attached }) = self.attachment else {
+        let Some(Attachment { name, kind, encoding, text: attached }) = self.attachment else {
             return head + &text;
         };
         format!(
             "{head}Content-Type: multipart/mixed; boundary=\"part-of-the-demo\"\n\n--part-of-the-demo\n{text}\n\
              --part-of-the-demo\nContent-Type: {kind}; charset=us-ascii; name=\"{name}\"\n\
-             Content-Disposition: attachment; filename=\"{name}\"\n\n{attached}\n--part-of-the-demo--\n"
+             Content-Transfer-Encoding: {encoding}\nContent-Disposition: attachment; filename=\"{name}\"\n\n{attached}\n--part-of-the-demo--\n"
         )
     }
 }

@@ -1,6 +1,6 @@
 //! What lies in the clinic's outbox, and how each of it should travel. Everyone and everything in it is invented.
 
-use crate::letters::{Attachment, Expected, Letter};
+use crate::letters::{self, ANN, Attachment, DESK, Expected, Letter};
 
 /// One message to one recipient.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ impl Travels {
     }
 }
 
-/// The policy of the clinic.
+/// What the policy of the clinic says beside [`crate::RULES`].
 pub const RULES: &str = r#"
 [policy]
 default = ["tls:valid"]
@@ -55,14 +55,6 @@ opted_out = ["tls:encrypted"]
 name = "front desk"
 members = ["frontdesk@clinic.example"]
 may_opt_out = true
-[[policy.rule]]
-name = "The newsletter may go over any TLS"
-when = { sender = ["news@clinic.example"], phi = false }
-deliver = ["tls:encrypted"]
-[[policy.rule]]
-name = "No charts to free mail"
-when = { recipient_domain = ["freemail.example"], phi = true }
-reject = "health data is not sent to free mail; please call the patient"
 [[policy.rule]]
 name = "What nobody can read is looked at"
 when = { kinds = ["UNREADABLE"] }
@@ -82,24 +74,8 @@ pub const PATIENTS: &str = "A moment for mail to patients";
 const DEFAULT: &str = "default";
 const ASKED: &str = "sender asked for protection";
 
-const ANN: &str = "ann.field@clinic.example";
-const DESK: &str = "frontdesk@clinic.example";
-
 pub const MAILBOX: &[Mail] = &[
-    Mail {
-        letter: Letter {
-            title: "Lab result",
-            sender: ANN,
-            recipients: &[("dr.okafor@bayside.example", Expected::Delivered)],
-            subject: "HbA1c for your patient",
-            body: "Dear Dr. Okafor,\n\nPatient: Marta Quill, DOB 03/14/1961, MRN 4471902.\nHbA1c 8.1 %, fasting glucose \
-                   164 mg/dL. Type 2 diabetes mellitus (E11.9), metformin raised to 1000 mg twice daily.\n\nAnn Field, MD\n",
-            attachment: None,
-        },
-        health: Health::Found,
-        travels: Travels::By("tls:valid"),
-        rule: DEFAULT,
-    },
+    Mail { letter: letters::LAB_RESULT, health: Health::Found, travels: Travels::By("tls:valid"), rule: DEFAULT },
     Mail {
         letter: Letter {
             title: "Appointment",
@@ -114,30 +90,9 @@ pub const MAILBOX: &[Mail] = &[
         travels: Travels::By("tls:valid"),
         rule: PATIENTS,
     },
+    Mail { letter: letters::RECORDATORIO, health: Health::Found, travels: Travels::By("tls:valid"), rule: PATIENTS },
     Mail {
-        letter: Letter {
-            title: "Recordatorio",
-            sender: DESK,
-            recipients: &[("rosa.ibanez@postbox.example", Expected::Delivered)],
-            subject: "Recordatorio de su cita",
-            body: "Estimada Sra. Ibáñez:\n\nle recordamos su cita del jueves a las 11:20 para el control de su diabetes y su \
-                   tratamiento con insulina.\nFecha de nacimiento: 22/05/1957.\n\nRecepción\n",
-            attachment: None,
-        },
-        health: Health::Found,
-        travels: Travels::By("tls:valid"),
-        rule: PATIENTS,
-    },
-    Mail {
-        letter: Letter {
-            title: "Newsletter",
-            sender: "news@clinic.example",
-            recipients: &[("library@stclare.example", Expected::Delivered)],
-            subject: "Our winter newsletter",
-            body: "Dear neighbors,\n\nour waiting room has new chairs, the parking lot is open again, and the bake sale is on \
-                   Saturday.\n\nThe clinic\n",
-            attachment: None,
-        },
+        letter: letters::NEWSLETTER,
         health: Health::NotFound,
         travels: Travels::By("tls:encrypted"),
         rule: NEWSLETTER,
@@ -157,14 +112,7 @@ pub const MAILBOX: &[Mail] = &[
         rule: DEFAULT,
     },
     Mail {
-        letter: Letter {
-            title: "Marked [secure]",
-            sender: DESK,
-            recipients: &[("desk@harborlab.example", Expected::Delivered)],
-            subject: "[secure] Schedule for next week",
-            body: "Hello,\n\nplease keep Tuesday afternoon free for us. The door code changes on Monday.\n\nFront desk\n",
-            attachment: None,
-        },
+        letter: Letter { recipients: &[("desk@harborlab.example", Expected::Delivered)], ..letters::MARKED },
         health: Health::NotFound,
         travels: Travels::By("tls:authenticated"),
         rule: ASKED,
@@ -172,16 +120,8 @@ pub const MAILBOX: &[Mail] = &[
     Mail {
         letter: Letter {
             title: "Results as table",
-            sender: ANN,
             recipients: &[("intake@bayside.example", Expected::Delivered)],
-            subject: "Results as a table",
-            body: "As agreed, attached.\n\nAnn Field, MD\n",
-            attachment: Some(Attachment {
-                name: "results.csv",
-                kind: "text/csv",
-                text: "mrn,name,dob,test,value\n5520137,Ivo Brandt,07/09/1948,potassium,4.9 mmol/L\n\
-                       4471902,Marta Quill,03/14/1961,creatinine,1.1 mg/dL\n",
-            }),
+            ..letters::TABLE
         },
         health: Health::Found,
         travels: Travels::By("tls:valid"),
@@ -197,6 +137,7 @@ pub const MAILBOX: &[Mail] = &[
             attachment: Some(Attachment {
                 name: "letter.pdf",
                 kind: "application/pdf",
+                encoding: "7bit",
                 text: include_str!("discharge.pdf"),
             }),
         },
@@ -214,7 +155,8 @@ pub const MAILBOX: &[Mail] = &[
             attachment: Some(Attachment {
                 name: "recording.hlt",
                 kind: "application/x-holter",
-                text: "HOLTER-0002 0af1 77c0 9911 5e5e 0b1d",
+                encoding: "base64",
+                text: "SE9MVEVSAAILVJ3mL3jBClOc5S53wAlSm+Qtdr8IUZrjLHW+B1CZ4it0vQZPmOEq",
             }),
         },
         health: Health::Found,
@@ -222,14 +164,7 @@ pub const MAILBOX: &[Mail] = &[
         rule: UNREADABLE,
     },
     Mail {
-        letter: Letter {
-            title: "Chart, free mail",
-            sender: DESK,
-            recipients: &[("old.friend@freemail.example", Expected::Refused)],
-            subject: "Chart",
-            body: "Here is the chart of Marta Quill, DOB 03/14/1961, MRN 4471902: type 2 diabetes mellitus, metformin.\n",
-            attachment: None,
-        },
+        letter: Letter { title: "Chart, free mail", ..letters::CHART },
         health: Health::Found,
         travels: Travels::Refused,
         rule: FREE_MAIL,

@@ -18,9 +18,9 @@ use crate::letters::Letter;
 use crate::partners::Partners;
 use crate::show::{Tone, paragraph, title, toned};
 use crate::world::Result;
-use crate::world::daemon::{Daemon, Printed, binary, free_address, run};
-use crate::{Clinic, LOGIN, PASSWORD, swaks};
-use mailbox::{MAILBOX, Mail, RULES};
+use crate::world::daemon::{Daemon, Printed, binary, free_address};
+use crate::{Clinic, LOGIN, PASSWORD};
+use mailbox::{MAILBOX, Mail};
 
 /// The client that sends a copy of the mail that still goes another way.
 const MIRROR: &str = "mirror";
@@ -83,7 +83,7 @@ async fn open(home: &Path) -> Result<Tour> {
     daemon.configure(&partners.overlay)?;
     daemon.add_client(LOGIN, PASSWORD)?;
     daemon.add_client(MIRROR, PASSWORD)?;
-    daemon.configure(RULES)?;
+    daemon.configure(&format!("{}{}", mailbox::RULES, crate::RULES))?;
     fs::write(daemon.folder.join("policy-tests.toml"), paper::as_cases())?;
     for (index, mail) in MAILBOX.iter().enumerate() {
         fs::write(home.join(crate::file_of(index)), mail.letter.compose(index + 1))?;
@@ -154,25 +154,7 @@ impl Tour {
     }
 
     fn submit_text(&self, login: &str, letter: &Letter, text: &str) -> Result<std::result::Result<String, String>> {
-        let to: Vec<&str> = letter.recipients.iter().map(|(address, _)| *address).collect();
-        let mut command = swaks(&self.clinic);
-        command.args(["--auth-user", login, "--from", letter.sender, "--to", &to.join(",")]);
-        command.arg("--data").arg(text.trim_end_matches('\n'));
-        let printed = run(command, &self.clinic.home).map_err(|error| format!("swaks: {error}"))?;
-        for words in ["queued as ", "observed, and not sent, as "] {
-            if let Some((_, id)) = printed.out.split_once(words) {
-                return Ok(Ok(id
-                    .split(|letter: char| !letter.is_alphanumeric())
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned()));
-            }
-        }
-        let replies = printed.out.lines().filter_map(|line| line.strip_prefix('<')?.split_once(' '));
-        match replies.map(|(_, reply)| reply.trim()).find(|reply| reply.starts_with('5')) {
-            Some(refusal) => Ok(Err(refusal.to_owned())),
-            None => Err(format!("swaks: {}\n{}{}", printed.status, printed.out, printed.err).into()),
-        }
+        crate::hand_over(&self.clinic, login, letter, text)
     }
 
     /// How a message to one recipient stands: `queued`, `held` or its end.
