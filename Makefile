@@ -20,12 +20,13 @@ CONFORMANCE_PACKAGES := $(BENCH_PACKAGES) python3-venv
 help:             ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
 
-demo: needs-build needs-demo   ## a throw-away clinic on this machine: a dozen messages, what became of each, and the proof (KEEP=1 leaves it running; TOUR=policy: how a policy is tried)
+demo: needs-build needs-demo   ## a throw-away clinic on this machine: a dozen messages, what became of each, and the proof (TOUR=policy: how a policy is tried; KEEP=1 leaves either running)
 	@cargo build --locked --bin sealpost --example demo
 	KEEP="$(KEEP)" cargo run --locked --quiet --example demo -- $(TOUR)
 
 test: needs-build needs-test   ## everything that can be tested here, on real sockets and both databases
 	cargo test --locked
+	KEEP= timeout 300 cargo run --locked --quiet --example demo -- policy
 
 check: needs-build             ## format, lints, house rules, documentation
 	cargo fmt --check

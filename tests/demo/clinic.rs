@@ -89,18 +89,23 @@ async fn demo() -> Result<ExitCode> {
         Ok(ExitCode::from(INTERRUPTED))
     };
     if let Some(name) = std::env::args().nth(1) {
-        return tokio::select! {
+        let went = tokio::select! {
             biased;
-            _ = &mut interrupt => interrupted(),
-            good = tour(&name, home.path()) => good,
+            _ = &mut interrupt => None,
+            went = tour(&name, home.path()) => Some(went?),
         };
+        let Some((clinic, good)) = went else { return interrupted() };
+        if keep_open() {
+            keep::policy(&clinic).await?;
+        }
+        return closed(clinic, good);
     }
     let went = tokio::select! {
         biased;
         _ = &mut interrupt => None,
         went = morning(home.path()) => Some(went),
     };
-    let Morning { mut clinic, sent, mut good } = match went {
+    let Morning { clinic, sent, good } = match went {
         None => return interrupted(),
         // What Ctrl-C does to a mail client is no fault of it.
         Some(Err(_)) if tokio::time::timeout(GLANCE, interrupt).await.is_ok() => return interrupted(),
@@ -108,16 +113,20 @@ async fn demo() -> Result<ExitCode> {
     };
     conclude(&clinic, good, begin.elapsed())?;
     if keep_open() {
-        keep::open(&clinic, &sent).await?;
-        println!();
+        keep::morning(&clinic, &sent).await?;
     }
-    good &= clinic.daemon.stop()?.success();
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    closed(clinic, good)
 }
 
-async fn tour(name: &str, home: &Path) -> Result<ExitCode> {
+fn closed(mut clinic: Clinic, good: bool) -> Result<ExitCode> {
+    let stopped = clinic.daemon.stop()?.success();
+    Ok(if good && stopped { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The clinic as the tour leaves it, and whether every claim held.
+async fn tour(name: &str, home: &Path) -> Result<(Clinic, bool)> {
     match name {
-        "policy" => Ok(if tour::policy(home).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        "policy" => tour::policy(home).await,
         other => Err(format!("there is no tour {other}; there is TOUR=policy").into()),
     }
 }
@@ -380,7 +389,7 @@ fn conclude(clinic: &Clinic, good: bool, took: Duration) -> Result<()> {
     let verdict = format!("Everything went as it should, in {} s.", took.as_secs());
     println!("\n{}", toned(&verdict, Tone::Good));
     println!("  Set it up for your own EHR    README.md, then docs/operate/install.md");
-    println!("  What a rule can say           docs/operate/configure.md");
+    println!("  What a rule can say           docs/operate/policy.md");
     println!("  How the log proves itself     docs/reference/audit-format.md");
     if !keep_open() {
         println!("  Try it by hand                make demo KEEP=1");

@@ -75,8 +75,13 @@ pub fn paragraph(text: &str, indent: usize) {
 
 /// Words of somebody else, marked as such.
 pub fn quote(text: &str) {
+    let bar = toned("│", Tone::Quiet);
     for line in text.lines() {
-        println!("  {} {line}", toned("│", Tone::Quiet));
+        if line.chars().count() + 4 <= WIDTH {
+            println!("  {bar} {line}");
+        } else {
+            wrap(line, WIDTH - 4).iter().for_each(|line| println!("  {bar} {line}"));
+        }
     }
 }
 

@@ -35,8 +35,8 @@ pub struct Tour {
     failed: usize,
 }
 
-/// Whether every claim held.
-pub async fn policy(home: &Path) -> Result<bool> {
+/// The clinic as it is then, and whether every claim held.
+pub async fn policy(home: &Path) -> Result<(Clinic, bool)> {
     let begin = Instant::now();
     println!("{}", toned("A policy that is written, tried, watched, changed and taken back", Tone::Title));
     paragraph(
@@ -58,18 +58,21 @@ pub async fn policy(home: &Path) -> Result<bool> {
     slips::caught(&mut tour)?;
     slips::again(&mut tour)?;
     live::go_back(&mut tour)?;
-    let Tour { mut clinic, stops, held, failed, .. } = tour;
-    let stopped = clinic.daemon.stop()?.success();
+    let Tour { clinic, stops, held, failed, .. } = tour;
     let took = begin.elapsed().as_secs();
-    if failed == 0 && stopped {
+    if failed == 0 {
         let text = format!("{stops} stops, {held} claims, all of which hold, in {took} s.");
         println!("\n{}", toned(&text, Tone::Good));
-        println!("  What a rule can say           docs/operate/configure.md");
+        println!("  What a rule can say           docs/operate/policy.md");
         println!("  Trying a policy               docs/operate/trying.md");
+        println!("  What looks like a mistake     docs/operate/mistakes.md");
+        if !crate::keep_open() {
+            println!("  Try it by hand                make demo TOUR=policy KEEP=1");
+        }
     } else {
         println!("\n{}", toned(&format!("{failed} of {} claims do not hold; see above.", held + failed), Tone::Bad));
     }
-    Ok(failed == 0 && stopped)
+    Ok((clinic, failed == 0))
 }
 
 async fn open(home: &Path) -> Result<Tour> {

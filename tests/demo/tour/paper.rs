@@ -166,5 +166,5 @@ fn kinds(told: &Value) -> String {
 }
 
 fn line(cells: [&str; 5]) -> String {
-    format!("{:17} {:29} {:6} {:22} {}", cells[0], cells[1], cells[2], cells[3], cells[4]).trim_end().to_owned()
+    format!("{:17} {:29} {:6} {:24} {}", cells[0], cells[1], cells[2], cells[3], cells[4]).trim_end().to_owned()
 }
