@@ -25,13 +25,14 @@ pub(super) struct Arguments {
     /// A message file, or a document as it would be attached, to be decided and not sent; or the id of an accepted message
     #[arg(value_name = "FILE|ID")]
     what: String,
-    /// With a file: the envelope's sender
+    /// With a file: the envelope's sender; default: none, as of a bounce
     #[arg(long, value_name = "ADDRESS", value_parser = |text: &str| Address::parse(text))]
     from: Option<Address>,
-    /// With a file: a recipient; may be given several times
+    /// With a file: a recipient; at least one, may be given several times
     #[arg(long, value_name = "ADDRESS", num_args = 1.., value_parser = |text: &str| Address::parse(text))]
     to: Vec<Address>,
-    /// With a file: the client that would submit it, whose tags and headers are then believed
+    /// With a file: the client that would submit it; default: the one that may use the sender. Tags and headers are believed as
+    /// far as that client's are
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
 }

@@ -73,8 +73,16 @@ enum Command {
     /// Look at config and surroundings, and say what to do; exit code 1 when something is to be mended
     Check(check::Arguments),
     /// Tell why: for a file before sending, or for a message afterwards
+    ///
+    /// A file is decided as if it were submitted now, and nothing is sent; where something was found is shown with words that may
+    /// name somebody masked. The score goes from 0 to 1: how sure it is that this is health information. The exit code is 0
+    /// whatever is decided, 65 when the file would be refused as no message, 66 when there is no such file or message.
     Explain(explain::Arguments),
     /// Say whether messages hold PHI, and what was found where
+    ///
+    /// No config and no daemon is needed, and nothing is kept. The score goes from 0 to 1: how sure it is that this is health
+    /// information. The exit code is 0 whatever is found, 65 when a file could not be read, 66 when one is not there.
+    /// docs/hipaa/phi.md says what is found, and how well.
     Classify(classify::Arguments),
     /// Read attachments, cut off from everything: started by Sealpost itself
     #[command(hide = true)]

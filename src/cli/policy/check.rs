@@ -23,6 +23,7 @@ pub(super) fn run(path: &Path, file: Option<&Path>, format: Format) -> Result<Ex
         let noun = if rules == 1 { "rule" } else { "rules" };
         print_text(&match found.len() {
             0 => format!("{rules} {noun}: each of them can decide."),
+            1 => format!("{rules} {noun}, of which 1 never decides: mend it, or take it out"),
             count => format!("{rules} {noun}, of which {count} never decide: mend them, or take them out"),
         });
     }

@@ -16,7 +16,7 @@ use crate::mail::{ClientName, MessageId};
 /// Which mail is meant.
 #[derive(Debug, Args)]
 pub(super) struct Past {
-    /// Mail since then: a time (2026-11-24T04:00:00Z) or a length of time ago (7d)
+    /// Mail since then: a time (2026-11-24T04:00:00Z) or a length of time ago (30m, 12h, 7d)
     #[arg(long, value_name = "WHEN", value_parser = moment, default_value = "30d")]
     pub(super) since: Timestamp,
     /// Only what this client submitted
