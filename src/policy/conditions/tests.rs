@@ -144,6 +144,9 @@ fn more_than_counts_patients_recipients_attachments_and_findings() {
     fails("{ more_than = { attachments = 2 } }", "there are more than that");
     fails("{ more_than = { MRN = 2 } }", "there are more than that");
     fails("{ more_than = { SSN = 0 } }", "there are more than that");
+    // All of them: a number and a word of health, not one of the two.
+    fails("{ more_than = { MRN = 1, SSN = 0 } }", "there are more than that");
+    fails("{ more_than = { SSN = 0, MRN = 1 } }", "there are more than that");
 }
 
 #[test]
