@@ -70,9 +70,9 @@ fn tell(case: &Case, outcome: &Outcome) -> String {
             let mut text = format!("FAIL  {} (line {})\n", case.name, case.line);
             let mut last = None;
             for wrong in wrong {
-                if wrong.recipient != last {
+                if last != Some(wrong.recipient) {
                     text.push_str(&format!("        for {}\n", address(case, wrong).unwrap_or("the message")));
-                    last = wrong.recipient;
+                    last = Some(wrong.recipient);
                 }
                 let Wrong { what, expected, found, why, .. } = wrong;
                 text.push_str(&format!("        - {what}: {expected}\n        + {what}: {found}\n"));
@@ -82,5 +82,29 @@ fn tell(case: &Case, outcome: &Outcome) -> String {
             }
             text
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse_cases;
+
+    #[test]
+    fn what_is_wrong_with_the_message_stands_apart_from_what_is_wrong_for_a_recipient() {
+        let text = "[[case]]\nname = \"a\"\nto = [\"bo@lab.example\"]\nmessage = \"Subject: a\\n\\nb\\n\"\nexpect = { phi = true }";
+        let case = parse_cases(text).unwrap().remove(0);
+        let wrong = |recipient, what, (expected, found): (&str, &str)| Wrong {
+            recipient,
+            what,
+            expected: expected.into(),
+            found: found.into(),
+            why: None,
+        };
+        let of_both = vec![wrong(None, "phi", ("true", "false")), wrong(Some(0), "action", ("hold", "deliver"))];
+        let told = tell(&case, &Outcome::Failed(of_both));
+        let expected = "FAIL  a (line 1)\n        for the message\n        - phi: true\n        + phi: false\n        \
+                        for bo@lab.example\n        - action: hold\n        + action: deliver\n";
+        assert_eq!(told, expected);
     }
 }
