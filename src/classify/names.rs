@@ -135,8 +135,9 @@ impl Reader<'_> {
     /// A word that is no part of a name; "ward" and "street" are surnames behind a title or a given name: "Mrs. Ward".
     fn is_barred(&self, at: usize) -> bool {
         let surname = || {
-            let given =
-                at.checked_sub(1).filter(|before| self.is(*before, flag::GIVEN) && !self.is(*before, flag::WORD));
+            let told = || self.is_told_aged(at + 1) || self.acts(at + 1);
+            let sure = |before: &usize| self.is(*before, flag::GIVEN) && (!self.is(*before, flag::WORD) || told());
+            let given = at.checked_sub(1).filter(sure);
             let spoken = |token: &Token| token.class == Class::Capital && token.gap == Gap::Space;
             let last = self.token(at + 1).is_none_or(|next| next.gap > Gap::Space || next.class == Class::Lower);
             given.is_some() && last && self.is(at, flag::SURNAME) && self.token(at).is_some_and(spoken)
@@ -348,6 +349,7 @@ mod tests {
         check("QUIST, MARIA was", &[("QUIST, MARIA", Sense::Plain)]);
         check("row 4 Ottoline Grebe 07/21/1963", &[("Ottoline Grebe", Sense::Plain)]);
         check("Ottoline Grebe is a pleasant 68-year-old female", &[("Ottoline Grebe", Sense::Plain)]);
+        check("Mason Ward is an 80-year-old", &[("Mason Ward", Sense::Plain)]);
         check("Maribel Ward was brought to the room", &[("Maribel Ward", Sense::Plain)]);
         check("Mrs. Ward called, Mr Young did not", &[("Ward", Sense::Plain), ("Young", Sense::Plain)]);
         check("la paciente José Núñez", &[("José Núñez", Sense::Plain)]);
