@@ -9,15 +9,15 @@ use crate::learn::{self, Example, Penalty, Weights};
 use crate::numbers::logistic;
 
 /// What the folds liked best.
-const PENALTY: Penalty = Penalty { dense: 0.3, sparse: 0.02 };
+const PENALTY: Penalty = Penalty { dense: 3.0, sparse: 0.02 };
 const FOLDS: usize = 10;
 /// What is added to the weight of the rule's number. Half of the families were written to look like what they are not, and
 /// teach less trust in plain cases than everyday mail would.
-const TRUST: f64 = 2.0;
+const TRUST: f64 = 3.0;
 /// How much harmless mail of unseen voices each operating point may take for PHI. Half of these letters were written to look
 /// like PHI, so that the share of everyday mail is far lower.
-const STRICT: f64 = 0.06;
-const BALANCED: f64 = 0.03;
+const STRICT: f64 = 0.12;
+const BALANCED: f64 = 0.07;
 
 /// One letter's sum, learned without its voice.
 pub struct Judged {
@@ -103,7 +103,7 @@ pub fn show(lessons: &Lessons, judged: &[Judged], points: &Points, say: &mut dyn
             let likely = logistic(points.slope * one.sum + points.offset) as f32;
             // As mail is judged: what counts whatever the model says counts here.
             let (strict, balanced) = (points.strict as f32, points.balanced as f32);
-            let score = letter.lifts.least(likely, (strict, balanced)).map_or(likely, |(least, _)| likely.max(least));
+            let score = if letter.counts { likely.max(balanced) } else { likely };
             let key = if by_form { family.form.as_str() } else { family.voice.as_str() };
             for row in [rows.entry(key).or_default(), &mut all] {
                 row.count(letter.example.phi, [score >= strict, score >= balanced]);

@@ -17,7 +17,7 @@ mod write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use sealpost::classify::evidence::{Lifts, evidence};
+use sealpost::classify::evidence::evidence;
 use sealpost::mail::{Message, WireLimits};
 use sealpost::mime::{self, Budget};
 
@@ -37,8 +37,8 @@ const BUDGET: Budget = Budget { depth: 12, parts: 100, ratio: 20, bytes: 1 << 24
 pub struct Letter {
     pub family: usize,
     pub example: Example,
-    /// What counts whatever the model makes of it.
-    pub lifts: Lifts,
+    /// Whether it counts whatever the model makes of it.
+    pub counts: bool,
 }
 
 /// All letters, and which bins of words are learned.
@@ -103,12 +103,6 @@ impl Lessons {
                     let message =
                         Message::parse(octets, &LIMITS).map_err(|error| format!("{}: {error}", family.name))?;
                     let evidence = evidence(&mime::parse(&message, &BUDGET));
-                    if let Ok(path) = std::env::var("DUMP") {
-                        use std::io::Write;
-                        let mut f = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
-                        let e = &evidence;
-                        writeln!(f, "{{\"family\":{:?},\"voice\":{:?},\"form\":{:?},\"label\":{},\"t\":{number},\"v\":{variant},\"w\":{weight},\"dense\":{:?},\"bins\":{:?},\"share\":{},\"ruled\":{},\"surely\":{}}}", family.name, family.voice, family.form, u8::from(family.label == Label::Phi), e.dense, e.bins, e.share(), e.lifts.ruled, e.lifts.surely).unwrap();
-                    }
                     for bin in &evidence.bins {
                         let (last, count) = holders.entry(*bin).or_insert((usize::MAX, 0));
                         *count += usize::from(*last != at);
@@ -117,12 +111,12 @@ impl Lessons {
                     let dense = evidence.dense.iter().map(|value| f64::from(*value)).collect();
                     let share = f64::from(evidence.share());
                     let phi = family.label == Label::Phi;
-                    let lifts = evidence.lifts;
+                    let counts = evidence.counts();
                     found.push(evidence.bins);
                     letters.push(Letter {
                         family: at,
                         example: Example { dense, sparse: Vec::new(), share, phi, weight },
-                        lifts,
+                        counts,
                     });
                 }
             }

@@ -12,36 +12,19 @@ pub struct Evidence {
     pub bins: Vec<u32>,
     /// From 0 to 1: whether there is anybody whose health it could be.
     pub somebody: f32,
-    pub lifts: Lifts,
-}
-
-/// What counts whatever the model makes of a message.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Lifts {
-    /// What the rule makes of it, alone.
-    pub ruled: f32,
     /// How surely somebody is a patient who is bound to health.
     pub surely: f32,
 }
 
-/// From here on the rule takes a message for PHI, and below that the model rules it out.
-const RULED: f32 = 0.5;
-const DOUBTFUL: f32 = 0.4;
 /// A patient who is bound to health as surely as this is one, whatever else the message says.
 const SURELY: f32 = 0.6;
 
-impl Lifts {
-    /// The score that a message has at least, and why, where the model gives it `score`.
-    pub fn least(self, score: f32, (strict, balanced): (f32, f32)) -> Option<(f32, &'static str)> {
-        if self.surely >= SURELY {
-            return Some((balanced, "surely a patient, beside words of health"));
-        }
-        // What one of the two finds and the other does not rule out, `strict` does not miss.
-        (self.ruled >= RULED && score >= DOUBTFUL).then_some((strict, "a person and health together, by rule alone"))
-    }
-}
-
 impl Evidence {
+    /// Whether it counts whatever the model makes of it.
+    pub fn counts(&self) -> bool {
+        self.surely >= SURELY
+    }
+
     /// What one bin counts: a long message says no more by its words than a short one, and words about nobody say little.
     pub fn share(&self) -> f32 {
         (0.2 + 0.8 * self.somebody) / (self.bins.len().max(8) as f32).sqrt()

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::classify::evidence::{Evidence, Lifts};
+use crate::classify::evidence::Evidence;
 use crate::classify::{Hit, Sense};
 use crate::mime::{Origin, Part, Tree};
 use crate::phi::Kind;
@@ -131,7 +131,7 @@ pub(super) fn weigh(tree: &Tree, read: &[Read<'_>], grams: Grams) -> Weighed {
             dense: tally.features(&bound),
             bins: grams.bins,
             somebody: tally.somebody(&bound),
-            lifts: Lifts { ruled: tally.ruled.lowered, surely },
+            surely,
         },
         pairs,
         record: read.iter().flat_map(|part| &part.hits).any(|hit| hit.sense == Sense::Record),
@@ -178,8 +178,8 @@ impl Weighed {
             score.max(least)
         };
         let mut score = likely;
-        if let Some((least, words)) = self.evidence.lifts.least(score, (model.strict, model.balanced)) {
-            score = raise(score, least, words);
+        if self.evidence.counts() {
+            score = raise(score, model.balanced, "surely a patient, beside words of health");
         }
         if self.record {
             score = raise(score, RECORD.max(model.balanced), "a patient's record in a format of health care");
