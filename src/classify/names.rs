@@ -115,6 +115,9 @@ impl Reader<'_> {
             words.second = Some(second);
             words.end = self.part(second)?;
         }
+        if words.second.is_none() && self.is(at, flag::GIVEN) && !self.is(at, flag::WORD) {
+            words.end = self.initial(words.end).unwrap_or(words.end);
+        }
         Some(words)
     }
 
@@ -202,7 +205,7 @@ impl Reader<'_> {
             return plain(0.9);
         }
         let aged = self.is_aged(words.end) || self.is_told_aged(words.end);
-        let Some(second) = words.second else { return self.alone(words, aged) };
+        let Some(second) = words.second else { return self.alone(words, aged).or_else(|| self.spoken_of(words)) };
         if self.is_beside(words.end) || aged {
             return plain(0.9);
         }
@@ -245,6 +248,23 @@ impl Reader<'_> {
         }
         let greeted = self.is(before, flag::GREETING) && self.token(end).is_none_or(|next| next.gap >= Gap::Mark);
         (given && greeted).then_some((0.3, Sense::Plain))
+    }
+
+    /// A given name with no other, or a surname, of which something is told as of a person: "Tommy has", "Rosa's",
+    /// "with Brianna", "Jaden R.", "Quist refused".
+    fn spoken_of(&self, words: &Words) -> Option<(f32, Sense)> {
+        let (first, end) = (words.first, words.end);
+        let sure = self.is(first, flag::GIVEN) && !self.is(first, flag::WORD | flag::NOT_NAME | flag::MONTH);
+        let token = self.token(first).filter(|token| token.class == Class::Capital)?;
+        if !sure {
+            let told = self.is(first, flag::SURNAME) && !self.is(first, flag::NOT_NAME | flag::WORD) && self.acts(end);
+            return told.then_some((0.4, Sense::Plain));
+        }
+        let near = self.token(end).is_some_and(|next| next.gap == Gap::Space);
+        let goes_on = near && (self.is(end, flag::ACTS | flag::THEN) || self.acts(end));
+        let owns = self.tokens.text.get(token.end as usize..).is_some_and(|rest| rest.starts_with(['\'', '\u{2019}']));
+        let led = first.checked_sub(1).is_some_and(|before| token.gap == Gap::Space && self.is(before, flag::LEAD));
+        (end > first + 1 || goes_on || owns || led).then_some((0.5, Sense::Plain))
     }
 
     /// "my son", "her husband", "baby boy": any name may follow.
@@ -378,6 +398,16 @@ mod tests {
         check("Ottoline Grebe denies pain", &[("Ottoline Grebe", Sense::Plain)]);
         check("bed 3 Grebe 48m", &[("Grebe", Sense::Plain)]);
         check("PHYSICAL EXAM presents", &[]);
+    }
+
+    #[test]
+    fn a_given_name_alone_is_one_where_something_is_told_of_it() {
+        check("Tommy has strep", &[("Tommy", Sense::Plain)]);
+        check("Rosa's biopsy came back", &[("Rosa", Sense::Plain)]);
+        check("the counselor met with Brianna today", &[("Brianna", Sense::Plain)]);
+        check("Jaden R. had a seizure", &[("Jaden R", Sense::Plain)]);
+        check("room 12 Hendricks refused insulin", &[("Hendricks", Sense::Plain)]);
+        check("Summer is here, and Vitamin C has no effect", &[]);
     }
 
     #[test]

@@ -118,7 +118,8 @@ pub(super) const WORDS: [(&str, u32); 25] = [
         "underwent presents presented returns returned reports reported denies complains complained states tolerated called \
          takes had has needs missed wants suffers fell died broke tested received started stopped canceled cancelled \
          rescheduled seen admitted discharged diagnosed referred scheduled came brought attended consented endorses admits \
-         describes ambulated relapsed smokes drinks weighs acude presenta refiere niega tomó tiene",
+         describes ambulated relapsed smokes drinks weighs refused \
+         declined vomited fainted collapsed slept complained passed failed acude presenta refiere niega tomó tiene",
         flag::ACTS,
     ),
     ("also then who was has been is had will be", flag::THEN),
