@@ -17,8 +17,8 @@ const FOLDS: usize = 10;
 const TRUST: f64 = 3.0;
 /// How much harmless mail of unseen voices each operating point may take for PHI. Half of these letters were written to look
 /// like PHI, so that the share of everyday mail is far lower.
-const STRICT: f64 = 0.12;
-const BALANCED: f64 = 0.07;
+const STRICT: f64 = 0.15;
+const BALANCED: f64 = 0.08;
 
 /// One letter's sum, learned without its voice.
 pub struct Judged {

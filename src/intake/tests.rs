@@ -339,7 +339,7 @@ async fn large_messages_are_read_in_turns_and_small_ones_pass_them() {
 #[test]
 fn the_guard_goes_by_the_operating_point_of_the_policy() {
     let mail = "From: ann@clinic.example\r\nSubject: hello\r\n\r\n\
-                Your appointment with the cardiology clinic is on Tuesday.\r\n";
+                Please do not eat before your visit on Friday.\r\n";
     let held = |point: &str| {
         let archive = "[[policy.rule]]\nname = \"all\"\narchive = \"archive@clinic.example\"\n";
         let policy = format!("[policy]\ndefault = [\"tls:valid\"]\noperating_point = \"{point}\"\n{archive}");
